@@ -1,0 +1,104 @@
+"""Feature extraction: one unit vector a crop."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ModelError, PackError
+from models.pack import Pack
+from models.preprocess import Preprocessor
+from models.session import Session
+from models.worker import StageTimes, Worker
+
+# Crops in one forward pass: nothing is gained above, and a longer pass makes the next caller wait.
+_MAX_BATCH = 16
+
+Vectors = NDArray[np.float32]
+
+
+class Embedder:
+    """Embeds crops. Thread-safe: one worker thread owns the predictor."""
+
+    def __init__(self, pack: Pack, threads: int) -> None:
+        """Load the pack's embedder and run it once.
+
+        Raises:
+            PackError: it does not load, or has other inputs or outputs than an embedder's.
+        """
+        self._pack = pack
+        self.dimension = pack.embedder.dimension
+        self.fingerprint = pack.embedder.fingerprint
+        self._preprocessor = Preprocessor(pack.embedder)
+        self._worker: Worker[NDArray[np.float32], Vectors] = Worker(
+            "embedder", lambda: self._start(threads), max_batch=_MAX_BATCH
+        )
+
+    @property
+    def queue_depth(self) -> int:
+        """Batches that wait for the network."""
+        return self._worker.depth
+
+    def embed(self, crops: Sequence[NDArray[np.uint8]]) -> tuple[Vectors, StageTimes]:
+        """Unit vectors float32 [N, dimension] of N crops uint8 [H, W, 3] (RGB), any size.
+
+        Raises:
+            ModelError: the network failed or gave no direction (zero, NaN, infinite), or the
+                embedder has been closed.
+        """
+        if not crops:
+            return np.empty((0, self.dimension), np.float32), StageTimes(0.0, 0.0, 0.0)
+        started = time.perf_counter()
+        pixels = self._preprocessor.batch(len(crops))
+        for crop, out in zip(crops, pixels, strict=True):
+            self._preprocessor.write(crop, out)
+        submitted = time.perf_counter()
+        chunks = [pixels[i : i + _MAX_BATCH] for i in range(0, len(pixels), _MAX_BATCH)]
+        futures = [self._worker.submit(chunk, size=len(chunk)) for chunk in chunks]
+        answers = [future.result() for future in futures]
+        elapsed = (time.perf_counter() - submitted) * 1000
+        # A chunk also waits for the caller's own earlier chunks: that is not the queue's doing.
+        forward = sum(answer.forward for answer in answers)
+        times = StageTimes((submitted - started) * 1000, forward, max(0.0, elapsed - forward))
+        return np.concatenate([answer.result for answer in answers]), times
+
+    def close(self) -> None:
+        """Finish what was accepted and release the predictor."""
+        self._worker.close()
+
+    def _start(self, threads: int) -> Callable[[Sequence[NDArray[np.float32]]], Sequence[Vectors]]:
+        spec = self._pack.embedder
+        session = Session(self._pack.folder / spec.model, self._pack.folder / spec.params, threads)
+        if len(session.inputs) != 1:
+            raise PackError(
+                f"An embedder takes one image batch; this one takes {', '.join(session.inputs)}"
+            )
+        name = session.inputs[0]
+
+        def forward(pixels: NDArray[np.float32]) -> Vectors:
+            outputs = session.run({name: pixels})
+            expected = (len(pixels), spec.dimension)
+            if len(outputs) != 1 or outputs[0].value.shape != expected:
+                shapes = ", ".join(str(list(output.value.shape)) for output in outputs)
+                raise PackError(f"An embedder gives {list(expected)}; this one gives {shapes}")
+            return np.asarray(outputs[0].value, np.float32)
+
+        def run(chunks: Sequence[NDArray[np.float32]]) -> Sequence[Vectors]:
+            vectors = _normalised(
+                forward(chunks[0] if len(chunks) == 1 else np.concatenate(chunks))
+            )
+            return np.split(vectors, np.cumsum([len(chunk) for chunk in chunks])[:-1])
+
+        pixels = self._preprocessor.batch(1)
+        pixels[:] = 0
+        forward(pixels)
+        return run
+
+
+def _normalised(features: NDArray[np.float32]) -> Vectors:
+    """Rows of float32 [N, D] at unit length; the network leaves this to the caller."""
+    lengths = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        raise ModelError("The embedder gave a vector without direction (zero, NaN or infinite)")
+    return (features / lengths).astype(np.float32)

@@ -1,0 +1,206 @@
+"""A pack: one detector, one embedder and the `pack.toml` that says how to use them."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import PackError
+
+PACK_FILE = "pack.toml"
+PACKS = Path(__file__).parent / "packs"
+_FINGERPRINT_DIGITS = 16
+_HASH_BLOCK = 1 << 20
+
+
+def _plain_file_name(name: str) -> str:
+    # A pack may come from elsewhere: its files lie beside pack.toml and nowhere else.
+    if Path(name).name != name or name in {"", ".", "..", PACK_FILE} or "\\" in name:
+        raise ValueError("must be a plain file name in the pack's folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_file_name)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Side = Annotated[int, Field(ge=8, le=4096)]
+Channels = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkSpec(_Strict):
+    """One network's files and the pre-processing it was trained with.
+
+    `input_size` is (height, width) in pixels. A pixel value `v` becomes
+    `(v * scale - mean) / std`, RGB, channels first.
+    """
+
+    model: FileName
+    params: FileName
+    sha256: dict[FileName, Sha256]
+    input_size: tuple[Side, Side]
+    interpolation: Literal["linear", "cubic", "area"]
+    scale: Positive
+    mean: Channels
+    std: tuple[Positive, Positive, Positive]
+    licence: str = Field(min_length=1)
+    origin: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_the_hash_of_every_file(self) -> Self:
+        if set(self.sha256) != {self.model, self.params}:
+            raise ValueError("sha256 must name exactly the model and the params file")
+        return self
+
+
+class DetectorSpec(NetworkSpec):
+    """`boxes`: the PicoDet contract with NMS inside; `mask`: a salience map."""
+
+    kind: Literal["boxes", "mask"]
+    score_threshold: Share
+    max_results: int = Field(ge=1, le=100)
+
+
+class EmbedderSpec(NetworkSpec):
+    """Thresholds are inner products of unit vectors."""
+
+    dimension: int = Field(ge=1, le=8192)
+    match_threshold: float = Field(ge=-1, le=1)
+    ambiguous_margin: Share
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over whatever changes a vector: weights and pre-processing."""
+        vectors_depend_on = {
+            "files": [self.sha256[self.model], self.sha256[self.params]],
+            "input_size": self.input_size,
+            "interpolation": self.interpolation,
+            "scale": self.scale,
+            "mean": self.mean,
+            "std": self.std,
+            "dimension": self.dimension,
+        }
+        text = json.dumps(vectors_depend_on, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+
+
+class PackManifest(_Strict):
+    """The content of `pack.toml`."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")
+    version: str = Field(min_length=1)
+    description: str
+    detector: DetectorSpec
+    embedder: EmbedderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack on disk whose files are known to be the ones `pack.toml` names."""
+
+    folder: Path
+    manifest: PackManifest
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `pack.toml` and check the sha256 of every file it names.
+
+        Raises:
+            PackError: no such pack, an unknown or wrong key, a missing or changed file.
+        """
+        manifest = _read_manifest(folder / PACK_FILE)
+        for network in (manifest.detector, manifest.embedder):
+            for name, expected in network.sha256.items():
+                _check_file(folder / name, expected)
+        return cls(folder, manifest)
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @property
+    def detector(self) -> DetectorSpec:
+        return self.manifest.detector
+
+    @property
+    def embedder(self) -> EmbedderSpec:
+        return self.manifest.embedder
+
+
+def list_packs(search_dirs: Iterable[Path]) -> list[Path]:
+    """Folders that hold a `pack.toml`, first come first; a name found twice counts once."""
+    found: dict[str, Path] = {}
+    for directory in search_dirs:
+        for manifest in sorted(directory.glob(f"*/{PACK_FILE}")):
+            # Fetching writes into a hidden folder until the pack is whole.
+            if not manifest.parent.name.startswith("."):
+                found.setdefault(manifest.parent.name, manifest.parent)
+    return list(found.values())
+
+
+def find_pack(name: str, search_dirs: Iterable[Path]) -> Pack:
+    """Load the first pack called `name`.
+
+    Raises:
+        PackError: there is none, or it is damaged.
+    """
+    folders = {folder.name: folder for folder in list_packs(search_dirs)}
+    if name not in folders:
+        known = ", ".join(folders) or "none"
+        raise PackError(
+            f"There is no pack {name!r}; installed: {known}. "
+            f"If it is an official one, `tillsight models fetch {name}` installs it."
+        )
+    return Pack.load(folders[name])
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(path: Path) -> PackManifest:
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return PackManifest.model_validate(content)
+    except OSError as error:
+        raise PackError(f"{path} cannot be read ({error.strerror}): is this a pack?") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise PackError(f"{path} does not describe a pack: {faults}") from error
+
+
+def _check_file(path: Path, expected: str) -> None:
+    try:
+        actual = sha256_of(path)
+    except OSError as error:
+        raise PackError(
+            f"{path} is named in {PACK_FILE} but cannot be read ({error.strerror}): "
+            "install the pack again"
+        ) from error
+    if actual != expected:
+        raise PackError(
+            f"{path} is not the file {PACK_FILE} names (sha256 {actual[:12]}… instead of "
+            f"{expected[:12]}…): it is damaged or was replaced; install the pack again"
+        )

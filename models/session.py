@@ -1,0 +1,155 @@
+"""One Paddle Inference predictor, with its inputs and outputs known by name and shape."""
+
+import ctypes
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ModelError, PackError
+
+# Distinct input shapes whose oneDNN primitives stay cached: every batch size up to 16 is one.
+_CACHED_SHAPES = 32
+_PADDLE_SIGNALS = (
+    signal.SIGSEGV,
+    signal.SIGILL,
+    signal.SIGFPE,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGTERM,
+)
+_SIGACTION_BYTES = 1024  # more than `struct sigaction` takes anywhere; its content is opaque here
+_importing = threading.Lock()
+
+Array = NDArray[np.float32] | NDArray[np.int32]
+
+
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    # `import paddle` puts its own crash reporter on SIGTERM, so that a service told to stop would
+    # print a C++ trace and die amid its requests. signal.signal() works in the main thread only,
+    # and predictors are made in others: hence sigaction itself.
+    libc = ctypes.CDLL(None)
+    before = {number: ctypes.create_string_buffer(_SIGACTION_BYTES) for number in _PADDLE_SIGNALS}
+    for number, action in before.items():
+        libc.sigaction(number, None, action)
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            libc.sigaction(number, action, None)
+
+
+def load_paddle() -> ModuleType:
+    """Import Paddle quietly, once, leaving the process's warnings and signal handlers alone.
+
+    Here and not at the top of the file: it takes 1 to 2 s and 300 MB, which commands that run no
+    network need not pay (`paddle.inference` alone costs the same: it imports the whole package).
+    """
+    with _importing, warnings.catch_warnings(), _signal_handlers_kept():
+        warnings.simplefilter("ignore")  # it recommends ccache, a compiler's cache
+        import paddle
+        import paddle.inference
+    return paddle  # type: ignore[no-any-return]
+
+
+def available_cores() -> int:
+    """Cores this process may use: CPU affinity and, where there is one, the cgroup's quota."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    if quota == "max":
+        return cores
+    return max(1, min(cores, int(quota) // int(period)))
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a run, under the name the export gave it."""
+
+    name: str
+    value: Array
+
+
+class Session:
+    """A predictor on the CPU with oneDNN. Not thread-safe: the thread that makes it runs it.
+
+    Both of Paddle's formats load: `.json` (new) and `.pdmodel` (legacy), each with `.pdiparams`.
+    """
+
+    def __init__(self, model: Path, params: Path, threads: int) -> None:
+        """Load the network; `threads` is clamped to the cores there are.
+
+        Raises:
+            PackError: Paddle cannot load the files.
+        """
+        inference = load_paddle().inference
+        self._model = model
+        try:
+            config = inference.Config(str(model), str(params))
+            config.disable_gpu()
+            config.disable_glog_info()
+            if model.suffix == ".json":
+                # Without these two, the memory optimisation below finds no pass result and raises.
+                config.enable_new_ir()
+                config.enable_new_executor()
+            config.switch_ir_optim(True)
+            config.enable_mkldnn()
+            config.set_mkldnn_cache_capacity(_CACHED_SHAPES)
+            config.set_cpu_math_library_num_threads(max(1, min(threads, available_cores())))
+            config.enable_memory_optim()
+            self._predictor: Any = inference.create_predictor(config)
+        except Exception as error:  # Paddle raises whatever its C++ cause maps to
+            raise PackError(
+                f"Paddle cannot load {model} with {params.name}: {_summary(error)}. "
+                "The files are damaged or were exported by a Paddle newer than this one"
+            ) from error
+        self._inputs = {
+            name: self._predictor.get_input_handle(name)
+            for name in self._predictor.get_input_names()
+        }
+        self._outputs = {
+            name: self._predictor.get_output_handle(name)
+            for name in self._predictor.get_output_names()
+        }
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(self._inputs)
+
+    def run(self, feeds: Mapping[str, NDArray[np.float32]]) -> list[Output]:
+        """One forward pass; outputs in the order the network declares them, copied.
+
+        Raises:
+            ModelError: the network lacks such an input, or fails on these values.
+        """
+        if feeds.keys() != self._inputs.keys():
+            raise ModelError(
+                f"{self._model.name} takes {', '.join(self._inputs)}; given {', '.join(feeds)}"
+            )
+        try:
+            for name, value in feeds.items():
+                self._inputs[name].reshape(value.shape)
+                self._inputs[name].copy_from_cpu(np.ascontiguousarray(value))
+            self._predictor.run()
+            return [Output(name, out.copy_to_cpu()) for name, out in self._outputs.items()]
+        except Exception as error:
+            raise ModelError(f"{self._model.name} failed: {_summary(error)}") from error
+
+
+def _summary(error: Exception) -> str:
+    # Paddle's messages hold pages of C++ trace; the cause is on the line that begins "(Kind)".
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("(") and ") " in line]
+    return (causes or lines or [type(error).__name__])[0][:300]
