@@ -1,0 +1,157 @@
+"""One SQLite file: how it is opened, read, written and migrated.
+
+WAL with synchronous=FULL: a commit is on the disk when it returns, and readers see one
+consistent state while the writer works (https://sqlite.org/wal.html).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gallery.errors import (
+    GalleryClosed,
+    GalleryDamaged,
+    GalleryError,
+    StorageFailed,
+    UnsupportedSchema,
+)
+from gallery.schema import MIGRATIONS
+
+_BUSY_SECONDS = 30.0
+
+
+class Database:
+    """The writer's connection and a pool of readers. `write` is for one thread at a time."""
+
+    def __init__(self, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+        """Open or create the file and bring its schema up to date.
+
+        Raises GalleryDamaged, UnsupportedSchema or StorageFailed.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        try:
+            self._writer = self._connect()
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+        try:
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._migrate(migrations)
+        except sqlite3.Error as error:
+            self._writer.close()
+            raise self._translated(error) from error
+        except GalleryError:
+            self._writer.close()
+            raise
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: durable when the block ends, undone when it raises."""
+        if self._closed:
+            raise GalleryClosed
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                # SQLite has already rolled back after some errors (disk full, I/O).
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent state of the database, for as long as the block lasts."""
+        connection = self._borrow()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._give_back(connection)
+
+    def close(self) -> None:
+        """Close every connection; those still reading are closed when they have finished."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        # Last, because the last connection to close folds the write-ahead log into the file.
+        self._writer.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise GalleryClosed
+            if self._idle:
+                return self._idle.pop()
+        try:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            connection.rollback()
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        # A connection is used by one thread at a time but not always by the same one.
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self, migrations: Sequence[str]) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(migrations):
+            raise UnsupportedSchema(
+                f"{self._path} has schema version {version}, this release knows up to "
+                f"{len(migrations)}. Run the release that wrote it or a newer one."
+            )
+        if version == 0 and self._writer.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise GalleryDamaged(
+                f"{self._path} is an SQLite database of another program. "
+                "Move it away or choose another data folder."
+            )
+        for number, script in enumerate(migrations[version:], start=version + 1):
+            # In one transaction with its version, so that a half-made schema can't exist.
+            try:
+                self._writer.executescript(
+                    f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
+                )
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.rollback()
+
+    def _translated(self, error: sqlite3.Error) -> GalleryError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return GalleryDamaged(
+                f"{self._path} is damaged or not an SQLite database ({error}). "
+                "Restore it from a backup, or move it away to start with an empty gallery."
+            )
+        return StorageFailed(
+            f"{self._path} could not be read or written ({error}). "
+            "Check free space and permissions, and that no other program holds the file."
+        )

@@ -1,0 +1,354 @@
+"""The gallery: products, reference images and search. SQLite is the truth, Faiss is derived."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery import recovery, snapshot, store
+from gallery.database import Database
+from gallery.errors import GalleryClosed, GalleryDamaged, GalleryError, StorageFailed
+from gallery.records import (
+    JSON,
+    AddedImage,
+    Candidate,
+    GalleryStats,
+    Image,
+    IndexState,
+    NewImage,
+    Product,
+    SearchResult,
+)
+from gallery.validation import check_image, checked_count, checked_metadata, checked_text
+from gallery.vectors import query_vectors, stored_vectors
+from gallery.view import Hit, View
+
+logger = logging.getLogger(__name__)
+
+DATABASE_NAME = "gallery.sqlite3"
+INDEX_FOLDER = "index"
+
+_COMPACT_AT = 8192
+_T = TypeVar("_T")
+
+
+class Gallery:
+    """Thread-safe: any number of readers, one writer at a time; searches never wait for a write.
+
+    A change that has returned is on the disk, and every search that starts after it sees it.
+    One process at a time may have a folder open; the caller sees to that.
+    """
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, dimension: int, fingerprint: str, compact_at: int = _COMPACT_AT
+    ) -> Self:
+        """Open or create the gallery in `folder` for vectors [D = dimension] of one embedder.
+
+        `compact_at`: so many rows added or deleted since the index was built have it built again.
+        Raises FingerprintMismatch, GalleryDamaged, UnsupportedSchema or StorageFailed.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(f"The folder {folder} can't be made ({error}).") from error
+        database = Database(folder / DATABASE_NAME)
+        try:
+            with database.write() as db:
+                store.adopt(db, fingerprint, dimension)
+            with database.read() as db:
+                state = store.state(db)
+                view, saved = recovery.opened(db, folder / INDEX_FOLDER)
+        except BaseException:
+            database.close()
+            raise
+        gallery = cls(folder / INDEX_FOLDER, database, state, view, compact_at)
+        if saved:
+            gallery._saved = view.base
+        else:
+            gallery._save_or_warn()
+        return gallery
+
+    def __init__(
+        self, folder: Path, database: Database, state: store.State, view: View, compact_at: int
+    ) -> None:
+        """Not called directly: use `Gallery.open`."""
+        self._folder = folder
+        self._database = database
+        self._state = state
+        self._view = view
+        self._compact_at = compact_at
+        self._saved: object = None
+        self._index_state: IndexState = "ready"
+        self._closed = False
+        # Taken in this order: one new base at a time, then one change at a time.
+        self._folding = threading.Lock()
+        self._writing = threading.Lock()
+        self._compaction: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what is running, save the index and close. A second call does nothing."""
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+        if self._compaction is not None:
+            self._compaction.join()
+        try:
+            self._save_or_warn()
+        finally:
+            self._database.close()
+
+    # Products
+
+    def put_product(
+        self, product_id: str, name: str, metadata: Mapping[str, JSON]
+    ) -> tuple[Product, bool]:
+        """Create the product, or replace its name and metadata and keep its images.
+
+        True when created. Raises InvalidValue.
+        """
+        checked_text(product_id, "product id")
+        checked_text(name, "product name")
+        text = checked_metadata(metadata)
+
+        def change(db: sqlite3.Connection, view: View) -> tuple[tuple[Product, bool], View]:
+            view = view.at(store.advance(db))
+            return store.put_product(db, product_id, name, text), view
+
+        return self._change(change)
+
+    def get_product(self, product_id: str) -> Product:
+        """Raises UnknownProduct."""
+        checked_text(product_id, "product id")
+        with self._database.read() as db:
+            return store.get_product(db, product_id)
+
+    def list_products(self, cursor: str | None, limit: int) -> tuple[list[Product], str | None]:
+        """At most `limit` products by id, and the cursor of the next page or None.
+
+        Pages neither repeat nor skip a product that is there throughout, whatever is written.
+        """
+        after = "" if cursor is None else checked_text(cursor, "cursor")
+        checked_count(limit, "limit")
+        with self._database.read() as db:
+            products = store.products_after(db, after, limit)
+            more = len(products) == limit and store.products_after(db, products[-1].id, 1)
+        return products, products[-1].id if more else None
+
+    def delete_product(self, product_id: str) -> None:
+        """Delete the product and its images. Raises UnknownProduct."""
+        checked_text(product_id, "product id")
+
+        def change(db: sqlite3.Connection, view: View) -> tuple[None, View]:
+            sequence = store.advance(db)
+            images = store.delete_product(db, product_id, sequence)
+            return None, view.without_images(images).at(sequence)
+
+        self._change(change)
+
+    # Reference images
+
+    def add_images(self, product_id: str, images: Sequence[NewImage]) -> list[AddedImage]:
+        """Add all the images or, when it raises, none; answers in their order.
+
+        Content that the product already has is not added again: its id comes back as a duplicate.
+        Raises UnknownProduct, InvalidVector or InvalidValue.
+        """
+        checked_text(product_id, "product id")
+        for image in images:
+            check_image(image)
+        checked = [
+            (image, stored_vectors(image.vectors, self._view.base.dimension)) for image in images
+        ]
+
+        def change(db: sqlite3.Connection, view: View) -> tuple[list[AddedImage], View]:
+            added, rows = store.add_images(db, product_id, checked)
+            if rows is None:
+                return added, view
+            return added, view.with_rows(rows).at(store.advance(db))
+
+        return self._change(change)
+
+    def get_image(self, image_id: str) -> Image:
+        """Raises UnknownImage."""
+        checked_text(image_id, "image id")
+        with self._database.read() as db:
+            return store.get_image(db, image_id)
+
+    def get_thumbnail(self, image_id: str) -> bytes:
+        """The JPEG given with the image. Raises UnknownImage."""
+        checked_text(image_id, "image id")
+        with self._database.read() as db:
+            return store.get_thumbnail(db, image_id)
+
+    def list_images(self, product_id: str) -> list[Image]:
+        """The product's images in the order in which they were added. Raises UnknownProduct."""
+        checked_text(product_id, "product id")
+        with self._database.read() as db:
+            return store.list_images(db, product_id)
+
+    def delete_image(self, image_id: str) -> None:
+        """Raises UnknownImage."""
+        checked_text(image_id, "image id")
+
+        def change(db: sqlite3.Connection, view: View) -> tuple[None, View]:
+            sequence = store.advance(db)
+            images = store.delete_image(db, image_id, sequence)
+            return None, view.without_images(images).at(sequence)
+
+        self._change(change)
+
+    # Search
+
+    def search(self, vectors: NDArray[np.float32], k: int) -> SearchResult:
+        """For each query of float32 [Q, D] its k best products, best first; exact.
+
+        A product scores as its best reference. Fewer than k only when there are fewer products
+        with images. Equal scores: the image that was added first wins. Raises InvalidVector.
+        """
+        queries = query_vectors(vectors, self._view.base.dimension)
+        checked_count(k, "number of products")
+        while True:
+            view = self._view
+            hits = view.search(queries, k)
+            winners = sorted({hit.image for row in hits for hit in row})
+            with self._database.read() as db:
+                labels = store.labels(db, winners)
+                sequence = store.state(db).sequence
+            if len(labels) == len(winners):
+                candidates = [[_candidate(hit, labels[hit.image]) for hit in row] for row in hits]
+                return SearchResult(candidates, view.sequence)
+            if sequence == view.sequence:
+                raise GalleryDamaged(
+                    "The index holds images that the database doesn't have. Rebuild the index."
+                )
+            # A winner was deleted meanwhile: search again without it.
+
+    # State
+
+    def stats(self) -> GalleryStats:
+        """Counts and the state of the index."""
+        with self._database.read() as db:
+            counts = store.counts(db)
+        view = self._view
+        return GalleryStats(
+            products=counts.products,
+            images=counts.images,
+            vectors=counts.vectors,
+            revision=view.sequence,
+            index_kind=view.base.kind,
+            index_state=self._index_state,
+            index_rows=len(view.base),
+            delta_rows=len(view.delta),
+            deleted_rows=view.deleted,
+            dimension=self._state.dimension,
+            fingerprint=self._state.fingerprint,
+        )
+
+    def consistent(self) -> bool:
+        """Whether the index is that of the database's last change and has as many vectors."""
+        with self._writing, self._database.read() as db:
+            view = self._view
+            return (view.sequence, view.rows) == (
+                store.state(db).sequence,
+                store.counts(db).vectors,
+            )
+
+    def snapshot(self) -> None:
+        """Fold what is pending into the index and save it now. Raises StorageFailed."""
+        self._check_open()
+        with self._folding:
+            self._save()
+
+    def rebuild(self) -> None:
+        """Build the index again from the database, while serving, and save it."""
+        self._check_open()
+        with self._folding:
+            self._index_state = "rebuilding"
+            try:
+                with self._database.read() as db:
+                    base = recovery.built(db)
+                with self._writing, self._database.read() as db:
+                    self._view = recovery.replayed(View.of(base), db)
+                self._save()
+            finally:
+                self._index_state = "ready"
+
+    def _change(self, change: Callable[[sqlite3.Connection, View], tuple[_T, View]]) -> _T:
+        """Run one change in a transaction, and publish its view when it is on the disk."""
+        with self._writing:
+            self._check_open()
+            with self._database.write() as db:
+                answer, view = change(db, self._view)
+            # Nothing between commit and this assignment can fail.
+            self._view = view
+            if view.pending > self._compact_at and not self._compacting():
+                self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
+                self._compaction.start()
+        return answer
+
+    def _compacting(self) -> bool:
+        return self._compaction is not None and self._compaction.is_alive()
+
+    def _compact(self) -> None:
+        with self._folding:
+            self._index_state = "compacting"
+            try:
+                self._save()
+            except Exception:
+                # Searches stay right without it; the next change over the limit tries again.
+                logger.exception("the index could not be compacted")
+            finally:
+                self._index_state = "ready"
+
+    def _save_or_warn(self) -> None:
+        try:
+            with self._folding:
+                self._save()
+        except GalleryError as error:
+            logger.warning("%s", error)
+
+    def _save(self) -> None:
+        """Fold what is pending, then write a snapshot if the base isn't on the disk yet."""
+        before = self._view
+        if before.pending:
+            base = before.folded()
+            with self._writing:
+                self._view = self._view.rebased(before, base)
+        base = self._view.base
+        if base is self._saved or not base.sequence:
+            return
+        floor = snapshot.write(self._folder, base, self._state)
+        self._saved = base
+        with self._writing, self._database.write() as db:
+            store.forget_deletions(db, floor)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GalleryClosed
+
+
+def _candidate(hit: Hit, label: tuple[str, str, str]) -> Candidate:
+    image_id, product_id, name = label
+    # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
+    return Candidate(product_id, name, min(hit.score, 1.0), image_id)

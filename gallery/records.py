@@ -1,0 +1,100 @@
+"""The values that go into the gallery and come out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+IndexState: TypeAlias = Literal["ready", "compacting", "rebuilding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product as stored; times are aware, in UTC."""
+
+    id: str
+    name: str
+    metadata: dict[str, JSON]
+    image_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewImage:
+    """A reference image to enrol.
+
+    `content_sha256`: 64 hexadecimal digits over the image's bytes; the same content is one
+    reference of a product. `width`, `height`: pixels of the upright image. `thumbnail`: a JPEG.
+    `vectors`: float32 [V, D], V ≥ 1, of any length but zero.
+    """
+
+    content_sha256: str
+    width: int
+    height: int
+    thumbnail: bytes
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedImage:
+    """The reference that holds the image; `duplicate` when the product already had it."""
+
+    id: str
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A reference image as stored, without its thumbnail and vectors."""
+
+    id: str
+    product_id: str
+    width: int
+    height: int
+    content_sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product that a query may show: `score` is the cosine to its nearest reference vector."""
+
+    product_id: str
+    name: str
+    score: float
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """For each query its products, best first, and the revision whose references were searched."""
+
+    candidates: list[list[Candidate]]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryStats:
+    """Counts of what is stored, and how the index holds it.
+
+    `index_rows` are the vectors in the immutable base, `delta_rows` those added since it was
+    built, `deleted_rows` those of both that are deleted but not yet gone.
+    """
+
+    products: int
+    images: int
+    vectors: int
+    revision: int
+    index_kind: str
+    index_state: IndexState
+    index_rows: int
+    delta_rows: int
+    deleted_rows: int
+    dimension: int
+    fingerprint: str

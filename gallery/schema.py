@@ -1,0 +1,59 @@
+"""The tables, one script a version. A released script never changes: add the next one."""
+
+from __future__ import annotations
+
+# `sequence` counts the acknowledged changes. Numbers are AUTOINCREMENT so that they are never
+# used again: the index knows products and images by number, and a number that came back would
+# bring a deleted row with it. Rows of `vectors` and `deletions` are what the index replays.
+VERSION_1 = """
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    gallery TEXT NOT NULL,
+    fingerprint TEXT,
+    dimension INTEGER,
+    sequence INTEGER NOT NULL,
+    replay_floor INTEGER NOT NULL
+) STRICT;
+INSERT INTO state VALUES (1, lower(hex(randomblob(16))), NULL, NULL, 0, 0);
+
+CREATE TABLE products (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE images (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    product INTEGER NOT NULL REFERENCES products (number) ON DELETE CASCADE,
+    content_sha256 TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    UNIQUE (product, content_sha256)
+) STRICT;
+
+CREATE TABLE thumbnails (
+    image INTEGER PRIMARY KEY REFERENCES images (number) ON DELETE CASCADE,
+    jpeg BLOB NOT NULL
+) STRICT;
+
+-- float16, little-endian, unit length; numbers ascend with those of their images.
+CREATE TABLE vectors (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    image INTEGER NOT NULL REFERENCES images (number) ON DELETE CASCADE,
+    vector BLOB NOT NULL
+) STRICT;
+CREATE INDEX vectors_by_image ON vectors (image);
+
+CREATE TABLE deletions (
+    image INTEGER PRIMARY KEY,
+    sequence INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deletions_by_sequence ON deletions (sequence);
+"""
+
+MIGRATIONS = (VERSION_1,)

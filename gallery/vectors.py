@@ -1,0 +1,46 @@
+"""What a vector must be before it is stored or searched for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gallery.errors import InvalidVector
+
+
+def stored_vectors(vectors: ArrayLike, dimension: int) -> NDArray[np.float16]:
+    """References [V, D] as both SQLite and the index hold them: unit length, float16.
+
+    Raises InvalidVector for V = 0, another D, NaN, infinity or a vector of zeros.
+    """
+    unit = _unit(vectors, dimension)
+    if len(unit) == 0:
+        raise InvalidVector("A reference image needs at least one vector.")
+    return unit.astype(np.float16)
+
+
+def query_vectors(vectors: ArrayLike, dimension: int) -> NDArray[np.float32]:
+    """Queries [Q, D], Q ≥ 0, at unit length. Raises InvalidVector as `stored_vectors` does."""
+    return _unit(vectors, dimension).astype(np.float32)
+
+
+def _unit(vectors: ArrayLike, dimension: int) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidVector(f"Vectors must be an array of numbers: {error}.") from error
+    if array.ndim != 2 or array.shape[1] != dimension:
+        raise InvalidVector(
+            f"Vectors must have the shape [n, {dimension}], these have {list(array.shape)}. "
+            "Use the embedder whose fingerprint the gallery was opened with."
+        )
+    peak = np.abs(array).max(axis=1, keepdims=True)
+    # Faiss answers a NaN query with row -1 and stores a NaN reference without a word.
+    if not np.isfinite(peak).all():
+        raise InvalidVector("A vector holds NaN or infinity. Check the image it was made from.")
+    if not peak.all():
+        raise InvalidVector("A vector is all zeros and has no direction. Check its image.")
+    # By the peak first: squares of float32 values may leave the range in either direction.
+    scaled = array / peak
+    unit: NDArray[np.float64] = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    return unit

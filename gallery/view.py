@@ -1,0 +1,182 @@
+"""What a search sees: base, delta and tombstones of one revision, never changed.
+
+A writer makes the next view from the last one and publishes it by one assignment; searches that
+hold the last one finish on it, so they never wait and never see half a change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.base import Base, BaseBuilder
+from gallery.delta import Delta
+from gallery.store import VectorRows
+
+_FIRST_WIDTH = 64
+_WIDER = 4
+# Faiss sums float32 in an order of its own; final scores are computed again, in float64. Rows this
+# close below the worst row fetched may still be better than it.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A product's best reference image by their numbers, and its score."""
+
+    image: int
+    product: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The gallery's vectors at `sequence`, up to the vector numbered `last_vector`.
+
+    `base_alive` is bool [rows of the base]: False is a tombstone. `base_dead` counts those.
+    """
+
+    base: Base
+    base_alive: NDArray[np.bool_]
+    base_dead: int
+    delta: Delta
+    sequence: int
+    last_vector: int
+
+    @classmethod
+    def of(cls, base: Base) -> View:
+        alive = np.ones(len(base), dtype=np.bool_)
+        delta = Delta.empty(base.dimension)
+        return cls(base, alive, 0, delta, base.sequence, base.last_vector)
+
+    @property
+    def deleted(self) -> int:
+        return self.base_dead + len(self.delta) - int(np.count_nonzero(self.delta.alive))
+
+    @property
+    def rows(self) -> int:
+        """How many vectors are alive."""
+        return len(self.base) + len(self.delta) - self.deleted
+
+    @property
+    def pending(self) -> int:
+        """How many rows the base doesn't have yet or has in vain."""
+        return self.base_dead + len(self.delta)
+
+    def at(self, sequence: int) -> View:
+        """The same rows, known to be those of a later sequence."""
+        return replace(self, sequence=sequence)
+
+    def with_rows(self, rows: VectorRows) -> View:
+        delta = self.delta.append(rows.vectors, rows.images, rows.products)
+        return replace(self, delta=delta, last_vector=rows.last)
+
+    def without_images(self, images: NDArray[np.int64]) -> View:
+        """The view without any row of the images [n]; numbers it doesn't know are ignored."""
+        base_rows = _rows_of(images, self.base.images)
+        delta_rows = _rows_of(images, self.delta.images)
+        base_alive, base_dead, delta = self.base_alive, self.base_dead, self.delta
+        if len(base_rows):
+            base_alive = base_alive.copy()
+            base_alive[base_rows] = False
+            base_dead = len(base_alive) - int(np.count_nonzero(base_alive))
+        if len(delta_rows):
+            alive = delta.alive.copy()
+            alive[delta_rows] = False
+            delta = replace(delta, alive=alive)
+        return replace(self, base_alive=base_alive, base_dead=base_dead, delta=delta)
+
+    def folded(self) -> Base:
+        """A new base of the rows that are alive."""
+        builder = BaseBuilder(self.base.dimension)
+        builder.add_base(self.base, self.base_alive)
+        alive, delta = self.delta.alive, self.delta
+        # Exact: the delta's float32 values came from float16.
+        vectors = delta.vectors[alive].astype(np.float16)
+        builder.add(vectors, delta.images[alive], delta.products[alive])
+        return builder.finish(sequence=self.sequence, last_vector=self.last_vector)
+
+    def rebased(self, before: View, base: Base) -> View:
+        """This view on `base`, which was folded from `before`, an earlier view on the same base.
+
+        What was added since stays in the delta, what was deleted since becomes a tombstone.
+        """
+        count = len(before.delta)
+        alive = np.concatenate(
+            [self.base_alive[before.base_alive], self.delta.alive[:count][before.delta.alive]]
+        )
+        dead = len(alive) - int(np.count_nonzero(alive))
+        return View(base, alive, dead, self.delta.after(count), self.sequence, self.last_vector)
+
+    def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+        """For each unit query [Q, D] its k best products, best first; fewer if there are fewer.
+
+        Exact. A product scores as its best vector; equal scores are told apart by image number,
+        the image that was added first winning.
+        """
+        found: list[list[Hit]] = [[] for _ in queries]
+        waiting = list(range(len(queries)))
+        width = max(_FIRST_WIDTH, _WIDER * k)
+        # One product may own the nearest hundreds: look further until k products are certain.
+        while waiting:
+            scores, rows = self.base.nearest(queries[waiting], width)
+            unsure = []
+            for place, query in enumerate(waiting):
+                hits, certain = self._ranked(queries[query], k, width, scores[place], rows[place])
+                if certain:
+                    found[query] = hits
+                else:
+                    unsure.append(query)
+            waiting = unsure
+            width *= _WIDER
+        return found
+
+    def _ranked(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        width: int,
+        base_scores: NDArray[np.float32],
+        base_rows: NDArray[np.int64],
+    ) -> tuple[list[Hit], bool]:
+        """The best k products of the rows fetched, and whether no other row could change them."""
+        delta_rows, floor = self.delta.nearest(query, width)
+        if len(base_rows) < len(self.base):
+            floor = max(floor, float(base_scores[-1]))
+        base_rows = base_rows[self.base_alive[base_rows]]
+        scores = np.concatenate(
+            [
+                _exact_scores(self.base.vectors[base_rows], query),
+                _exact_scores(self.delta.vectors[delta_rows], query),
+            ]
+        )
+        images = np.concatenate([self.base.images[base_rows], self.delta.images[delta_rows]])
+        products = np.concatenate([self.base.products[base_rows], self.delta.products[delta_rows]])
+        order = np.lexsort((images, -scores))
+        firsts = np.unique(products[order], return_index=True)[1]
+        best = order[np.sort(firsts)][:k]
+        certain = floor == -np.inf or (
+            len(best) == k and float(scores[best[-1]]) > floor + _ROUNDING
+        )
+        hits = [Hit(int(images[row]), int(products[row]), float(scores[row])) for row in best]
+        return hits, certain
+
+
+def _exact_scores(
+    vectors: NDArray[np.float16] | NDArray[np.float32], query: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Inner products [n] that don't depend on n or on where a row is kept, unlike BLAS's."""
+    products = vectors.astype(np.float64) * query.astype(np.float64)
+    scores: NDArray[np.float64] = products.sum(axis=1)
+    return scores
+
+
+def _rows_of(wanted: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions in the ascending `images` [N] of every row of the `wanted` numbers [n]."""
+    first = np.searchsorted(images, wanted, side="left")
+    counts = np.searchsorted(images, wanted, side="right") - first
+    starts = first - (np.cumsum(counts) - counts)
+    rows: NDArray[np.int64] = np.repeat(starts, counts) + np.arange(int(counts.sum()))
+    return rows
