@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import recovery, snapshot, store
+from gallery import store
 from gallery.database import Database
-from gallery.errors import GalleryClosed, GalleryDamaged, GalleryError, StorageFailed
+from gallery.errors import GalleryDamaged, StorageFailed
+from gallery.index import Index
 from gallery.records import (
     JSON,
     AddedImage,
     Candidate,
     GalleryStats,
     Image,
-    IndexState,
     NewImage,
     Product,
     SearchResult,
@@ -31,13 +29,10 @@ from gallery.validation import check_image, checked_count, checked_metadata, che
 from gallery.vectors import query_vectors, stored_vectors
 from gallery.view import Hit, View
 
-logger = logging.getLogger(__name__)
-
 DATABASE_NAME = "gallery.sqlite3"
 INDEX_FOLDER = "index"
 
 _COMPACT_AT = 8192
-_T = TypeVar("_T")
 
 
 class Gallery:
@@ -64,35 +59,18 @@ class Gallery:
         try:
             with database.write() as db:
                 store.adopt(db, fingerprint, dimension)
-            with database.read() as db:
-                state = store.state(db)
-                view, saved = recovery.opened(db, folder / INDEX_FOLDER)
+            index = Index(folder / INDEX_FOLDER, database, compact_at)
         except BaseException:
             database.close()
             raise
-        gallery = cls(folder / INDEX_FOLDER, database, state, view, compact_at)
-        if saved:
-            gallery._saved = view.base
-        else:
-            gallery._save_or_warn()
-        return gallery
+        return cls(database, index, dimension, fingerprint)
 
-    def __init__(
-        self, folder: Path, database: Database, state: store.State, view: View, compact_at: int
-    ) -> None:
+    def __init__(self, database: Database, index: Index, dimension: int, fingerprint: str) -> None:
         """Not called directly: use `Gallery.open`."""
-        self._folder = folder
         self._database = database
-        self._state = state
-        self._view = view
-        self._compact_at = compact_at
-        self._saved: object = None
-        self._index_state: IndexState = "ready"
-        self._closed = False
-        # Taken in this order: one new base at a time, then one change at a time.
-        self._folding = threading.Lock()
-        self._writing = threading.Lock()
-        self._compaction: threading.Thread | None = None
+        self._index = index
+        self._dimension = dimension
+        self._fingerprint = fingerprint
 
     def __enter__(self) -> Self:
         return self
@@ -107,16 +85,8 @@ class Gallery:
 
     def close(self) -> None:
         """Finish what is running, save the index and close. A second call does nothing."""
-        with self._writing:
-            if self._closed:
-                return
-            self._closed = True
-        if self._compaction is not None:
-            self._compaction.join()
-        try:
-            self._save_or_warn()
-        finally:
-            self._database.close()
+        self._index.close()
+        self._database.close()
 
     # Products
 
@@ -135,7 +105,7 @@ class Gallery:
             view = view.at(store.advance(db))
             return store.put_product(db, product_id, name, text), view
 
-        return self._change(change)
+        return self._index.change(change)
 
     def get_product(self, product_id: str) -> Product:
         """Raises UnknownProduct."""
@@ -164,7 +134,7 @@ class Gallery:
             images = store.delete_product(db, product_id, sequence)
             return None, view.without_images(images).at(sequence)
 
-        self._change(change)
+        self._index.change(change)
 
     # Reference images
 
@@ -177,9 +147,7 @@ class Gallery:
         checked_text(product_id, "product id")
         for image in images:
             check_image(image)
-        checked = [
-            (image, stored_vectors(image.vectors, self._view.base.dimension)) for image in images
-        ]
+        checked = [(image, stored_vectors(image.vectors, self._dimension)) for image in images]
 
         def change(db: sqlite3.Connection, view: View) -> tuple[list[AddedImage], View]:
             added, rows = store.add_images(db, product_id, checked)
@@ -187,7 +155,7 @@ class Gallery:
                 return added, view
             return added, view.with_rows(rows).at(store.advance(db))
 
-        return self._change(change)
+        return self._index.change(change)
 
     def get_image(self, image_id: str) -> Image:
         """Raises UnknownImage."""
@@ -216,7 +184,7 @@ class Gallery:
             images = store.delete_image(db, image_id, sequence)
             return None, view.without_images(images).at(sequence)
 
-        self._change(change)
+        self._index.change(change)
 
     # Search
 
@@ -226,10 +194,10 @@ class Gallery:
         A product scores as its best reference. Fewer than k only when there are fewer products
         with images. Equal scores: the image that was added first wins. Raises InvalidVector.
         """
-        queries = query_vectors(vectors, self._view.base.dimension)
+        queries = query_vectors(vectors, self._dimension)
         checked_count(k, "number of products")
         while True:
-            view = self._view
+            view = self._index.view
             hits = view.search(queries, k)
             winners = sorted({hit.image for row in hits for hit in row})
             with self._database.read() as db:
@@ -250,25 +218,25 @@ class Gallery:
         """Counts and the state of the index."""
         with self._database.read() as db:
             counts = store.counts(db)
-        view = self._view
+        view = self._index.view
         return GalleryStats(
             products=counts.products,
             images=counts.images,
             vectors=counts.vectors,
             revision=view.sequence,
             index_kind=view.base.kind,
-            index_state=self._index_state,
+            index_state=self._index.state,
             index_rows=len(view.base),
             delta_rows=len(view.delta),
             deleted_rows=view.deleted,
-            dimension=self._state.dimension,
-            fingerprint=self._state.fingerprint,
+            dimension=self._dimension,
+            fingerprint=self._fingerprint,
         )
 
     def consistent(self) -> bool:
         """Whether the index is that of the database's last change and has as many vectors."""
-        with self._writing, self._database.read() as db:
-            view = self._view
+        with self._index.writing, self._database.read() as db:
+            view = self._index.view
             return (view.sequence, view.rows) == (
                 store.state(db).sequence,
                 store.counts(db).vectors,
@@ -276,76 +244,11 @@ class Gallery:
 
     def snapshot(self) -> None:
         """Fold what is pending into the index and save it now. Raises StorageFailed."""
-        self._check_open()
-        with self._folding:
-            self._save()
+        self._index.save()
 
     def rebuild(self) -> None:
         """Build the index again from the database, while serving, and save it."""
-        self._check_open()
-        with self._folding:
-            self._index_state = "rebuilding"
-            try:
-                with self._database.read() as db:
-                    base = recovery.built(db)
-                with self._writing, self._database.read() as db:
-                    self._view = recovery.replayed(View.of(base), db)
-                self._save()
-            finally:
-                self._index_state = "ready"
-
-    def _change(self, change: Callable[[sqlite3.Connection, View], tuple[_T, View]]) -> _T:
-        """Run one change in a transaction, and publish its view when it is on the disk."""
-        with self._writing:
-            self._check_open()
-            with self._database.write() as db:
-                answer, view = change(db, self._view)
-            # Nothing between commit and this assignment can fail.
-            self._view = view
-            if view.pending > self._compact_at and not self._compacting():
-                self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
-                self._compaction.start()
-        return answer
-
-    def _compacting(self) -> bool:
-        return self._compaction is not None and self._compaction.is_alive()
-
-    def _compact(self) -> None:
-        with self._folding:
-            self._index_state = "compacting"
-            try:
-                self._save()
-            except Exception:
-                # Searches stay right without it; the next change over the limit tries again.
-                logger.exception("the index could not be compacted")
-            finally:
-                self._index_state = "ready"
-
-    def _save_or_warn(self) -> None:
-        try:
-            with self._folding:
-                self._save()
-        except GalleryError as error:
-            logger.warning("%s", error)
-
-    def _save(self) -> None:
-        """Fold what is pending, then write a snapshot if the base isn't on the disk yet."""
-        before = self._view
-        if before.pending:
-            base = before.folded()
-            with self._writing:
-                self._view = self._view.rebased(before, base)
-        base = self._view.base
-        if base is self._saved or not base.sequence:
-            return
-        floor = snapshot.write(self._folder, base, self._state)
-        self._saved = base
-        with self._writing, self._database.write() as db:
-            store.forget_deletions(db, floor)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise GalleryClosed
+        self._index.rebuild()
 
 
 def _candidate(hit: Hit, label: tuple[str, str, str]) -> Candidate:

@@ -34,8 +34,10 @@ def opened(db: sqlite3.Connection, folder: Path) -> tuple[View, bool]:
         logger.warning(
             "index has %d vectors after replay, the database %d", view.rows, counts.vectors
         )
-    if counts.vectors:
-        logger.warning("no index snapshot can be used: the index is rebuilt from the database")
+    if not counts.vectors:
+        empty = BaseBuilder(state.dimension).finish(sequence=state.sequence, last_vector=0)
+        return View.of(empty), False
+    logger.warning("no index snapshot can be used: the index is rebuilt from the database")
     return View.of(built(db)), False
 
 

@@ -20,6 +20,7 @@ _WIDER = 4
 # Faiss sums float32 in an order of its own; final scores are computed again, in float64. Rows this
 # close below the worst row fetched may still be better than it.
 _ROUNDING = 1e-5
+_SCORED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +169,13 @@ def _exact_scores(
     vectors: NDArray[np.float16] | NDArray[np.float32], query: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Inner products [n] that don't depend on n or on where a row is kept, unlike BLAS's."""
-    products = vectors.astype(np.float64) * query.astype(np.float64)
-    scores: NDArray[np.float64] = products.sum(axis=1)
-    return scores
+    wide = query.astype(np.float64)
+    # In parts, because a search that must look far fetches many rows.
+    parts = [
+        (vectors[start : start + _SCORED_AT_ONCE].astype(np.float64) * wide).sum(axis=1)
+        for start in range(0, len(vectors), _SCORED_AT_ONCE)
+    ]
+    return np.concatenate([np.empty(0), *parts])
 
 
 def _rows_of(wanted: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:
