@@ -101,4 +101,5 @@ def _normalised(features: NDArray[np.float32]) -> Vectors:
     lengths = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
         raise ModelError("The embedder gave a vector without direction (zero, NaN or infinite)")
-    return (features / lengths).astype(np.float32)
+    vectors: Vectors = (features / lengths).astype(np.float32)
+    return vectors

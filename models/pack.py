@@ -167,6 +167,24 @@ def find_pack(name: str, search_dirs: Iterable[Path]) -> Pack:
     return Pack.load(folders[name])
 
 
+def manifest_toml(manifest: PackManifest) -> str:
+    """The text of `pack.toml`; `Pack.load` reads it back to an equal manifest."""
+    content = manifest.model_dump(mode="json")
+    tables = {key: value for key, value in content.items() if isinstance(value, dict)}
+    lines = [_toml_line(key, value) for key, value in content.items() if key not in tables]
+    for table, fields in tables.items():
+        lines += ["", f"[{table}]", *(_toml_line(key, value) for key, value in fields.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_line(key: str, value: Any) -> str:
+    # JSON's strings, numbers and arrays are TOML's too; only its objects are not.
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{json.dumps(name)} = {json.dumps(of)}" for name, of in value.items())
+        return f"{key} = {{ {pairs} }}"
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 as 64 hex digits."""
     digest = hashlib.sha256()

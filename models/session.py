@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import threading
 import warnings
@@ -149,7 +150,8 @@ class Session:
 
 
 def _summary(error: Exception) -> str:
-    # Paddle's messages hold pages of C++ trace; the cause is on the line that begins "(Kind)".
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("(") and ") " in line]
-    return (causes or lines or [type(error).__name__])[0][:300]
+    # Paddle's messages hold pages of C++ trace; one line says "(Kind) cause" or "KindError: cause".
+    message = str(error)
+    cause = re.search(r"^\s*(\(\w+\) .+|\w+Error: .+)$", message, re.MULTILINE)
+    lines = [cause.group(1)] if cause else message.strip().splitlines()
+    return (lines or [type(error).__name__])[0][:300].rstrip(".")
