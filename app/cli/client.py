@@ -1,0 +1,65 @@
+"""How commands reach the service: the one that runs, or one started for the command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+
+from app.data_folder import serving_url
+from app.settings import Settings
+
+TIMEOUT_SECONDS = 120
+
+
+class CommandError(Exception):
+    """A command failed; the message is for its user."""
+
+
+@contextmanager
+def connect(settings: Settings, url: str | None) -> Iterator[httpx2.Client]:
+    """A client of the service: at `url`, or the one that holds the data folder.
+
+    Where none runs, one is started for the length of the command: so commands do the same, by the
+    same code, whether the service runs or not.
+
+    Raises:
+        CommandError: nothing answers at the address.
+    """
+    url = url or serving_url(settings.data_dir)
+    if url is not None:
+        with _client(url) as client:
+            yield client
+        return
+    # Only here: it brings the models with it.
+    from app.server import background_service
+
+    # A command finds what the operator enrolled; samples are for a first `serve`.
+    with (
+        background_service(settings.model_copy(update={"sample_gallery": False})) as own,
+        _client(own) as client,
+    ):
+        yield client
+
+
+def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> httpx2.Response:
+    """One request; anything but success becomes a CommandError with the service's own advice."""
+    try:
+        response = client.request(method, path, **arguments)
+    except httpx2.TransportError as error:
+        raise CommandError(f"No TillSight answers at {client.base_url} ({error}).") from error
+    if response.is_error:
+        raise CommandError(problem_text(response))
+    return response
+
+
+def problem_text(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.request.url} answered {response.status_code}."
+
+
+def _client(url: str) -> httpx2.Client:
+    # A proxy of the environment has no business between two processes of one shop.
+    return httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)

@@ -1,0 +1,73 @@
+"""`tillsight`: serve, recognise a file, fill the gallery, manage model packs."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from app.cli import gallery, models, recognize
+from app.cli.client import CommandError
+from app.data_folder import DataFolderInUse
+from app.settings import Settings
+from gallery.errors import GalleryError
+from models.errors import ModelError
+
+app = typer.Typer(
+    name="tillsight",
+    help="Product recognition for tills, kiosks and shelves.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(gallery.app, name="gallery")
+app.add_typer(models.app, name="models")
+app.command("recognize")(recognize.recognize)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Instead of TILLSIGHT_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Instead of TILLSIGHT_PORT.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Instead of TILLSIGHT_DATA_DIR.")] = None,
+    pack: Annotated[str | None, typer.Option(help="Instead of TILLSIGHT_PACK.")] = None,
+) -> None:
+    """Start the service (settings: TILLSIGHT_… in the environment)."""
+    # Only here: other commands need not pay for importing the models.
+    from app.server import serve as run
+
+    given = {"host": host, "port": port, "data_dir": data_dir, "pack": pack}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = Settings(**chosen)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.captureWarnings(True)
+    run(settings)
+
+
+def main() -> None:
+    """Run the command line; errors of the domain are one line, not a traceback."""
+    try:
+        app()
+    except ValidationError as error:
+        for item in error.errors():
+            name = "TILLSIGHT_" + "_".join(map(str, item["loc"])).upper()
+            _fail(f"{name}: {item['msg']} (given: {item['input']!r})")
+    except Exception as error:
+        if not isinstance(error, _reported()):
+            raise
+        _fail(str(error))
+
+
+def _reported() -> tuple[type[Exception], ...]:
+    from app.server import StartError
+
+    return (CommandError, DataFolderInUse, GalleryError, ModelError, StartError)
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(f"[bold red]Error:[/] {message}", highlight=False)
+    sys.exit(1)

@@ -1,0 +1,101 @@
+"""`tillsight models`: list, verify and fetch model packs."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from app.cli.client import CommandError
+from app.packs import fetched_packs, pack_folders
+from app.settings import Settings
+from models.errors import PackError
+from models.pack import Pack, list_packs
+
+app = typer.Typer(help="Model packs: a detector and an embedder each.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_installed() -> None:
+    """The installed packs; the one that serves is marked."""
+    settings = Settings()
+    table = Table("", "Pack", "Version", "Embedder", "Licence", "Folder")
+    for folder in list_packs(pack_folders(settings)):
+        mark = "→" if folder.name == settings.pack else ""
+        try:
+            pack = Pack.load(folder)
+        except PackError:
+            table.add_row(mark, folder.name, "damaged: see `tillsight models verify`", "", "", "")
+            continue
+        licences = dict.fromkeys((pack.detector.licence, pack.embedder.licence))
+        table.add_row(
+            mark,
+            pack.name,
+            pack.version,
+            f"{pack.embedder.dimension}-d, {pack.embedder.fingerprint}",
+            ", ".join(licences),
+            str(folder),
+        )
+    Console().print(table)
+
+
+@app.command()
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(help="A pack; by default the one that serves.")
+    ] = None,
+) -> None:
+    """Check a pack's files against their sha256, load both networks and run them once."""
+    # Only here: it imports the inference engine.
+    from models.verify import verify_pack
+
+    settings = Settings()
+    name = name or settings.pack
+    folders = {folder.name: folder for folder in list_packs(pack_folders(settings))}
+    if name not in folders:
+        raise CommandError(f"There is no pack {name!r}; installed: {', '.join(folders)}.")
+    report = verify_pack(folders[name], threads=settings.threads)
+    for check in report.checks:
+        mark = "[green]ok[/]" if check.passed else "[bold red]failed[/]"
+        Console().print(f"{mark} {check.name}: {check.detail}", highlight=False)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="An official pack: pp-shituv2.")] = "pp-shituv2",
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="A folder or address that holds the official archives."),
+    ] = None,
+) -> None:
+    """Download, check and install an official pack; `--pack NAME` then serves it."""
+    # Only here: it imports the HTTP client and the archive code.
+    from models.fetch import fetch_pack
+
+    settings = Settings()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn()) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(archive: str, done: int, total: int | None) -> None:
+            if archive not in tasks:
+                tasks[archive] = progress.add_task(archive, total=total)
+            progress.update(tasks[archive], completed=done, total=total)
+
+        pack = fetch_pack(name, fetched_packs(settings), source=source, progress=show)
+    Console().print(
+        f"Installed {pack.name} {pack.version} in {pack.folder}. "
+        f"Serve it with: make run PACK={pack.name}",
+        highlight=False,
+    )

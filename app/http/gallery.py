@@ -1,0 +1,176 @@
+"""`/gallery`: products and their reference images."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from app.http.problems import describe, responses
+from app.http.schemas import (
+    AddedImageItem,
+    AddImagesAnswer,
+    GalleryAnswer,
+    GalleryModel,
+    ImageAnswer,
+    IndexState,
+    ProductAnswer,
+    ProductBody,
+    ProductDetail,
+    ProductId,
+    ProductPage,
+)
+from app.http.state import ServiceDep
+from app.http.uploads import SeveralImages, request_body
+from app.images import ImageError
+from gallery import AddedImage, Image, NewImage, Product
+
+router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(400, 422))
+
+ProductPath = Annotated[ProductId, Path()]
+ImagePath = Annotated[str, Path(min_length=1, max_length=64, description="The id of an image.")]
+
+
+@router.get("")
+def get_gallery(service: ServiceDep) -> GalleryAnswer:
+    """Counts, revision, index and model."""
+    stats = service.gallery.stats()
+    return GalleryAnswer(
+        products=stats.products,
+        images=stats.images,
+        revision=stats.revision,
+        index=IndexState(kind=stats.index_kind, state=stats.index_state, vectors=stats.vectors),
+        model=GalleryModel(
+            name=service.model, fingerprint=stats.fingerprint, dimension=stats.dimension
+        ),
+    )
+
+
+@router.get("/products")
+def list_products(
+    service: ServiceDep,
+    cursor: Annotated[
+        str | None, Query(max_length=512, description="`next_cursor` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> ProductPage:
+    """The products, by id, a page at a time."""
+    products, next_cursor = service.gallery.list_products(cursor, limit)
+    return ProductPage(products=[_product(item) for item in products], next_cursor=next_cursor)
+
+
+@router.put(
+    "/products/{product_id}",
+    responses={201: {"model": ProductAnswer, "description": "Created"}, **responses(413)},
+)
+def put_product(
+    product_id: ProductPath, body: ProductBody, service: ServiceDep, response: Response
+) -> ProductAnswer:
+    """Create a product, or replace its name and metadata; its images stay."""
+    product, created = service.gallery.put_product(product_id, body.name, body.metadata)
+    if created:
+        response.status_code = 201
+    return _product(product)
+
+
+@router.get("/products/{product_id}", responses=responses(404))
+def get_product(product_id: ProductPath, service: ServiceDep) -> ProductDetail:
+    """A product and its reference images."""
+    product = service.gallery.get_product(product_id)
+    pictures = service.gallery.list_images(product_id)
+    return ProductDetail(
+        **_product(product).model_dump(), images=[_image(picture) for picture in pictures]
+    )
+
+
+@router.delete("/products/{product_id}", status_code=204, responses=responses(404))
+def delete_product(product_id: ProductPath, service: ServiceDep) -> None:
+    """Remove a product and all its images; it is never found again from here on."""
+    service.gallery.delete_product(product_id)
+
+
+@router.post(
+    "/products/{product_id}/images",
+    status_code=201,
+    openapi_extra=request_body(several=True),
+    response_model_exclude_none=True,
+    responses=responses(404, 413, 415),
+)
+def add_images(
+    product_id: ProductPath, uploads: SeveralImages, service: ServiceDep
+) -> AddImagesAnswer:
+    """Add reference images to a product: searchable when the answer arrives.
+
+    Each file succeeds or fails on its own. With a single file, or when none could be taken, the
+    answer is the problem itself.
+    """
+    service.gallery.get_product(product_id)  # before any work is done for it
+    prepared: list[NewImage | ImageError] = []
+    for upload in uploads:
+        try:
+            prepared.append(service.enroller.prepare(upload.data))
+        except ImageError as error:
+            prepared.append(error)
+    good = [item for item in prepared if isinstance(item, NewImage)]
+    refused = [item for item in prepared if isinstance(item, ImageError)]
+    if not good:
+        raise refused[0]
+    added = iter(service.gallery.add_images(product_id, good))
+    entries = [
+        _refused(upload.filename, item)
+        if isinstance(item, ImageError)
+        else _added(upload.filename, next(added))
+        for upload, item in zip(uploads, prepared, strict=True)
+    ]
+    return AddImagesAnswer(images=entries, gallery_revision=service.gallery.stats().revision)
+
+
+@router.get("/images/{image_id}", responses=responses(404))
+def get_image(image_id: ImagePath, service: ServiceDep) -> ImageAnswer:
+    """A reference image: whose it is, and its size."""
+    return _image(service.gallery.get_image(image_id))
+
+
+@router.get(
+    "/images/{image_id}/thumbnail",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **responses(404)},
+)
+def get_thumbnail(image_id: ImagePath, service: ServiceDep) -> Response:
+    """The picture itself, as a JPEG of at most 512 pixels a side."""
+    return Response(service.gallery.get_thumbnail(image_id), media_type="image/jpeg")
+
+
+@router.delete("/images/{image_id}", status_code=204, responses=responses(404))
+def delete_image(image_id: ImagePath, service: ServiceDep) -> None:
+    """Remove one reference image."""
+    service.gallery.delete_image(image_id)
+
+
+def _product(product: Product) -> ProductAnswer:
+    return ProductAnswer(
+        id=product.id,
+        name=product.name,
+        metadata=product.metadata,
+        image_count=product.image_count,
+        created_at=product.created_at,
+        updated_at=product.updated_at,
+    )
+
+
+def _image(image: Image) -> ImageAnswer:
+    return ImageAnswer(
+        id=image.id,
+        product_id=image.product_id,
+        width=image.width,
+        height=image.height,
+        content_sha256=image.content_sha256,
+        created_at=image.created_at,
+    )
+
+
+def _added(filename: str | None, image: AddedImage) -> AddedImageItem:
+    return AddedImageItem(filename=filename, id=image.id, duplicate=image.duplicate, error=None)
+
+
+def _refused(filename: str | None, error: ImageError) -> AddedImageItem:
+    problem = describe(error).model_dump(exclude_none=True)
+    return AddedImageItem(filename=filename, id=None, duplicate=None, error=problem)

@@ -1,0 +1,31 @@
+"""`/healthz`, `/readyz`, `/metrics`: for orchestrators and monitoring."""
+
+from fastapi import APIRouter, Response
+
+from app.http.metrics import MetricsDep
+from app.http.problems import RequestProblem, responses
+from app.http.schemas import Health
+from app.http.state import ServiceDep
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """The process answers; nothing else is looked at."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses=responses(503))
+def readyz(service: ServiceDep) -> Health:
+    """The models are warm and the index agrees with the database."""
+    reason = service.not_ready()
+    if reason:
+        raise RequestProblem(503, "not-ready", reason)
+    return Health(status="ready")
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(service: ServiceDep, metrics: MetricsDep) -> Response:
+    """Prometheus text format."""
+    return Response(metrics.render(service), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,54 @@
+"""What a client may store: bounds on ids, names and metadata, kept as data and nothing else."""
+
+import json
+import math
+
+from pydantic import JsonValue
+
+MAX_METADATA_BYTES = 16 * 1024
+MAX_METADATA_DEPTH = 8
+
+
+def check_product_id(value: str) -> str:
+    """A product id can stand in a path: printable, no slash, not a dot segment."""
+    check_name(value)
+    if "/" in value or "\\" in value or value in (".", ".."):
+        raise ValueError("an id holds no slash or backslash and is not '.' or '..'")
+    return value
+
+
+def check_name(value: str) -> str:
+    """One line of printable text without white space around it."""
+    if not value.isprintable():
+        raise ValueError("only printable characters are allowed")
+    if value != value.strip():
+        raise ValueError("no white space at the start or end")
+    return value
+
+
+def check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """JSON of bounded depth and size, with finite numbers and text that UTF-8 can hold."""
+    _check_value(value, MAX_METADATA_DEPTH)
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata has {size:,} bytes; at most {MAX_METADATA_BYTES:,} are kept")
+    return value
+
+
+def _check_value(value: JsonValue, depth: int) -> None:
+    if depth < 0:
+        raise ValueError(f"metadata is nested deeper than {MAX_METADATA_DEPTH} levels")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers must be finite")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_value(key, depth)
+            _check_value(item, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_value(item, depth - 1)
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("text must be valid Unicode") from None

@@ -1,0 +1,136 @@
+"""Every error is one shape: RFC 9457 problem+json, with a stable `code` and advice in `detail`."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app import images
+from gallery import InvalidValue, StorageFailed, UnknownImage, UnknownProduct
+
+
+class Problem(BaseModel):
+    """An error, RFC 9457."""
+
+    type: str = Field(examples=["urn:tillsight:problem:unsupported-image"])
+    title: str = Field(examples=["Unsupported Media Type"])
+    status: int = Field(examples=[415])
+    detail: str = Field(
+        examples=["This is not an image that can be read. Send JPEG, PNG, WebP, GIF or BMP."]
+    )
+    code: str = Field(examples=["unsupported-image"])
+    errors: list[dict[str, Any]] | None = Field(
+        None, description="What is wrong with which parameter, for `invalid-request`."
+    )
+
+
+class RequestProblem(Exception):
+    """A request that can't be served as it is: its status, code and advice."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+
+
+# Domain errors, the most special first: their messages are written for the client.
+DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
+    (images.EmptyImage, 400, "empty-image"),
+    (images.UnsupportedImage, 415, "unsupported-image"),
+    (images.DamagedImage, 422, "damaged-image"),
+    (images.ImageTooLarge, 413, "image-too-large"),
+    (images.ImageTooSmall, 422, "image-too-small"),
+    (UnknownProduct, 404, "unknown-product"),
+    (UnknownImage, 404, "unknown-image"),
+    (InvalidValue, 422, "invalid-value"),
+    (StorageFailed, 503, "storage-failed"),
+]
+HTTP_CODES = {
+    400: "malformed-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "request-too-large",
+}
+HTTP_DETAILS = {
+    404: "There is nothing at this path; see /docs. Ids in a path are percent-encoded and hold no "
+    "slash.",
+    405: "This path does not know this method; see /docs.",
+}
+
+
+def describe(error: Exception) -> Problem:
+    """The problem document of any exception; what is not known is the service's own fault."""
+    for kind, status, code in DOMAIN_PROBLEMS:
+        if isinstance(error, kind):
+            return _problem(status, code, str(error))
+    if isinstance(error, RequestProblem):
+        return _problem(error.status, error.code, str(error))
+    return _problem(500, "internal-error", "Something went wrong in the service; see its log.")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of the problems that a call can answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as a problem document."""
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        detail = HTTP_DETAILS.get(error.status_code, str(error.detail))
+        code = HTTP_CODES.get(error.status_code, "http-error")
+        return _response(_problem(error.status_code, code, detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
+        # The offending input is left out: it may be huge, or not representable in JSON.
+        errors = [
+            {"where": ".".join(map(str, item["loc"])), "message": item["msg"]}
+            for item in error.errors()
+        ]
+        detail = "; ".join(f"{item['where']}: {item['message']}" for item in errors[:5])
+        problem = _problem(422, "invalid-request", detail)
+        problem.errors = errors
+        return _response(problem)
+
+    async def domain_error(_: Request, error: Exception) -> JSONResponse:
+        return _response(describe(error))
+
+    for kind in (*(row[0] for row in DOMAIN_PROBLEMS), RequestProblem):
+        app.add_exception_handler(kind, domain_error)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        # Starlette logs the traceback as it passes the exception on to the server.
+        return _response(describe(error))
+
+
+def _problem(status: int, code: str, detail: str) -> Problem:
+    return Problem(
+        type=f"urn:tillsight:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=None,
+    )
+
+
+def _response(problem: Problem, headers: Any = None) -> JSONResponse:
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=problem.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )

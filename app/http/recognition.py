@@ -1,0 +1,200 @@
+"""`/detect`, `/embed`, `/recognize`: a photograph in, what it shows out."""
+
+from time import perf_counter
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, Query
+
+from app.http.metrics import MetricsDep
+from app.http.problems import responses
+from app.http.schemas import (
+    Box,
+    CandidateItem,
+    DetectAnswer,
+    DetectionItem,
+    EmbedAnswer,
+    EmbeddingItem,
+    ImageSize,
+    ProductRef,
+    RecognitionItem,
+    RecognizeAnswer,
+    Timing,
+)
+from app.http.state import ServiceDep
+from app.http.uploads import OneImage, SeveralImages, request_body
+from app.images import RGBImage, decode
+from app.recognizer import Recognition, crop
+from app.service import Service
+from gallery import UnknownProduct
+
+router = APIRouter(tags=["recognition"], responses=responses(400, 413, 415, 422))
+
+Threshold = Annotated[
+    float | None,
+    Query(
+        ge=-1,
+        le=1,
+        allow_inf_nan=False,
+        description="Inner product from which a product is named; the pack's by default.",
+    ),
+]
+
+
+class Stopwatch:
+    """Milliseconds since it was made, in laps."""
+
+    def __init__(self) -> None:
+        self._start = self._lap = perf_counter()
+
+    def lap(self) -> float:
+        now = perf_counter()
+        spent, self._lap = now - self._lap, now
+        return spent * 1000
+
+    def total(self) -> float:
+        return (perf_counter() - self._start) * 1000
+
+
+@router.post("/detect", openapi_extra=request_body())
+def detect(
+    upload: OneImage,
+    service: ServiceDep,
+    metrics: MetricsDep,
+    max_results: Annotated[int, Query(ge=1, le=100, description="Most boxes.")] = 5,
+    min_score: Annotated[
+        float | None,
+        Query(ge=0, le=1, allow_inf_nan=False, description="Lowest score; the pack's by default."),
+    ] = None,
+) -> DetectAnswer:
+    """Find the main bodies in a photograph, best first."""
+    watch = Stopwatch()
+    image = decode(upload.data, service.settings.image_limits)
+    decode_ms = watch.lap()
+    detections, times = service.detector.detect(image, max_results=max_results, min_score=min_score)
+    timing = _timing(
+        decode=decode_ms,
+        detect_preprocess=times.preprocess,
+        detect=times.forward,
+        queue=times.queue,
+        total=watch.total(),
+    )
+    metrics.observe_stages("/detect", timing)
+    return DetectAnswer(
+        image=_size(image),
+        detections=[
+            DetectionItem(box=Box.of(found.box), score=round(found.score, 4), label="foreground")
+            for found in detections
+        ],
+        timing_ms=timing,
+        model=service.model,
+    )
+
+
+@router.post("/embed", openapi_extra=request_body(several=True))
+def embed(
+    uploads: SeveralImages,
+    service: ServiceDep,
+    detect: Annotated[
+        bool, Query(description="Embed each detected body (the whole image where there is none).")
+    ] = False,
+) -> EmbedAnswer:
+    """The unit-length vectors of one or several images, or of the bodies in them."""
+    embeddings: list[EmbeddingItem] = []
+    for index, upload in enumerate(uploads):
+        image = decode(upload.data, service.settings.image_limits)
+        regions, _ = service.recognizer.regions(image, detect=detect)
+        # The whole image comes last; beside detected bodies it is not asked for.
+        boxes = [region.box for region in regions[:-1]] or [regions[-1].box]
+        vectors, _ = service.embedder.embed([crop(image, box) for box in boxes])
+        embeddings += [
+            EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.of(box))
+            for box, vector in zip(boxes, vectors, strict=True)
+        ]
+    return EmbedAnswer(
+        embeddings=embeddings, dimension=service.embedder.dimension, model=service.model
+    )
+
+
+@router.post("/recognize", openapi_extra=request_body())
+def recognize(
+    upload: OneImage,
+    service: ServiceDep,
+    metrics: MetricsDep,
+    detect: Annotated[
+        bool, Query(description="Look for bodies; the whole image is always one.")
+    ] = True,
+    top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
+    threshold: Threshold = None,
+) -> RecognizeAnswer:
+    """Name the products in a photograph."""
+    watch = Stopwatch()
+    image = decode(upload.data, service.settings.image_limits)
+    decode_ms = watch.lap()
+    results, revision, times = service.recognizer.recognize(
+        image, detect=detect, top_k=top_k, threshold=threshold
+    )
+    items = [_recognition(result, service) for result in results]
+    timing = _timing(
+        decode=decode_ms,
+        detect_preprocess=times.detect_preprocess,
+        detect=times.detect,
+        embed_preprocess=times.embed_preprocess,
+        embed=times.embed,
+        search=times.search,
+        queue=times.queue,
+        total=watch.total(),
+    )
+    metrics.observe_stages("/recognize", timing)
+    metrics.count_outcomes(item.outcome for item in items)
+    return RecognizeAnswer(
+        request_id=uuid4().hex,
+        image=_size(image),
+        results=items,
+        gallery_revision=revision,
+        timing_ms=timing,
+        model=service.model,
+    )
+
+
+def _recognition(result: Recognition, service: Service) -> RecognitionItem:
+    best = result.product
+    return RecognitionItem(
+        box=Box.of(result.box),
+        box_source=result.box_source,
+        detection_score=_rounded(result.detection_score),
+        outcome=result.outcome,
+        product=None if best is None else _product_ref(best.product_id, best.name, service),
+        score=_rounded(result.score),
+        margin=_rounded(result.margin),
+        candidates=[
+            CandidateItem(
+                product_id=candidate.product_id,
+                name=candidate.name,
+                score=round(candidate.score, 4),
+                image_id=candidate.image_id,
+            )
+            for candidate in result.candidates
+        ],
+    )
+
+
+def _product_ref(product_id: str, name: str, service: Service) -> ProductRef:
+    try:
+        metadata = service.gallery.get_product(product_id).metadata
+    except UnknownProduct:
+        # Deleted since the search: the answer stands for its revision.
+        metadata = {}
+    return ProductRef(id=product_id, name=name, metadata=metadata)
+
+
+def _size(image: RGBImage) -> ImageSize:
+    return ImageSize(width=image.shape[1], height=image.shape[0])
+
+
+def _timing(**stages: float) -> Timing:
+    return Timing(**{stage: round(value, 2) for stage, value in stages.items()})
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,203 @@
+"""The JSON documents of the API, as pydantic models: what OpenAPI shows and clients rely on."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from app.http.metadata import check_metadata, check_name, check_product_id
+from app.recognizer import BoxSource, Outcome
+from models.detector import Box as ModelBox
+
+ProductId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    AfterValidator(check_product_id),
+    Field(description="The client's own id: SKU, GTIN …", examples=["4006381333931"]),
+]
+ProductName = Annotated[
+    str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_name)
+]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(check_metadata)]
+
+
+class Document(BaseModel):
+    """A JSON object of this API; what a client sends must not hold unknown fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ImageSize(Document):
+    """Of the upright image (EXIF applied)."""
+
+    width: int = Field(examples=[1280])
+    height: int = Field(examples=[960])
+
+
+class Box(Document):
+    """Pixels of the upright image, from its top left corner."""
+
+    x1: float = Field(examples=[312.4])
+    y1: float = Field(examples=[120.0])
+    x2: float = Field(examples=[640.1])
+    y2: float = Field(examples=[803.7])
+
+    @classmethod
+    def of(cls, box: ModelBox) -> "Box":
+        return cls(
+            x1=round(box.x1, 1), y1=round(box.y1, 1), x2=round(box.x2, 1), y2=round(box.y2, 1)
+        )
+
+
+class Timing(Document):
+    """Milliseconds; `detect` and `embed` are the forward passes alone."""
+
+    decode: float = 0.0
+    detect_preprocess: float = 0.0
+    detect: float = 0.0
+    embed_preprocess: float = 0.0
+    embed: float = 0.0
+    search: float = 0.0
+    queue: float = Field(0.0, description="Waiting for the models.")
+    total: float = 0.0
+
+
+class DetectionItem(Document):
+    box: Box
+    score: float = Field(examples=[0.93])
+    label: str = Field("foreground", examples=["foreground"])
+
+
+class DetectAnswer(Document):
+    image: ImageSize
+    detections: list[DetectionItem]
+    timing_ms: Timing
+    model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
+
+
+class EmbeddingItem(Document):
+    image_index: int = Field(description="Which of the images sent, from 0.", examples=[0])
+    vector: list[float] = Field(description="Unit length.", examples=[[0.0123, -0.0456]])
+    box: Box
+
+
+class EmbedAnswer(Document):
+    embeddings: list[EmbeddingItem]
+    dimension: int = Field(examples=[512])
+    model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
+
+
+class ProductRef(Document):
+    id: str
+    name: str
+    metadata: dict[str, Any]
+
+
+class CandidateItem(Document):
+    product_id: str
+    name: str
+    score: float
+    image_id: str = Field(description="The reference image that matched best.")
+
+
+class RecognitionItem(Document):
+    box: Box
+    box_source: BoxSource
+    detection_score: float | None = Field(description="Null for the whole image.")
+    outcome: Outcome = Field(
+        description="`match`: this product. `ambiguous`: the best two are too close to tell; offer "
+        "the candidates. `unknown`: nothing in the gallery is similar enough."
+    )
+    product: ProductRef | None = Field(description="The best product; null when unknown.")
+    score: float | None = Field(description="Inner product with the best reference, -1 to 1.")
+    margin: float | None = Field(description="To the second best product; null when there is none.")
+    candidates: list[CandidateItem] = Field(description="The best products, best first.")
+
+
+class RecognizeAnswer(Document):
+    request_id: str
+    image: ImageSize
+    results: list[RecognitionItem] = Field(description="Best first; one for each body.")
+    gallery_revision: int
+    timing_ms: Timing
+    model: str
+
+
+class GalleryAnswer(Document):
+    products: int
+    images: int
+    revision: int = Field(description="Grows with every change.")
+    index: "IndexState"
+    model: "GalleryModel"
+
+
+class IndexState(Document):
+    kind: str = Field(examples=["flat-fp16"])
+    state: str = Field(examples=["ready"])
+    vectors: int
+
+
+class GalleryModel(Document):
+    """The embedder that the gallery's vectors come from."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+
+
+class ProductBody(Document):
+    """What `PUT /gallery/products/{id}` takes."""
+
+    name: ProductName = Field(examples=["Orange juice 1 l"])
+    metadata: Metadata = Field(
+        default_factory=dict, examples=[{"brand": "Sunhill", "department": "drinks"}]
+    )
+
+
+class ProductAnswer(Document):
+    id: str
+    name: str
+    metadata: dict[str, Any]
+    image_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class ProductDetail(ProductAnswer):
+    images: list["ImageAnswer"]
+
+
+class ProductPage(Document):
+    products: list[ProductAnswer]
+    next_cursor: str | None = Field(
+        description="Send as `cursor` for the next page; null at the end."
+    )
+
+
+class ImageAnswer(Document):
+    id: str
+    product_id: str
+    width: int
+    height: int
+    content_sha256: str = Field(description="Of the file that was sent.")
+    created_at: datetime
+
+
+class AddedImageItem(Document):
+    """One entry per file sent, in order: an `id`, or the `error` that refused this file."""
+
+    filename: str | None = None
+    id: str | None = None
+    duplicate: bool | None = Field(
+        None, description="True: the product already had this image; `id` is the one it has."
+    )
+    error: dict[str, Any] | None = Field(None, description="A problem document.")
+
+
+class AddImagesAnswer(Document):
+    images: list[AddedImageItem]
+    gallery_revision: int
+
+
+class Health(Document):
+    status: str = Field(examples=["ok"])

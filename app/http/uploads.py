@@ -1,0 +1,145 @@
+"""Images out of a request: multipart (`image`, `images`) or a raw body with an `image/*` type."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.problems import RequestProblem
+from app.images import ImageLimits, check_bytes
+from app.settings import Settings
+
+FIELDS = ("image", "images")
+# Documents are small; only uploads may be large.
+MAX_DOCUMENT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One uploaded file, not decoded yet."""
+
+    filename: str | None
+    data: bytes
+
+
+async def read_images(request: Request) -> list[Upload]:
+    """All images of a request, in order.
+
+    Raises:
+        RequestProblem: the body is neither of the two forms, holds no image or too many.
+        ImageTooLarge: a file is over the limit; reading stops there.
+    """
+    settings: Settings = request.app.state.service.settings
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "multipart/form-data":
+        return await _read_form(request, settings)
+    if content_type.startswith("image/"):
+        return [Upload(None, await _read_body(request, settings.image_limits))]
+    raise RequestProblem(
+        415,
+        "unsupported-body",
+        f"The body's type is {content_type or 'not stated'}. Send the image as multipart/form-data "
+        "(curl -F image=@photo.jpg …) or as it is with an image/* type "
+        "(curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg …).",
+    )
+
+
+async def read_image(request: Request) -> Upload:
+    """The one image of a request.
+
+    Raises:
+        RequestProblem: there is none, or more than one.
+    """
+    uploads = await read_images(request)
+    if len(uploads) > 1:
+        raise RequestProblem(
+            422, "too-many-images", f"This call takes one image; {len(uploads)} were sent."
+        )
+    return uploads[0]
+
+
+OneImage = Annotated[Upload, Depends(read_image)]
+SeveralImages = Annotated[list[Upload], Depends(read_images)]
+
+
+def request_body(*, several: bool = False) -> dict[str, Any]:
+    """The OpenAPI description of an upload, for a route's `openapi_extra`."""
+    file = {"type": "string", "format": "binary"}
+    name, field = ("images", {"type": "array", "items": file}) if several else ("image", file)
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"type": "object", "required": [name], "properties": {name: field}}
+                },
+                "image/*": {"schema": file},
+            },
+        }
+    }
+
+
+class LimitBody:
+    """ASGI middleware: a body over the limit is refused while it arrives."""
+
+    def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
+        self._app = app
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        content_type = headers.get(b"content-type", b"").lower()
+        is_upload = content_type.startswith((b"multipart/form-data", b"image/"))
+        limit = self._max_upload_bytes if is_upload else MAX_DOCUMENT_BYTES
+        declared = headers.get(b"content-length", b"")
+        received = int(declared) if declared.isdigit() else 0
+        refused = received > limit
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if refused or received > limit:
+                raise HTTPException(
+                    413, f"The request body is too large; at most {limit:,} bytes are read."
+                )
+            return message
+
+        await self._app(scope, limited, send)
+
+
+async def _read_form(request: Request, settings: Settings) -> list[Upload]:
+    uploads = []
+    async with request.form(max_files=settings.max_files, max_fields=settings.max_files) as form:
+        for name, value in form.multi_items():
+            if name not in FIELDS or not isinstance(value, UploadFile):
+                raise RequestProblem(
+                    422,
+                    "unexpected-field",
+                    f"The form has a field {name[:40]!r} that is not an image file; "
+                    "send files named image (or images).",
+                )
+            check_bytes(value.size or 0, settings.image_limits)
+            uploads.append(Upload(value.filename, await value.read()))
+    if not uploads:
+        raise RequestProblem(
+            422, "missing-image", "The form holds no file; send one named image (or images)."
+        )
+    return uploads
+
+
+async def _read_body(request: Request, limits: ImageLimits) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        check_bytes(size, limits)
+        chunks.append(chunk)
+    return b"".join(chunks)

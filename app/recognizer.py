@@ -1,0 +1,258 @@
+"""How a photograph becomes products: detect, embed, search, decide, merge (PP-ShiTuV2's pipeline).
+
+The whole image is always one more candidate. All crops go through the embedder as one batch and
+through the gallery as one search. Overlapping results are merged on the match score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.images import RGBImage
+from gallery import Candidate, SearchResult
+from models.detector import Box, Detection
+from models.worker import StageTimes
+
+Outcome = Literal["match", "ambiguous", "unknown"]
+BoxSource = Literal["detector", "whole_image"]
+
+# Two boxes show the same body when this share of the smaller one lies inside the other. PP-ShiTuV2
+# merges from IoU 0.05 on; products on a tray touch, and two of the same kind are two.
+SAME_BODY = 0.6
+# A box holds another when this share of the other's area lies inside it.
+CONTAINED = 0.8
+
+
+class DetectsBodies(Protocol):
+    """What the recogniser needs of a detector (models.Detector)."""
+
+    def detect(
+        self,
+        image: RGBImage,
+        *,
+        max_results: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[list[Detection], StageTimes]: ...
+
+
+class EmbedsCrops(Protocol):
+    """What the recogniser needs of an embedder (models.Embedder)."""
+
+    def embed(self, crops: Sequence[RGBImage]) -> tuple[NDArray[np.float32], StageTimes]: ...
+
+
+class SearchesProducts(Protocol):
+    """What the recogniser needs of a gallery."""
+
+    def search(self, vectors: NDArray[np.float32], k: int) -> SearchResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What one region of the photograph shows."""
+
+    box: Box
+    box_source: BoxSource
+    detection_score: float | None
+    outcome: Outcome
+    score: float | None
+    margin: float | None
+    candidates: list[Candidate]
+
+    @property
+    def product(self) -> Candidate | None:
+        """The best candidate, unless it is not good enough to be named."""
+        return None if self.outcome == "unknown" else self.candidates[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionTimes:
+    """Milliseconds of each stage; `detect` and `embed` are the forward passes alone."""
+
+    detect_preprocess: float
+    detect: float
+    embed_preprocess: float
+    embed: float
+    search: float
+    queue: float
+
+
+class Recognizer:
+    """Joins detector, embedder and gallery. Safe to call from many threads."""
+
+    def __init__(
+        self,
+        detector: DetectsBodies,
+        embedder: EmbedsCrops,
+        gallery: SearchesProducts,
+        *,
+        match_threshold: float,
+        ambiguous_margin: float,
+    ) -> None:
+        self._detector = detector
+        self._embedder = embedder
+        self._gallery = gallery
+        self._match_threshold = match_threshold
+        self._ambiguous_margin = ambiguous_margin
+
+    def recognize(
+        self,
+        image: RGBImage,
+        *,
+        detect: bool = True,
+        top_k: int = 5,
+        threshold: float | None = None,
+    ) -> tuple[list[Recognition], int, RecognitionTimes]:
+        """Recognise the products in `image` (uint8 [H, W, 3] RGB).
+
+        Args:
+            image: the upright photograph.
+            detect: look for bodies first; otherwise only the whole image is matched.
+            top_k: most candidates (products) per result.
+            threshold: inner product from which a product is named; the pack's by default.
+
+        Returns:
+            Results, best first; the gallery's revision that they hold for; the stages' times.
+        """
+        regions, detect_times = self.regions(image, detect=detect)
+        vectors, embed_times = self._embedder.embed([crop(image, region.box) for region in regions])
+        start = perf_counter()
+        # Two products at least: the margin between the best two needs them.
+        found = self._gallery.search(vectors, max(top_k, 2))
+        search_ms = (perf_counter() - start) * 1000
+        limit = self._match_threshold if threshold is None else threshold
+        results = [
+            self._decide(region, candidates, limit, top_k)
+            for region, candidates in zip(regions, found.candidates, strict=True)
+        ]
+        times = RecognitionTimes(
+            detect_preprocess=detect_times.preprocess,
+            detect=detect_times.forward,
+            embed_preprocess=embed_times.preprocess,
+            embed=embed_times.forward,
+            search=search_ms,
+            queue=detect_times.queue + embed_times.queue,
+        )
+        return merge(results), found.revision, times
+
+    def regions(self, image: RGBImage, *, detect: bool) -> tuple[list["Region"], StageTimes]:
+        """The detected bodies, and the whole image as the last one."""
+        height, width = image.shape[:2]
+        whole = Region(Box(0, 0, width, height), "whole_image", None)
+        if not detect:
+            return [whole], StageTimes(0, 0, 0)
+        detections, times = self._detector.detect(image)
+        bodies = [Region(found.box, "detector", found.score) for found in detections]
+        return [*bodies, whole], times
+
+    def _decide(
+        self, region: "Region", candidates: list[Candidate], threshold: float, top_k: int
+    ) -> Recognition:
+        score = candidates[0].score if candidates else None
+        # With one product in the gallery there is no runner-up, so no margin to be small.
+        margin = candidates[0].score - candidates[1].score if len(candidates) > 1 else None
+        outcome: Outcome
+        if score is None or score < threshold:
+            outcome = "unknown"
+        elif margin is not None and margin < self._ambiguous_margin:
+            outcome = "ambiguous"
+        else:
+            outcome = "match"
+        return Recognition(
+            box=region.box,
+            box_source=region.source,
+            detection_score=region.detection_score,
+            outcome=outcome,
+            score=score,
+            margin=margin,
+            candidates=candidates[:top_k],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the photograph to be matched."""
+
+    box: Box
+    source: BoxSource
+    detection_score: float | None
+
+
+def crop(image: RGBImage, box: Box) -> RGBImage:
+    """The pixels of `box`, at least one; a view, not a copy."""
+    height, width = image.shape[:2]
+    left, top = min(int(box.x1), width - 1), min(int(box.y1), height - 1)
+    right = min(max(round(box.x2), left + 1), width)
+    bottom = min(max(round(box.y2), top + 1), height)
+    return image[top:bottom, left:right]
+
+
+def merge(results: Sequence[Recognition]) -> list[Recognition]:
+    """Leave one result for each body, best first.
+
+    A recognised box that merely contains several recognised products gives way to them, and the
+    whole image to a box that names the same product: the box tells where it is. Then, best match
+    score first and unknown ones last, a result that shows the same body as a better one is dropped.
+    So the whole image is reported as unknown only when there is nothing else.
+    """
+    named = [result for result in results if result.outcome != "unknown"]
+    unknown = [result for result in results if result.outcome == "unknown"]
+    candidates = [
+        *sorted((r for r in named if not _gives_way(r, named)), key=_match_score, reverse=True),
+        *sorted(unknown, key=_detection_score, reverse=True),
+    ]
+    kept: list[Recognition] = []
+    for result in candidates:
+        if not any(_same_body(result.box, better.box) for better in kept):
+            kept.append(result)
+    return kept
+
+
+def inside(inner: Box, outer: Box) -> float:
+    """The share of `inner`'s area that lies inside `outer`, 0 to 1."""
+    width = min(inner.x2, outer.x2) - max(inner.x1, outer.x1)
+    height = min(inner.y2, outer.y2) - max(inner.y1, outer.y1)
+    return max(width, 0.0) * max(height, 0.0) / _area(inner)
+
+
+def _gives_way(result: Recognition, named: Sequence[Recognition]) -> bool:
+    located = result.box_source == "whole_image" and any(
+        other.box_source == "detector"
+        and other.outcome == result.outcome
+        and other.candidates[0].product_id == result.candidates[0].product_id
+        for other in named
+    )
+    return located or _is_group(result, named)
+
+
+def _is_group(result: Recognition, named: Sequence[Recognition]) -> bool:
+    members: list[Box] = []
+    for other in named:
+        if (
+            _area(other.box) < _area(result.box)
+            and inside(other.box, result.box) >= CONTAINED
+            and not any(_same_body(other.box, member) for member in members)
+        ):
+            members.append(other.box)
+    return len(members) > 1
+
+
+def _same_body(a: Box, b: Box) -> bool:
+    return max(inside(a, b), inside(b, a)) > SAME_BODY
+
+
+def _match_score(result: Recognition) -> float:
+    return -1.0 if result.score is None else result.score
+
+
+def _detection_score(result: Recognition) -> float:
+    # The whole image has none: it comes last, and every box lies inside it.
+    return -1.0 if result.detection_score is None else result.detection_score
+
+
+def _area(box: Box) -> float:
+    return (box.x2 - box.x1) * (box.y2 - box.y1)

@@ -1,0 +1,101 @@
+"""Run the application under uvicorn: in the foreground, or beside a command that needs it."""
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from time import sleep
+
+import uvicorn
+
+from app.http.application import create_app
+from app.service import Service
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Finish what was accepted, but let no slow client hold up a restart.
+GRACE_SECONDS = 20
+KEEP_ALIVE_SECONDS = 30
+
+
+class StartError(Exception):
+    """The service could not start; the message says why."""
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Listen before the models are loaded, so that a taken port is known at once.
+
+    Raises:
+        StartError: the address is in use, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Can't listen on {settings.host}:{settings.port} ({error.strerror}). "
+            "Choose another port with TILLSIGHT_PORT."
+        ) from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop by SIGINT or SIGTERM; then finish what was accepted.
+
+    Raises:
+        StartError, DataFolderInUse, ModelError, GalleryError: it could not start.
+    """
+    # uvicorn stops on these signals and raises them again when it has: as an exit, so that the
+    # gallery is closed behind it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    with bind(settings) as listener, Service(settings) as service:
+        url = url_of(listener)
+        service.folder.announce(url)
+        logger.info("TillSight is ready at %s (documentation: %s/docs).", url, url)
+        _uvicorn(service, settings.log_level).run(sockets=[listener])
+
+
+@contextmanager
+def background_service(settings: Settings) -> Iterator[str]:
+    """Serve on a free port of the loopback for the length of a command; yields the address.
+
+    Raises:
+        StartError: the service could not start.
+    """
+    settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
+    with bind(settings) as listener, Service(settings) as service:
+        server = _uvicorn(service, "critical")
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="service")
+        thread.start()
+        try:
+            while not server.started:
+                sleep(0.01)
+            yield url_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _uvicorn(service: Service, log_level: str) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(service),
+            log_level=log_level,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            server_header=False,
+        )
+    )

@@ -1,0 +1,117 @@
+"""What is loaded once, at start: the models, the gallery, and the recogniser over both."""
+
+import logging
+from collections.abc import Callable
+from threading import Event, Thread
+from types import TracebackType
+
+from app.data_folder import DataFolder
+from app.enrolment import Enroller
+from app.packs import pack_folders
+from app.recognizer import Recognizer
+from app.sample import enrol_sample_gallery
+from app.settings import Settings
+from gallery import Gallery
+from models.detector import Detector
+from models.embedder import Embedder
+from models.pack import Pack, find_pack
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """Everything a request needs. Starting it loads and warms the models; close it to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load what `settings` names.
+
+        Raises:
+            DataFolderInUse: another service holds the data folder.
+            ModelError: the pack is missing or damaged.
+            GalleryError: the gallery can't be opened with this pack.
+        """
+        self.settings = settings
+        self.folder = DataFolder(settings.data_dir)
+        closers: list[Callable[[], None]] = [self.folder.close]
+        try:
+            self.pack = find_pack(settings.pack, pack_folders(settings))
+            self.detector = Detector(self.pack, settings.threads)
+            closers.append(self.detector.close)
+            self.embedder = Embedder(self.pack, settings.threads)
+            closers.append(self.embedder.close)
+            self.gallery = Gallery.open(
+                settings.data_dir / "gallery",
+                dimension=self.embedder.dimension,
+                fingerprint=self.embedder.fingerprint,
+            )
+            closers.append(self.gallery.close)
+        except BaseException:
+            _close_all(closers)
+            raise
+        self._closers = closers
+        self.recognizer = Recognizer(
+            self.detector,
+            self.embedder,
+            self.gallery,
+            match_threshold=self.pack.embedder.match_threshold,
+            ambiguous_margin=self.pack.embedder.ambiguous_margin,
+        )
+        self.enroller = Enroller(self.embedder, settings.image_limits)
+        self.model = model_name(self.pack)
+        self._stopping = Event()
+        self._not_ready: str | None = None
+        self._samples: Thread | None = None
+        if settings.sample_gallery:
+            self._not_ready = "The sample gallery is being enrolled."
+            self._samples = Thread(target=self._enrol_samples, name="sample-gallery")
+            self._samples.start()
+
+    def not_ready(self) -> str | None:
+        """Why the service can't answer properly yet; None when it can.
+
+        The models are warm as soon as this object exists.
+        """
+        if self._not_ready:
+            return self._not_ready
+        if not self.gallery.consistent():
+            return "The index does not agree with the database yet."
+        return None
+
+    def close(self) -> None:
+        """Stop, in the reverse order of starting."""
+        self._stopping.set()
+        if self._samples is not None:
+            self._samples.join()
+        _close_all(self._closers)
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _enrol_samples(self) -> None:
+        try:
+            enrol_sample_gallery(
+                self.gallery, self.enroller, self.folder.path / "samples.state", self._stopping
+            )
+            self._not_ready = None
+        except Exception:
+            # A thread's exception would go nowhere: readiness tells it instead.
+            logger.exception("The sample gallery could not be enrolled.")
+            self._not_ready = "The sample gallery could not be enrolled; see the log."
+
+
+def model_name(pack: Pack) -> str:
+    """How answers name the models: pack, version, and the embedder's fingerprint."""
+    return f"{pack.name}-{pack.version}+{pack.embedder.fingerprint[:12]}"
+
+
+def _close_all(closers: list[Callable[[], None]]) -> None:
+    for close in reversed(closers):
+        close()

@@ -1,0 +1,54 @@
+"""Settings: environment variables with the prefix `TILLSIGHT_`, each with a documented default."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.images import ImageLimits
+
+MIB = 1024 * 1024
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What an operator can choose. `docs/configuration.md` lists the same; a test compares."""
+
+    model_config = SettingsConfigDict(env_prefix="TILLSIGHT_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the gallery and of fetched packs; one service at a time uses it.",
+    )
+    pack: str = Field("embedded", description="Model pack: a name (`tillsight models list`).")
+    threads: PositiveInt = Field(
+        10, description="Threads for inference; never more than the cores there are."
+    )
+    sample_gallery: bool = Field(
+        True, description="Enrol the sample products when the data folder is empty."
+    )
+    max_image_bytes: PositiveInt = Field(20 * MIB, description="Largest image file, in bytes.")
+    max_request_bytes: PositiveInt = Field(
+        200 * MIB, description="Largest request body, all its files together, in bytes."
+    )
+    max_files: PositiveInt = Field(64, description="Most images in one request.")
+    max_image_pixels: PositiveInt = Field(
+        50_000_000, description="Most pixels of an image (width × height), read from its header."
+    )
+    min_image_side: PositiveInt = Field(
+        16, description="Shortest side of an image that is still recognised, in pixels."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged."
+    )
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            min_side=self.min_image_side,
+        )

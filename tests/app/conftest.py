@@ -1,0 +1,39 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.http.application import create_app
+from app.service import Service
+from app.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real service on the embedded pack, with small limits and an empty gallery."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("data"),
+        sample_gallery=False,
+        max_image_bytes=2_000_000,
+        max_request_bytes=5_000_000,
+        max_files=5,
+        max_image_pixels=5_000_000,
+    )
+    with Service(settings) as started:
+        yield started
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[TestClient]:
+    """A client of the application; what a test puts into the gallery is removed after it."""
+    # Server errors must arrive as answers, as they do over a socket.
+    with TestClient(create_app(service), raise_server_exceptions=False) as started:
+        yield started
+    for product in service.gallery.list_products(None, 1000)[0]:
+        service.gallery.delete_product(product.id)
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    return Path(__file__).parents[2] / "app" / "samples"

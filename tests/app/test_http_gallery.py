@@ -1,0 +1,198 @@
+import io
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tests.app import pictures
+from tests.app.problems import assert_problem
+
+
+def put(client: TestClient, product_id: str = "sku-1", name: str = "Oat milk") -> None:
+    answer = client.put(f"/gallery/products/{product_id}", json={"name": name})
+    assert answer.status_code in (200, 201), answer.text
+
+
+def add(client: TestClient, product_id: str, *files: bytes):
+    parts = [("images", (f"{i}.jpg", data, "image/jpeg")) for i, data in enumerate(files)]
+    return client.post(f"/gallery/products/{product_id}/images", files=parts)
+
+
+def test_a_product_is_created_then_replaced(client: TestClient) -> None:
+    body = {"name": "Oat milk", "metadata": {"brand": "Sunhill", "litres": 1.5, "tags": ["vegan"]}}
+    created = client.put("/gallery/products/4006381333931", json=body)
+    assert created.status_code == 201
+    assert created.json()["metadata"] == body["metadata"]
+    replaced = client.put("/gallery/products/4006381333931", json={"name": "Oat drink"})
+    assert replaced.status_code == 200
+    seen = client.get("/gallery/products/4006381333931").json()
+    assert (seen["name"], seen["metadata"], seen["image_count"]) == ("Oat drink", {}, 0)
+    assert seen["created_at"] <= seen["updated_at"]
+
+
+def test_images_are_searchable_when_the_answer_arrives(client: TestClient) -> None:
+    put(client)
+    answer = add(client, "sku-1", pictures.jpeg(1), pictures.jpeg(2))
+    assert answer.status_code == 201
+    entries = answer.json()["images"]
+    assert [entry["filename"] for entry in entries] == ["0.jpg", "1.jpg"]
+    found = client.post("/recognize?detect=false", files={"image": pictures.jpeg(2)}).json()[
+        "results"
+    ][0]
+    assert found["outcome"] == "match"
+    assert found["product"]["id"] == "sku-1"
+    assert found["candidates"][0]["image_id"] == entries[1]["id"]
+    assert found["score"] == pytest.approx(1, abs=2e-3)
+
+
+def test_the_thumbnail_is_the_picture(client: TestClient) -> None:
+    put(client)
+    image_id = add(client, "sku-1", pictures.jpeg(1)).json()["images"][0]["id"]
+    info = client.get(f"/gallery/images/{image_id}").json()
+    assert (info["product_id"], info["width"], info["height"]) == ("sku-1", 120, 90)
+    thumbnail = client.get(f"/gallery/images/{image_id}/thumbnail")
+    assert thumbnail.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(thumbnail.content)).size == (120, 90)
+
+
+def test_the_same_image_twice_is_one_reference(client: TestClient) -> None:
+    put(client)
+    first = add(client, "sku-1", pictures.jpeg(1)).json()["images"][0]
+    again = add(client, "sku-1", pictures.jpeg(1))
+    assert again.status_code == 201
+    assert again.json()["images"] == [{"filename": "0.jpg", "id": first["id"], "duplicate": True}]
+    assert client.get("/gallery/products/sku-1").json()["image_count"] == 1
+
+
+def test_each_file_succeeds_or_fails_on_its_own(client: TestClient) -> None:
+    put(client)
+    answer = add(client, "sku-1", pictures.jpeg(1), b"not an image", pictures.jpeg(2)[:900])
+    assert answer.status_code == 201
+    good, unsupported, damaged = answer.json()["images"]
+    assert good["id"]
+    assert "error" not in good
+    assert unsupported["error"]["code"] == "unsupported-image"
+    assert damaged["error"]["code"] == "damaged-image"
+    assert client.get("/gallery").json()["images"] == 1
+
+
+def test_when_no_file_can_be_taken_the_answer_is_the_problem(client: TestClient) -> None:
+    put(client)
+    assert_problem(add(client, "sku-1", b"no", b"nor this"), 415, "unsupported-image")
+    assert client.get("/gallery").json()["images"] == 0
+
+
+def test_what_is_deleted_is_never_found_again(client: TestClient) -> None:
+    put(client)
+    put(client, "sku-2", "Rye bread")
+    image_id = add(client, "sku-1", pictures.jpeg(1)).json()["images"][0]["id"]
+    add(client, "sku-2", pictures.jpeg(2))
+    assert client.delete(f"/gallery/images/{image_id}").status_code == 204
+    assert_problem(client.get(f"/gallery/images/{image_id}"), 404, "unknown-image")
+    assert_problem(client.get(f"/gallery/images/{image_id}/thumbnail"), 404, "unknown-image")
+    assert client.delete("/gallery/products/sku-2").status_code == 204
+    assert_problem(client.get("/gallery/products/sku-2"), 404, "unknown-product")
+    for seed in (1, 2):
+        answer = client.post("/recognize", files={"image": pictures.jpeg(seed)}).json()
+        assert all(not item["candidates"] for item in answer["results"])
+
+
+def test_paging_reaches_every_product_once(client: TestClient) -> None:
+    ids = [f"p{i:02}" for i in range(7)]
+    for product_id in ids:
+        put(client, product_id)
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = client.get("/gallery/products", params={"limit": 3, "cursor": cursor or ""}).json()
+        seen += [item["id"] for item in page["products"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ids
+
+
+def test_the_gallery_tells_counts_revision_index_and_model(client: TestClient) -> None:
+    before = client.get("/gallery").json()
+    put(client)
+    add(client, "sku-1", pictures.jpeg(1))
+    after = client.get("/gallery").json()
+    assert (after["products"], after["images"]) == (1, 1)
+    assert after["revision"] > before["revision"]
+    assert after["index"]["state"] == "ready"
+    assert after["model"]["dimension"] == 512
+    assert after["model"]["fingerprint"]
+
+
+@pytest.mark.parametrize("product_id", ["näh-🧀", "a b", "GTIN:4006381333931", "x" * 128, "%2e"])
+def test_ids_of_the_client_come_back_as_they_were(client: TestClient, product_id: str) -> None:
+    from urllib.parse import quote
+
+    path = f"/gallery/products/{quote(product_id, safe='')}"
+    assert client.put(path, json={"name": "x"}).status_code == 201
+    assert client.get(path).json()["id"] == product_id
+
+
+@pytest.mark.parametrize("path", ["x" * 129, "x" * 10_000, "%20a", "a%00b", "a%0ab", "..%5Ca"])
+def test_ids_that_could_do_harm_are_refused(client: TestClient, path: str) -> None:
+    assert_problem(
+        client.put(f"/gallery/products/{path}", json={"name": "x"}), 422, "invalid-request"
+    )
+
+
+@pytest.mark.parametrize("path", ["a%2Fb", "..%2F..%2Fetc%2Fpasswd", "a/b/c"])
+def test_ids_with_slashes_are_not_found_and_the_answer_says_why(
+    client: TestClient, path: str
+) -> None:
+    problem = assert_problem(
+        client.put(f"/gallery/products/{path}", json={"name": "x"}), 404, "not-found"
+    )
+    assert "no slash" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"{}",
+        b'{"name": ""}',
+        b'{"name": 5}',
+        b'{"name": "a\\nb"}',
+        b'{"name": "x", "price": 1}',
+        b'{"name": "x", "metadata": {"a": NaN}}',
+        b'{"name": "x", "metadata": {"a": 1e999}}',
+        b'{"name": "x", "metadata": [1]}',
+        b'{"name": "\\ud800"}',
+        b'{"name": "x", "metadata": {"\\ud800": 1}}',
+        b'{"name": "x", "metadata": {"a": ' + b"[" * 50 + b"]" * 50 + b"}}",
+        b'{"name": "x", "metadata": {"a": "' + b"y" * 20_000 + b'"}}',
+        b'{"name": "' + b"y" * 300 + b'"}',
+        b"\xff\xfe",
+    ],
+)
+def test_bad_products_are_refused_and_nothing_is_stored(client: TestClient, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = client.put("/gallery/products/sku-1", content=body, headers=headers)
+    assert_problem(answer, (400, 422))
+    assert client.get("/gallery").json()["products"] == 0
+
+
+def test_a_large_document_is_refused(client: TestClient) -> None:
+    headers = {"content-type": "application/json"}
+    answer = client.put("/gallery/products/a", content=b" " * 2_000_000, headers=headers)
+    assert_problem(answer, 413, "request-too-large")
+
+
+def test_unknown_product_and_image(client: TestClient) -> None:
+    assert_problem(client.get("/gallery/products/none"), 404, "unknown-product")
+    assert_problem(client.delete("/gallery/products/none"), 404, "unknown-product")
+    assert_problem(add(client, "none", pictures.jpeg(1)), 404, "unknown-product")
+    assert_problem(client.get("/gallery/images/none"), 404, "unknown-image")
+    assert_problem(client.delete("/gallery/images/none"), 404, "unknown-image")
+
+
+def test_a_nonsense_cursor_is_an_error_or_a_page(client: TestClient) -> None:
+    answer = client.get("/gallery/products", params={"cursor": "\x00 nonsense"})
+    assert answer.status_code in (200, 422)
