@@ -29,6 +29,7 @@ _PADDLE_SIGNALS = (
     signal.SIGTERM,
 )
 _SIGACTION_BYTES = 1024  # more than `struct sigaction` takes anywhere; its content is opaque here
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _importing = threading.Lock()
 
 Array = NDArray[np.float32] | NDArray[np.int32]
@@ -67,7 +68,7 @@ def available_cores() -> int:
     """Cores this process may use: CPU affinity and, where there is one, the cgroup's quota."""
     cores = len(os.sched_getaffinity(0))
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        quota, period = _CPU_QUOTA.read_text(encoding="ascii").split()
     except (OSError, ValueError):
         return cores
     if quota == "max":

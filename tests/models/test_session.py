@@ -1,0 +1,113 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import models.session
+from models.errors import ModelError, PackError
+from models.session import Session, available_cores
+from tests.models.tiny_packs import LEGACY, model_files
+
+PIXELS = np.random.default_rng(1).normal(size=(2, 3, 640, 640)).astype(np.float32)
+FEEDS = {
+    "image": PIXELS[:1],
+    "scale_factor": np.array([[2.0, 0.5]], np.float32),
+    "im_shape": np.array([[640.0, 640.0]], np.float32),
+    "x": PIXELS[:, :, :224, :224],
+}
+
+
+def run(session):
+    return session.run({name: FEEDS[name] for name in session.inputs})
+
+
+@pytest.mark.parametrize("stem", ["detector", "detector_im_shape", "embedder"])
+def test_both_formats_load_and_agree(exported, stem):
+    legacy = Session(*model_files(LEGACY, stem), threads=2)
+    new = Session(*model_files(exported, stem), threads=2)
+    assert legacy.inputs == new.inputs
+    for old, fresh in zip(run(legacy), run(new), strict=True):
+        assert old.value.dtype == fresh.value.dtype
+        np.testing.assert_allclose(old.value, fresh.value, rtol=1e-5, atol=1e-5)
+
+
+def test_batches_of_changing_size_give_what_single_runs_give(exported):
+    session = Session(*model_files(exported, "embedder"), threads=2)
+    pixels = np.random.default_rng(2).normal(size=(8, 3, 224, 224)).astype(np.float32)
+    alone = np.concatenate([session.run({"x": one[None]})[0].value for one in pixels])
+    for size in (8, 1, 3, 5, 2, 8, 3):
+        together = session.run({"x": pixels[:size]})[0].value
+        np.testing.assert_allclose(together, alone[:size], rtol=1e-5, atol=1e-5)
+
+
+def test_outputs_are_copies(exported):
+    session = Session(*model_files(exported, "embedder"), threads=1)
+    first = session.run({"x": np.zeros((1, 3, 224, 224), np.float32)})[0].value
+    kept = first.copy()
+    session.run({"x": np.ones((1, 3, 224, 224), np.float32)})
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"base_code": {"mag'])
+def test_a_damaged_model_is_a_pack_error(exported, tmp_path, content):
+    model = tmp_path / "embedder.json"
+    model.write_bytes(content)
+    with pytest.raises(PackError, match=r"embedder\.json.*damaged"):
+        Session(model, exported / "embedder.pdiparams", threads=1)
+
+
+def test_params_of_another_kind_are_a_pack_error(exported, tmp_path):
+    params = tmp_path / "noise.pdiparams"
+    params.write_bytes(np.random.default_rng(3).bytes(4000))
+    with pytest.raises(PackError, match=r"noise\.pdiparams"):
+        Session(exported / "embedder.json", params, threads=1)
+
+
+def test_an_unknown_input_is_named_in_the_error(exported):
+    session = Session(*model_files(exported, "embedder"), threads=1)
+    with pytest.raises(ModelError, match="takes x; given image"):
+        session.run({"image": PIXELS})
+
+
+def test_a_wrong_shape_fails_and_the_session_goes_on(exported):
+    session = Session(*model_files(exported, "embedder"), threads=1)
+    with pytest.raises(ModelError, match="failed"):
+        session.run({"x": np.zeros((1, 5, 224, 224), np.float32)})
+    assert session.run({"x": FEEDS["x"]})[0].value.shape == (2, 512)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("?", 8)]
+)
+def test_cores_respect_the_container_quota(monkeypatch, tmp_path, quota, cores):
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    monkeypatch.setattr(models.session, "_CPU_QUOTA", file)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)))
+    assert available_cores() == cores
+
+
+def test_users_see_none_of_paddles_messages_and_keep_their_signal_handler(exported):
+    program = f"""
+import os, signal, sys, threading
+from pathlib import Path
+import numpy as np
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+def work():
+    from models.session import Session
+    for folder, suffix in (({str(exported)!r}, "json"), ({str(LEGACY)!r}, "pdmodel")):
+        model = Path(folder, "embedder." + suffix)
+        session = Session(model, model.with_suffix(".pdiparams"), 2)
+        session.run({{"x": np.zeros((1, 3, 224, 224), np.float32)}})
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(0 if stopped else 1)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
