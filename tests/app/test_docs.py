@@ -1,0 +1,37 @@
+import re
+from pathlib import Path
+
+from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows(document: str) -> list[list[str]]:
+    lines = (ROOT / "docs" / document).read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("| `")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {name: default for name, default, _ in rows("configuration.md")}
+    settings = {
+        f"TILLSIGHT_{name.upper()}": str(field.default).lower()
+        if isinstance(field.default, bool)
+        else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+    assert documented == settings
+
+
+def test_every_problem_is_documented_with_its_status() -> None:
+    documented = {code: int(status) for code, status, _ in rows("errors.md")}
+    used = {code: status for _, status, code in DOMAIN_PROBLEMS}
+    used |= {code: status for status, code in HTTP_CODES.items()}
+    for path in (ROOT / "app").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for status, code in re.findall(
+            r'(?:RequestProblem|_problem)\(\s*(\d+),\s*"([\w-]+)"', text
+        ):
+            used[code] = int(status)
+    assert documented == used
