@@ -13,7 +13,6 @@ from models.errors import FetchError
 Progress = Callable[[str, int, int | None], None]  # name, bytes so far, bytes in all if known
 
 _MAX_BYTES = 2 << 30
-_CHUNK = 1 << 16
 _RETRY_DELAYS = (0.3, 1.0, 3.0)  # seconds; a retry that gained bytes starts over with them
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
@@ -58,7 +57,7 @@ def _transfer(client: httpx.Client, url: str, part: Path, name: str, progress: P
     with client.stream("GET", url, headers=headers) as response:
         if response.status_code in _TRANSIENT:
             raise _BrokenOffError(f"the server answers {response.status_code}")
-        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if response.status_code == httpx.codes.RANGE_NOT_SATISFIABLE:
             part.unlink()  # more than the server's file: it belongs to something else
             raise _BrokenOffError("the file on the server is another one than before")
         if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
@@ -73,7 +72,7 @@ def _transfer(client: httpx.Client, url: str, part: Path, name: str, progress: P
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
             done = start
-            for block in response.iter_raw(_CHUNK):
+            for block in response.iter_raw():
                 done += len(block)
                 if done > _MAX_BYTES:
                     raise FetchError(f"{url} is larger than {_MAX_BYTES >> 20} MB")
