@@ -63,6 +63,8 @@ class Index:
     def save(self) -> None:
         """Fold what is pending into a new base and write a snapshot. Raises StorageFailed."""
         with self._folding:
+            if self._closed:
+                raise GalleryClosed
             self._save()
 
     def rebuild(self) -> None:
@@ -104,7 +106,8 @@ class Index:
 
     def _save_or_warn(self) -> None:
         try:
-            self.save()
+            with self._folding:
+                self._save()
         except GalleryError as error:
             logger.warning("%s", error)
 

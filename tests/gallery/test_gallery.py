@@ -1,0 +1,328 @@
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery import (
+    AddedImage,
+    Candidate,
+    FingerprintMismatch,
+    Gallery,
+    GalleryClosed,
+    GalleryDamaged,
+    GalleryError,
+    InvalidValue,
+    InvalidVector,
+    StorageFailed,
+    UnknownImage,
+    UnknownProduct,
+)
+from tests.gallery.samples import (
+    DIMENSION,
+    FINGERPRINT,
+    JPEG,
+    bits,
+    digest,
+    new_image,
+    opened,
+    vectors_of,
+)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with opened(tmp_path / "g") as opened_gallery:
+        yield opened_gallery
+
+
+def along(axis: int, content: object = None) -> object:
+    return new_image(content if content is not None else f"axis {axis}", [bits(axis)])
+
+
+def found(gallery: Gallery, axis: int, k: int = 5) -> list[Candidate]:
+    return gallery.search(bits(axis)[None], k).candidates[0]
+
+
+def test_a_product_is_created_and_then_replaced(gallery: Gallery) -> None:
+    before = datetime.now(UTC)
+    metadata = {"price": 1.5, "tags": ["a", None, {"ü": True}]}
+    created, is_new = gallery.put_product("4006381333931", "Tea", metadata)
+    assert is_new
+    assert (created.id, created.name, created.image_count) == ("4006381333931", "Tea", 0)
+    assert created.metadata == metadata
+    assert before <= created.created_at == created.updated_at <= datetime.now(UTC)
+    gallery.add_images(created.id, [along(0)])
+    replaced, is_new = gallery.put_product(created.id, "Green tea", {})
+    assert not is_new
+    assert (replaced.name, replaced.metadata, replaced.image_count) == ("Green tea", {}, 1)
+    assert replaced.created_at == created.created_at < replaced.updated_at
+    assert gallery.get_product(created.id) == replaced
+    assert found(gallery, 0)[0].name == "Green tea"
+
+
+def test_images_are_added_in_order_and_found(gallery: Gallery) -> None:
+    gallery.put_product("p", "P", {})
+    added = gallery.add_images("p", [along(0), along(1), along(2)])
+    assert [entry.duplicate for entry in added] == [False] * 3
+    assert [image.id for image in gallery.list_images("p")] == [entry.id for entry in added]
+    assert found(gallery, 1) == [Candidate("p", "P", 1.0, added[1].id)]
+    image = gallery.get_image(added[1].id)
+    assert (image.product_id, image.width, image.height) == ("p", 30, 20)
+    assert image.content_sha256 == digest("axis 1")
+    assert image.created_at.tzinfo is UTC
+    assert gallery.get_thumbnail(image.id) == JPEG
+
+
+def test_the_same_content_is_one_reference_of_a_product(gallery: Gallery) -> None:
+    for product_id in ("p", "q"):
+        gallery.put_product(product_id, product_id, {})
+    first = gallery.add_images("p", [along(0), along(1), along(0)])
+    assert first[2] == AddedImage(first[0].id, duplicate=True)
+    revision = gallery.stats().revision
+    assert gallery.add_images("p", [along(1)]) == [AddedImage(first[1].id, duplicate=True)]
+    assert gallery.stats().revision == revision
+    other = gallery.add_images("q", [along(0)])
+    assert not other[0].duplicate
+    assert [candidate.product_id for candidate in found(gallery, 0, k=2)] == ["p", "q"]
+    gallery.delete_image(first[0].id)
+    again = gallery.add_images("p", [along(0)])
+    assert not again[0].duplicate
+    assert again[0].id != first[0].id
+
+
+def test_an_image_may_have_several_vectors(gallery: Gallery) -> None:
+    gallery.put_product("p", "P", {})
+    gallery.add_images("p", [new_image("a", [bits(0), bits(1)])])
+    assert found(gallery, 0) == found(gallery, 1)
+    stats = gallery.stats()
+    assert (stats.products, stats.images, stats.vectors) == (1, 1, 2)
+
+
+def test_deleted_images_and_products_are_gone(gallery: Gallery) -> None:
+    for product_id in ("p", "q"):
+        gallery.put_product(product_id, product_id, {})
+    first, second = gallery.add_images("p", [along(0), along(1)])
+    gallery.add_images("q", [along(2)])
+    gallery.delete_image(first.id)
+    assert found(gallery, 0)[0].score == 0.0
+    for call in (gallery.get_image, gallery.get_thumbnail, gallery.delete_image):
+        with pytest.raises(UnknownImage, match="no reference image"):
+            call(first.id)
+    gallery.delete_product("p")
+    assert [candidate.product_id for candidate in found(gallery, 1)] == ["q"]
+    with pytest.raises(UnknownImage):
+        gallery.get_image(second.id)
+    for ask in (gallery.get_product, gallery.list_images, gallery.delete_product):
+        with pytest.raises(UnknownProduct, match="no product 'p'"):
+            ask("p")
+    product, is_new = gallery.put_product("p", "again", {})
+    assert is_new
+    assert product.image_count == 0
+    assert [candidate.product_id for candidate in found(gallery, 1)] == ["q"]
+    assert gallery.consistent()
+
+
+def test_a_call_that_raises_changes_nothing(gallery: Gallery) -> None:
+    gallery.put_product("p", "P", {})
+    before = gallery.stats()
+    zeros, nan = np.zeros((1, DIMENSION)), np.full((1, DIMENSION), np.nan)
+    for vectors in (zeros, nan, np.ones((1, 3)), np.empty((0, DIMENSION))):
+        with pytest.raises(InvalidVector):
+            gallery.add_images("p", [along(0), new_image("bad", vectors)])
+    with pytest.raises(UnknownProduct):
+        gallery.add_images("nobody", [along(0)])
+    with pytest.raises(InvalidValue):
+        gallery.put_product("p", "other", {"a": float("nan")})
+    for call in (lambda: gallery.delete_product("nobody"), lambda: gallery.delete_image("none")):
+        with pytest.raises(GalleryError):
+            call()
+    assert gallery.stats() == before
+    assert gallery.get_product("p").name == "P"
+    assert found(gallery, 0) == []
+    assert gallery.consistent()
+
+
+def test_products_are_listed_by_id_in_pages_that_hold_still(gallery: Gallery) -> None:
+    names = ["b", "a/b", "Z", "ä", "10", "9", "c" * 10_000]
+    for name in names:
+        gallery.put_product(name, name, {})
+    assert gallery.list_products(None, 100)[0] == [gallery.get_product(n) for n in sorted(names)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = gallery.list_products(cursor, 2)
+        seen += [product.id for product in page]
+        gallery.put_product("0 before" + str(len(seen)), "new", {})
+        if seen[-1] in names:
+            gallery.delete_product(seen[-1])
+        if cursor is None:
+            break
+    assert seen == sorted(names)
+    assert gallery.list_products("zzz\U0010ffff", 5) == ([], None)
+    for limit in (0, -1, 2**64):
+        with pytest.raises(InvalidValue, match="limit"):
+            gallery.list_products(None, limit)
+
+
+def test_an_exact_page_has_no_next(gallery: Gallery) -> None:
+    assert gallery.list_products(None, 2) == ([], None)
+    for name in "abcd":
+        gallery.put_product(name, name, {})
+    assert gallery.list_products(None, 2)[1] == "b"
+    assert gallery.list_products("b", 2)[1] is None
+
+
+def test_a_search_is_ranked_by_product(gallery: Gallery) -> None:
+    for product_id in ("p", "q", "r"):
+        gallery.put_product(product_id, product_id, {})
+        gallery.add_images(product_id, [new_image((product_id, n)) for n in range(40)])
+    result = gallery.search(vectors_of("queries", 4), 2)
+    assert result.revision == gallery.stats().revision == 6
+    for candidates in result.candidates:
+        assert len({candidate.product_id for candidate in candidates}) == 2
+        assert candidates[0].score >= candidates[1].score
+        for candidate in candidates:
+            assert gallery.get_image(candidate.image_id).product_id == candidate.product_id
+    assert [len(row) for row in gallery.search(vectors_of("queries", 4), 10**9).candidates] == [
+        3
+    ] * 4
+
+
+def test_what_can_be_asked(gallery: Gallery) -> None:
+    assert gallery.search(vectors_of("queries", 2), 5).candidates == [[], []]
+    assert gallery.search(np.empty((0, DIMENSION), np.float32), 5).candidates == []
+    gallery.put_product("p", "P", {})
+    gallery.add_images("p", [along(0)])
+    assert (
+        found(gallery, 0)[0].score == gallery.search(50 * bits(0)[None], 1).candidates[0][0].score
+    )
+    for bad in (
+        bits(0),
+        np.full((1, DIMENSION), np.nan),
+        np.zeros((1, DIMENSION)),
+        np.ones((1, 3)),
+    ):
+        with pytest.raises(InvalidVector):
+            gallery.search(bad, 5)
+    for k in (0, -1, 2**63):
+        with pytest.raises(InvalidValue):
+            gallery.search(bits(0)[None], k)
+
+
+def test_a_score_is_a_cosine(gallery: Gallery) -> None:
+    gallery.put_product("p", "P", {})
+    gallery.add_images("p", [new_image(n) for n in range(50)])
+    for n in range(50):
+        assert 0.999 < gallery.search(vectors_of(n), 1).candidates[0][0].score <= 1.0
+
+
+def test_another_embedder_is_refused_unless_there_are_no_vectors(tmp_path: Path) -> None:
+    with opened(tmp_path) as gallery:
+        gallery.put_product("p", "P", {})
+    with Gallery.open(tmp_path, dimension=4, fingerprint="another") as gallery:
+        assert gallery.stats().fingerprint == "another"
+        image = new_image("a", dimension=4)
+        gallery.add_images("p", [image])
+    for dimension, fingerprint in ((4, FINGERPRINT), (8, "another")):
+        with pytest.raises(FingerprintMismatch, match=r"embedder another \(4-d\).*another data"):
+            Gallery.open(tmp_path, dimension=dimension, fingerprint=fingerprint)
+    with Gallery.open(tmp_path, dimension=4, fingerprint="another") as gallery:
+        assert gallery.search(image.vectors, 1).candidates[0][0].product_id == "p"
+        gallery.delete_product("p")
+    with opened(tmp_path) as gallery:
+        gallery.put_product("p", "P", {})
+        gallery.add_images("p", [along(0)])
+        assert found(gallery, 0)[0].product_id == "p"
+
+
+def test_rebuilt_answers_are_those_from_before(tmp_path: Path) -> None:
+    with opened(tmp_path, compact_at=20) as gallery:
+        for product in range(5):
+            gallery.put_product(f"p{product}", "P", {})
+            gallery.add_images(f"p{product}", [new_image((product, n)) for n in range(9)])
+        gallery.delete_product("p2")
+        queries = vectors_of("queries", 30)
+        before = gallery.search(queries, 5)
+        gallery.rebuild()
+        assert gallery.search(queries, 5) == before
+        stats = gallery.stats()
+        assert (stats.index_rows, stats.delta_rows, stats.deleted_rows) == (36, 0, 0)
+        assert stats.index_state == "ready"
+        assert gallery.consistent()
+
+
+def test_it_compacts_when_enough_has_changed(tmp_path: Path) -> None:
+    gallery = opened(tmp_path, compact_at=10)
+    gallery.put_product("p", "P", {})
+    for n in range(40):
+        gallery.add_images("p", [new_image(n)])
+    gallery.close()
+    folders = sorted((tmp_path / "index").iterdir())
+    assert len(folders) == 2
+    with opened(tmp_path) as gallery:
+        assert gallery.stats().index_rows == 40
+
+
+def test_an_index_that_disagrees_with_the_database_is_reported(gallery: Gallery) -> None:
+    gallery.put_product("p", "P", {})
+    gallery.add_images("p", [along(0)])
+    assert gallery.consistent()
+    with gallery._database.write() as db:
+        db.execute("DELETE FROM images")
+    assert not gallery.consistent()
+    with pytest.raises(GalleryDamaged, match="Rebuild the index"):
+        found(gallery, 0)
+    gallery.rebuild()
+    assert gallery.consistent()
+    assert found(gallery, 0) == []
+
+
+def test_a_closed_gallery_says_so(tmp_path: Path) -> None:
+    gallery = opened(tmp_path)
+    gallery.put_product("p", "P", {})
+    gallery.close()
+    gallery.close()
+    for call in (
+        lambda: gallery.put_product("p", "P", {}),
+        lambda: gallery.get_product("p"),
+        lambda: gallery.search(bits(0)[None], 1),
+        gallery.stats,
+        gallery.consistent,
+        gallery.rebuild,
+        gallery.snapshot,
+    ):
+        with pytest.raises(GalleryClosed):
+            call()
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageFailed, match="can't be made"):
+        opened(tmp_path / "file" / "g")
+
+
+def test_importing_it_is_silent() -> None:
+    code = "import logging; logging.basicConfig(level=logging.INFO); import gallery"
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_empty_gallery_opens_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            with opened(tmp_path) as gallery:
+                assert gallery.stats().index_kind == "flat-fp16"
+    assert not caplog.records
