@@ -85,8 +85,10 @@ class Gallery:
 
     def close(self) -> None:
         """Finish what is running, save the index and close. A second call does nothing."""
-        self._index.close()
-        self._database.close()
+        try:
+            self._index.close()
+        finally:
+            self._database.close()
 
     # Products
 

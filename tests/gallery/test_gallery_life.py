@@ -1,0 +1,130 @@
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gallery import (
+    FingerprintMismatch,
+    Gallery,
+    GalleryClosed,
+    GalleryDamaged,
+    StorageFailed,
+)
+from tests.gallery.samples import (
+    FINGERPRINT,
+    bits,
+    new_image,
+    opened,
+    vectors_of,
+)
+
+
+def test_another_embedder_is_refused_unless_there_are_no_vectors(tmp_path: Path) -> None:
+    with opened(tmp_path) as gallery:
+        gallery.put_product("p", "P", {})
+    with Gallery.open(tmp_path, dimension=4, fingerprint="another") as gallery:
+        assert gallery.stats().fingerprint == "another"
+        image = new_image("a", dimension=4)
+        gallery.add_images("p", [image])
+    for dimension, fingerprint in ((4, FINGERPRINT), (8, "another")):
+        with pytest.raises(FingerprintMismatch, match=r"embedder another \(4-d\).*another data"):
+            Gallery.open(tmp_path, dimension=dimension, fingerprint=fingerprint)
+    with Gallery.open(tmp_path, dimension=4, fingerprint="another") as gallery:
+        assert gallery.search(image.vectors, 1).candidates[0][0].product_id == "p"
+        gallery.delete_product("p")
+    with opened(tmp_path) as gallery:
+        gallery.put_product("p", "P", {})
+        gallery.add_images("p", [new_image("a", [bits(0)])])
+        assert gallery.search(bits(0)[None], 1).candidates[0][0].product_id == "p"
+
+
+def test_rebuilt_answers_are_those_from_before(tmp_path: Path) -> None:
+    with opened(tmp_path, compact_at=20) as gallery:
+        for product in range(5):
+            gallery.put_product(f"p{product}", "P", {})
+            gallery.add_images(f"p{product}", [new_image((product, n)) for n in range(9)])
+        gallery.delete_product("p2")
+        queries = vectors_of("queries", 30)
+        before = gallery.search(queries, 5)
+        gallery.rebuild()
+        assert gallery.search(queries, 5) == before
+        stats = gallery.stats()
+        assert (stats.index_rows, stats.delta_rows, stats.deleted_rows) == (36, 0, 0)
+        assert stats.index_state == "ready"
+        assert gallery.consistent()
+
+
+def test_it_compacts_when_enough_has_changed(tmp_path: Path) -> None:
+    gallery = opened(tmp_path, compact_at=10)
+    gallery.put_product("p", "P", {})
+    for n in range(40):
+        gallery.add_images("p", [new_image(n)])
+    gallery.close()
+    folders = sorted((tmp_path / "index").iterdir())
+    assert len(folders) == 2
+    with opened(tmp_path) as gallery:
+        assert gallery.stats().index_rows == 40
+
+
+def test_an_index_that_disagrees_with_the_database_is_reported(tmp_path: Path) -> None:
+    gallery = opened(tmp_path)
+    gallery.put_product("p", "P", {})
+    gallery.add_images("p", [new_image("a", [bits(0)])])
+    assert gallery.consistent()
+    with gallery._database.write() as db:
+        db.execute("DELETE FROM images")
+    assert not gallery.consistent()
+    with pytest.raises(GalleryDamaged, match="Rebuild the index"):
+        gallery.search(bits(0)[None], 1)
+    gallery.rebuild()
+    assert gallery.consistent()
+    assert gallery.search(bits(0)[None], 1).candidates == [[]]
+    gallery.close()
+
+
+def test_a_closed_gallery_says_so(tmp_path: Path) -> None:
+    gallery = opened(tmp_path)
+    gallery.put_product("p", "P", {})
+    gallery.close()
+    gallery.close()
+    for call in (
+        lambda: gallery.put_product("p", "P", {}),
+        lambda: gallery.get_product("p"),
+        lambda: gallery.search(bits(0)[None], 1),
+        gallery.stats,
+        gallery.consistent,
+        gallery.rebuild,
+        gallery.snapshot,
+    ):
+        with pytest.raises(GalleryClosed):
+            call()
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageFailed, match="can't be made"):
+        opened(tmp_path / "file" / "g")
+
+
+def test_importing_it_is_silent() -> None:
+    code = "import logging; logging.basicConfig(level=logging.INFO); import gallery"
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_empty_gallery_opens_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            with opened(tmp_path) as gallery:
+                assert gallery.stats().index_kind == "flat-fp16"
+    assert not caplog.records
