@@ -93,6 +93,7 @@ def _uvicorn(service: Service, log_level: str) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             create_app(service),
+            log_config=None,  # one format for all: the command line's
             log_level=log_level,
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -1,6 +1,7 @@
 """One Paddle Inference predictor, with its inputs and outputs known by name and shape."""
 
 import ctypes
+import logging
 import os
 import re
 import signal
@@ -36,6 +37,16 @@ Array = NDArray[np.float32] | NDArray[np.int32]
 
 
 @contextmanager
+def _log_level_kept() -> Iterator[None]:
+    # `import paddle` sets the root logger to WARNING, and a service's own messages are gone.
+    before = logging.root.level
+    try:
+        yield
+    finally:
+        logging.root.setLevel(before)
+
+
+@contextmanager
 def _signal_handlers_kept() -> Iterator[None]:
     # `import paddle` puts its own crash reporter on SIGTERM, so that a service told to stop would
     # print a C++ trace and die amid its requests. signal.signal() works in the main thread only,
@@ -52,12 +63,12 @@ def _signal_handlers_kept() -> Iterator[None]:
 
 
 def load_paddle() -> ModuleType:
-    """Import Paddle quietly, once, leaving the process's warnings and signal handlers alone.
+    """Import Paddle quietly, once; the process keeps its warnings, log level, signal handlers.
 
     Here and not at the top of the file: it takes 1 to 2 s and 300 MB, which commands that run no
     network need not pay (`paddle.inference` alone costs the same: it imports the whole package).
     """
-    with _importing, warnings.catch_warnings(), _signal_handlers_kept():
+    with _importing, warnings.catch_warnings(), _log_level_kept(), _signal_handlers_kept():
         warnings.simplefilter("ignore")  # it recommends ccache, a compiler's cache
         import paddle
         import paddle.inference

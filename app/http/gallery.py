@@ -53,7 +53,7 @@ def list_products(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> ProductPage:
     """The products, by id, a page at a time."""
-    products, next_cursor = service.gallery.list_products(cursor, limit)
+    products, next_cursor = service.gallery.list_products(cursor or None, limit)
     return ProductPage(products=[_product(item) for item in products], next_cursor=next_cursor)
 
 

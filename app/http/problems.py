@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import images
-from gallery import InvalidValue, StorageFailed, UnknownImage, UnknownProduct
+from gallery import GalleryClosed, InvalidValue, StorageFailed, UnknownImage, UnknownProduct
+from models.errors import ClosedError
 
 
 class Problem(BaseModel):
@@ -48,6 +49,8 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (UnknownImage, 404, "unknown-image"),
     (InvalidValue, 422, "invalid-value"),
     (StorageFailed, 503, "storage-failed"),
+    (ClosedError, 503, "shutting-down"),
+    (GalleryClosed, 503, "shutting-down"),
 ]
 HTTP_CODES = {
     400: "malformed-request",

@@ -124,7 +124,7 @@ def test_the_gallery_tells_counts_revision_index_and_model(client: TestClient) -
     assert after["model"]["fingerprint"]
 
 
-@pytest.mark.parametrize("product_id", ["näh-🧀", "a b", "GTIN:4006381333931", "x" * 128, "%2e"])
+@pytest.mark.parametrize("product_id", ["näh-🧀", "a b", "GTIN:4006381333931", "x" * 128])
 def test_ids_of_the_client_come_back_as_they_were(client: TestClient, product_id: str) -> None:
     from urllib.parse import quote
 

@@ -88,12 +88,13 @@ def test_cores_respect_the_container_quota(monkeypatch, tmp_path, quota, cores):
     assert available_cores() == cores
 
 
-def test_users_see_none_of_paddles_messages_and_keep_their_signal_handler(exported):
+def test_users_see_none_of_paddles_messages_and_keep_signal_handler_and_log_level(exported):
     program = f"""
-import os, signal, sys, threading
+import logging, os, signal, sys, threading
 from pathlib import Path
 import numpy as np
 stopped = []
+logging.getLogger().setLevel(logging.INFO)
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 def work():
     from models.session import Session
@@ -105,7 +106,7 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 os.kill(os.getpid(), signal.SIGTERM)
-sys.exit(0 if stopped else 1)
+sys.exit(0 if stopped and logging.getLogger().level == logging.INFO else 1)
 """
     ran = subprocess.run(
         [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True
