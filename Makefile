@@ -3,21 +3,32 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PACK ?= embedded
 BIN := .venv/bin
 
-.PHONY: run install test lint lock clean
+.PHONY: run install test lint browser image-check lock clean
 
 run: install  ## Install what is missing and start the service on 127.0.0.1:8000.
 	TILLSIGHT_PACK=$${TILLSIGHT_PACK:-$(PACK)} $(BIN)/tillsight serve
 
 install: .venv/.serve
 
-test: .venv/.dev  ## The whole suite.
+test: .venv/.dev browser  ## The whole suite.
 	$(BIN)/python -m pytest
 
-lint: .venv/.dev  ## Style, types, import directions.
+lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+browser:  # The documentation page is tested in a real one.
+	@command -v chromium >/dev/null || { \
+		echo "Installing chromium for the tests of the page ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	} || { echo "Install chromium (Debian: apt-get install chromium) and run again."; exit 1; }
+
+image-check:  ## Build the image and run it, without Docker (root on Debian).
+	deploy/image-check
 
 lock:  ## Resolve the dependencies again, for every platform, with hashes.
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

@@ -1,0 +1,5 @@
+"""`python -m app.cli`, where the `tillsight` script is not on the path."""
+
+from app.cli.main import main
+
+main()

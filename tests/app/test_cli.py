@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.app import pictures
+from tests.app.processes import RunningService, running_service, service_environment
+
+
+def tillsight(*arguments: str, data_dir: Path, **settings: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        env=service_environment(data_dir, **settings) | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    folder = tmp_path_factory.mktemp("cli") / "data"
+    with running_service(folder, sample_gallery=False) as service:
+        yield service
+
+
+@pytest.fixture
+def data_dir(running: RunningService) -> Path:
+    return running.log.parent / "data"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    for product, seeds in {"apple juice": (1, 2), "rye-bread": (3,)}.items():
+        folder = tmp_path / "shop" / product
+        folder.mkdir(parents=True)
+        for seed in seeds:
+            (folder / f"{seed}.jpg").write_bytes(pictures.jpeg(seed))
+    return tmp_path / "shop"
+
+
+def test_a_folder_is_enrolled_and_recognised(data_dir: Path, shop: Path, tmp_path: Path) -> None:
+    added = tillsight("gallery", "add", str(shop), data_dir=data_dir)
+    assert added.returncode == 0, added.stderr
+    assert "3 images added, 0 were there already, 0 refused" in added.stdout
+    again = tillsight("gallery", "add", str(shop), data_dir=data_dir)
+    assert "0 images added, 3 were there already, 0 refused" in again.stdout
+
+    photograph = str(shop / "apple juice" / "2.jpg")
+    drawn = tmp_path / "drawn.png"
+    seen = tillsight("recognize", photograph, "--draw", str(drawn), data_dir=data_dir)
+    assert seen.returncode == 0, seen.stderr
+    assert "apple juice" in seen.stdout
+    with Image.open(photograph) as before, Image.open(drawn) as after:
+        assert after.size == before.size
+        assert list(after.getdata()) != list(before.getdata())
+
+    answer = json.loads(tillsight("recognize", photograph, "--json", data_dir=data_dir).stdout)
+    assert answer["results"][0]["product"]["id"] == "apple juice"
+    stats = json.loads(tillsight("gallery", "stats", data_dir=data_dir).stdout)
+    assert (stats["products"], stats["images"]) == (2, 3)
+
+
+def test_a_refused_file_is_named_and_the_others_are_kept(data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shop" / "cheese"
+    folder.mkdir(parents=True)
+    (folder / "broken.jpg").write_bytes(b"not an image")
+    (folder / "good.jpg").write_bytes(pictures.jpeg(7))
+    added = tillsight("gallery", "add", str(tmp_path / "shop"), data_dir=data_dir)
+    assert added.returncode == 1
+    assert "1 images added, 0 were there already, 1 refused" in added.stdout
+    assert "broken.jpg: This is not an image" in added.stdout
+
+
+def test_an_empty_folder_is_explained(data_dir: Path, tmp_path: Path) -> None:
+    failed = tillsight("gallery", "add", str(tmp_path), data_dir=data_dir)
+    assert failed.returncode == 1
+    assert "Make one folder per product" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_second_service_on_the_same_folder_is_refused(data_dir: Path) -> None:
+    second = tillsight("serve", "--port", "0", data_dir=data_dir)
+    assert second.returncode == 1
+    assert "already serves the data folder" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_taken_port_is_said_at_once(running: RunningService, tmp_path: Path) -> None:
+    port = running.url.rsplit(":", 1)[1]
+    second = tillsight("serve", "--port", port, data_dir=tmp_path)
+    assert second.returncode == 1
+    assert "TILLSIGHT_PORT" in second.stderr
+
+
+def test_without_a_service_a_command_starts_its_own(tmp_path: Path, shop: Path) -> None:
+    folder = tmp_path / "data"
+    assert tillsight("gallery", "add", str(shop), data_dir=folder).returncode == 0
+    photograph = str(shop / "rye-bread" / "3.jpg")
+    seen = tillsight("recognize", photograph, data_dir=folder)
+    assert "rye-bread" in seen.stdout
+
+
+def test_settings_are_checked_in_words(tmp_path: Path) -> None:
+    failed = tillsight("serve", data_dir=tmp_path, port="eight")
+    assert failed.returncode == 1
+    assert "TILLSIGHT_PORT" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_packs_are_listed_and_verified(tmp_path: Path) -> None:
+    listed = tillsight("models", "list", data_dir=tmp_path)
+    assert "embedded" in listed.stdout
+    verified = tillsight("models", "verify", data_dir=tmp_path)
+    assert verified.returncode == 0, verified.stdout
+    assert verified.stdout.count("ok ") == 3
+    unknown = tillsight("models", "verify", "nonesuch", data_dir=tmp_path)
+    assert unknown.returncode == 1
+    assert "There is no pack 'nonesuch'" in unknown.stderr
+
+
+def test_fetch_says_what_to_do_without_internet(tmp_path: Path) -> None:
+    # A closed port of this machine stands for an internet that does not answer.
+    failed = tillsight("models", "fetch", "--from", "http://127.0.0.1:9", data_dir=tmp_path)
+    assert failed.returncode == 1
+    assert "--from" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (tmp_path / "packs" / "pp-shituv2").exists()

@@ -1,0 +1,60 @@
+"""The running application against its own OpenAPI document."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.http.application import create_app
+from app.service import Service
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def api(service: Service) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_asgi("/openapi.json", create_app(service))
+
+
+OPERATIONS = [
+    ("POST", "/detect"),
+    ("POST", "/embed"),
+    ("POST", "/recognize"),
+    ("GET", "/gallery"),
+    ("GET", "/gallery/products"),
+    ("PUT", "/gallery/products/{product_id}"),
+    ("GET", "/gallery/products/{product_id}"),
+    ("DELETE", "/gallery/products/{product_id}"),
+    ("POST", "/gallery/products/{product_id}/images"),
+    ("GET", "/gallery/images/{image_id}"),
+    ("GET", "/gallery/images/{image_id}/thumbnail"),
+    ("DELETE", "/gallery/images/{image_id}"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+]
+
+
+def test_every_operation_is_tested(api: schemathesis.BaseSchema) -> None:
+    found = {(item.ok().method.upper(), item.ok().path) for item in api.get_all_operations()}
+    assert found == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_answers_are_as_documented(api: schemathesis.BaseSchema, method: str, path: str) -> None:
+    @given(case=api[path][method].as_strategy())
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    ask()
