@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Thread
 from time import sleep
 
@@ -61,7 +61,7 @@ def serve(settings: Settings) -> None:
     # gallery is closed behind it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
-    with bind(settings) as listener, Service(settings) as service:
+    with bind(settings) as listener, closing(Service(settings)) as service:
         url = url_of(listener)
         service.folder.announce(url)
         logger.info("TillSight is ready at %s (documentation: %s/docs).", url, url)
@@ -76,7 +76,7 @@ def background_service(settings: Settings) -> Iterator[str]:
         StartError: the service could not start.
     """
     settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
-    with bind(settings) as listener, Service(settings) as service:
+    with bind(settings) as listener, closing(Service(settings)) as service:
         server = _uvicorn(service, "critical")
         thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="service")
         thread.start()

@@ -1,9 +1,8 @@
 """What is loaded once, at start: the models, the gallery, and the recogniser over both."""
 
 import logging
-from collections.abc import Callable
+from contextlib import ExitStack, closing
 from threading import Event, Thread
-from types import TracebackType
 
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
@@ -31,24 +30,20 @@ class Service:
             GalleryError: the gallery can't be opened with this pack.
         """
         self.settings = settings
-        self.folder = DataFolder(settings.data_dir)
-        closers: list[Callable[[], None]] = [self.folder.close]
-        try:
+        with ExitStack() as opened:
+            self.folder = opened.enter_context(closing(DataFolder(settings.data_dir)))
             self.pack = find_pack(settings.pack, pack_folders(settings))
-            self.detector = Detector(self.pack, settings.threads)
-            closers.append(self.detector.close)
-            self.embedder = Embedder(self.pack, settings.threads)
-            closers.append(self.embedder.close)
-            self.gallery = Gallery.open(
-                settings.data_dir / "gallery",
-                dimension=self.embedder.dimension,
-                fingerprint=self.embedder.fingerprint,
+            self.detector = opened.enter_context(closing(Detector(self.pack, settings.threads)))
+            self.embedder = opened.enter_context(closing(Embedder(self.pack, settings.threads)))
+            self.gallery = opened.enter_context(
+                Gallery.open(
+                    settings.data_dir / "gallery",
+                    dimension=self.embedder.dimension,
+                    fingerprint=self.embedder.fingerprint,
+                )
             )
-            closers.append(self.gallery.close)
-        except BaseException:
-            _close_all(closers)
-            raise
-        self._closers = closers
+            # All of it or, when one fails to start, none of it stays open.
+            self._opened = opened.pop_all()
         self.recognizer = Recognizer(
             self.detector,
             self.embedder,
@@ -82,18 +77,7 @@ class Service:
         self._stopping.set()
         if self._samples is not None:
             self._samples.join()
-        _close_all(self._closers)
-
-    def __enter__(self) -> "Service":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._opened.close()
 
     def _enrol_samples(self) -> None:
         try:
@@ -110,8 +94,3 @@ class Service:
 def model_name(pack: Pack) -> str:
     """How answers name the models: pack, version, and the embedder's fingerprint."""
     return f"{pack.name}-{pack.version}+{pack.embedder.fingerprint[:12]}"
-
-
-def _close_all(closers: list[Callable[[], None]]) -> None:
-    for close in reversed(closers):
-        close()

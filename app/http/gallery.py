@@ -21,7 +21,7 @@ from app.http.schemas import (
 from app.http.state import ServiceDep
 from app.http.uploads import SeveralImages, request_body
 from app.images import ImageError
-from gallery import AddedImage, Image, NewImage, Product
+from gallery import AddedImage, NewImage
 
 router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(400, 422))
 
@@ -54,7 +54,9 @@ def list_products(
 ) -> ProductPage:
     """The products, by id, a page at a time."""
     products, next_cursor = service.gallery.list_products(cursor or None, limit)
-    return ProductPage(products=[_product(item) for item in products], next_cursor=next_cursor)
+    return ProductPage(
+        products=[ProductAnswer.model_validate(item) for item in products], next_cursor=next_cursor
+    )
 
 
 @router.put(
@@ -68,7 +70,7 @@ def put_product(
     product, created = service.gallery.put_product(product_id, body.name, body.metadata)
     if created:
         response.status_code = 201
-    return _product(product)
+    return ProductAnswer.model_validate(product)
 
 
 @router.get("/products/{product_id}", responses=responses(404))
@@ -77,7 +79,8 @@ def get_product(product_id: ProductPath, service: ServiceDep) -> ProductDetail:
     product = service.gallery.get_product(product_id)
     pictures = service.gallery.list_images(product_id)
     return ProductDetail(
-        **_product(product).model_dump(), images=[_image(picture) for picture in pictures]
+        **ProductAnswer.model_validate(product).model_dump(),
+        images=[ImageAnswer.model_validate(picture) for picture in pictures],
     )
 
 
@@ -126,7 +129,7 @@ def add_images(
 @router.get("/images/{image_id}", responses=responses(404))
 def get_image(image_id: ImagePath, service: ServiceDep) -> ImageAnswer:
     """A reference image: whose it is, and its size."""
-    return _image(service.gallery.get_image(image_id))
+    return ImageAnswer.model_validate(service.gallery.get_image(image_id))
 
 
 @router.get(
@@ -143,28 +146,6 @@ def get_thumbnail(image_id: ImagePath, service: ServiceDep) -> Response:
 def delete_image(image_id: ImagePath, service: ServiceDep) -> None:
     """Remove one reference image."""
     service.gallery.delete_image(image_id)
-
-
-def _product(product: Product) -> ProductAnswer:
-    return ProductAnswer(
-        id=product.id,
-        name=product.name,
-        metadata=product.metadata,
-        image_count=product.image_count,
-        created_at=product.created_at,
-        updated_at=product.updated_at,
-    )
-
-
-def _image(image: Image) -> ImageAnswer:
-    return ImageAnswer(
-        id=image.id,
-        product_id=image.product_id,
-        width=image.width,
-        height=image.height,
-        content_sha256=image.content_sha256,
-        created_at=image.created_at,
-    )
 
 
 def _added(filename: str | None, image: AddedImage) -> AddedImageItem:

@@ -72,7 +72,7 @@ def detect(
     image = decode(upload.data, service.settings.image_limits)
     decode_ms = watch.lap()
     detections, times = service.detector.detect(image, max_results=max_results, min_score=min_score)
-    timing = _timing(
+    timing = Timing(
         decode=decode_ms,
         detect_preprocess=times.preprocess,
         detect=times.forward,
@@ -82,10 +82,7 @@ def detect(
     metrics.observe_stages("/detect", timing)
     return DetectAnswer(
         image=_size(image),
-        detections=[
-            DetectionItem(box=Box.of(found.box), score=round(found.score, 4), label="foreground")
-            for found in detections
-        ],
+        detections=[DetectionItem.model_validate(found) for found in detections],
         timing_ms=timing,
         model=service.model,
     )
@@ -108,7 +105,7 @@ def embed(
         boxes = [region.box for region in regions[:-1]] or [regions[-1].box]
         vectors, _ = service.embedder.embed([crop(image, box) for box in boxes])
         embeddings += [
-            EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.of(box))
+            EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.model_validate(box))
             for box, vector in zip(boxes, vectors, strict=True)
         ]
     return EmbedAnswer(
@@ -135,7 +132,7 @@ def recognize(
         image, detect=detect, top_k=top_k, threshold=threshold
     )
     items = [_recognition(result, service) for result in results]
-    timing = _timing(
+    timing = Timing(
         decode=decode_ms,
         detect_preprocess=times.detect_preprocess,
         detect=times.detect,
@@ -160,22 +157,14 @@ def recognize(
 def _recognition(result: Recognition, service: Service) -> RecognitionItem:
     best = result.product
     return RecognitionItem(
-        box=Box.of(result.box),
+        box=Box.model_validate(result.box),
         box_source=result.box_source,
-        detection_score=_rounded(result.detection_score),
+        detection_score=result.detection_score,
         outcome=result.outcome,
         product=None if best is None else _product_ref(best.product_id, best.name, service),
-        score=_rounded(result.score),
-        margin=_rounded(result.margin),
-        candidates=[
-            CandidateItem(
-                product_id=candidate.product_id,
-                name=candidate.name,
-                score=round(candidate.score, 4),
-                image_id=candidate.image_id,
-            )
-            for candidate in result.candidates
-        ],
+        score=result.score,
+        margin=result.margin,
+        candidates=[CandidateItem.model_validate(candidate) for candidate in result.candidates],
     )
 
 
@@ -190,11 +179,3 @@ def _product_ref(product_id: str, name: str, service: Service) -> ProductRef:
 
 def _size(image: RGBImage) -> ImageSize:
     return ImageSize(width=image.shape[1], height=image.shape[0])
-
-
-def _timing(**stages: float) -> Timing:
-    return Timing(**{stage: round(value, 2) for stage, value in stages.items()})
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

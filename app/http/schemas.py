@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 
 from app.http.metadata import check_metadata, check_name, check_product_id
 from app.recognizer import BoxSource, Outcome
-from models.detector import Box as ModelBox
 
 ProductId = Annotated[
     str,
@@ -18,13 +17,17 @@ ProductId = Annotated[
 ProductName = Annotated[
     str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_name)
 ]
+# What is measured is given as precisely as it is known; more digits would only be noise.
+Score = Annotated[float, AfterValidator(lambda value: round(value, 4))]
+Pixel = Annotated[float, AfterValidator(lambda value: round(value, 1))]
+Milliseconds = Annotated[float, AfterValidator(lambda value: round(value, 2))]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(check_metadata)]
 
 
 class Document(BaseModel):
     """A JSON object of this API; what a client sends must not hold unknown fields."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
 class ImageSize(Document):
@@ -37,34 +40,28 @@ class ImageSize(Document):
 class Box(Document):
     """Pixels of the upright image, from its top left corner."""
 
-    x1: float = Field(examples=[312.4])
-    y1: float = Field(examples=[120.0])
-    x2: float = Field(examples=[640.1])
-    y2: float = Field(examples=[803.7])
-
-    @classmethod
-    def of(cls, box: ModelBox) -> "Box":
-        return cls(
-            x1=round(box.x1, 1), y1=round(box.y1, 1), x2=round(box.x2, 1), y2=round(box.y2, 1)
-        )
+    x1: Pixel = Field(examples=[312.4])
+    y1: Pixel = Field(examples=[120.0])
+    x2: Pixel = Field(examples=[640.1])
+    y2: Pixel = Field(examples=[803.7])
 
 
 class Timing(Document):
     """Milliseconds; `detect` and `embed` are the forward passes alone."""
 
-    decode: float = 0.0
-    detect_preprocess: float = 0.0
-    detect: float = 0.0
-    embed_preprocess: float = 0.0
-    embed: float = 0.0
-    search: float = 0.0
-    queue: float = Field(0.0, description="Waiting for the models.")
-    total: float = 0.0
+    decode: Milliseconds = 0.0
+    detect_preprocess: Milliseconds = 0.0
+    detect: Milliseconds = 0.0
+    embed_preprocess: Milliseconds = 0.0
+    embed: Milliseconds = 0.0
+    search: Milliseconds = 0.0
+    queue: Milliseconds = Field(0.0, description="Waiting for the models.")
+    total: Milliseconds = 0.0
 
 
 class DetectionItem(Document):
     box: Box
-    score: float = Field(examples=[0.93])
+    score: Score = Field(examples=[0.93])
     label: str = Field("foreground", examples=["foreground"])
 
 
@@ -96,21 +93,21 @@ class ProductRef(Document):
 class CandidateItem(Document):
     product_id: str
     name: str
-    score: float
+    score: Score
     image_id: str = Field(description="The reference image that matched best.")
 
 
 class RecognitionItem(Document):
     box: Box
     box_source: BoxSource
-    detection_score: float | None = Field(description="Null for the whole image.")
+    detection_score: Score | None = Field(description="Null for the whole image.")
     outcome: Outcome = Field(
         description="`match`: this product. `ambiguous`: the best two are too close to tell; offer "
         "the candidates. `unknown`: nothing in the gallery is similar enough."
     )
     product: ProductRef | None = Field(description="The best product; null when unknown.")
-    score: float | None = Field(description="Inner product with the best reference, -1 to 1.")
-    margin: float | None = Field(description="To the second best product; null when there is none.")
+    score: Score | None = Field(description="Inner product with the best reference, -1 to 1.")
+    margin: Score | None = Field(description="To the second best product; null when there is none.")
     candidates: list[CandidateItem] = Field(description="The best products, best first.")
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         max_files=5,
         max_image_pixels=5_000_000,
     )
-    with Service(settings) as started:
+    with closing(Service(settings)) as started:
         yield started
 
 
