@@ -1,0 +1,101 @@
+"""Published ImageNet and salience weights, renamed for the networks of `models.nets`.
+
+One table a network maps the published names to ours; shapes are checked by Paddle when loaded.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.nets.u2net import U2NetP
+from models.training.weights import Weights, read_onnx_convolutions, read_torch
+
+IMAGENET_CLASSES = 1000
+
+# Published EfficientNet-Lite names (a pattern each) → ours. The first block has no expansion, so
+# its own batch norms are numbered like everyone else's but its `_bn0` is missing.
+EFFICIENTNET_LITE_NAMES = (
+    (r"_conv_stem\.", "trunk.stem.conv."),
+    (r"_bn0\.", "trunk.stem.bn."),
+    (r"_blocks\.(\d+)\._expand_conv\.", r"trunk.blocks.\1.expand.conv."),
+    (r"_blocks\.(\d+)\._bn0\.", r"trunk.blocks.\1.expand.bn."),
+    (r"_blocks\.(\d+)\._depthwise_conv\.", r"trunk.blocks.\1.depthwise.conv."),
+    (r"_blocks\.(\d+)\._bn1\.", r"trunk.blocks.\1.depthwise.bn."),
+    (r"_blocks\.(\d+)\._project_conv\.", r"trunk.blocks.\1.project.conv."),
+    (r"_blocks\.(\d+)\._bn2\.", r"trunk.blocks.\1.project.bn."),
+    (r"_conv_head\.", "trunk.head.conv."),
+    (r"_bn1\.", "trunk.head.bn."),
+    (r"_fc\.", "fc."),
+)
+# Paddle's names for what a batch norm has counted.
+STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
+
+
+def efficientnet_lite_name(published: str) -> str:
+    """Our name of a published EfficientNet-Lite tensor.
+
+    Raises:
+        KeyError: the table does not know it.
+    """
+    for pattern, ours in EFFICIENTNET_LITE_NAMES:
+        name, found = re.subn(f"^{pattern}", ours, published)
+        if found:
+            stem, _, last = name.rpartition(".")
+            return f"{stem}.{STATISTICS.get(last, last)}"
+    raise KeyError(published)
+
+
+def _load(network: paddle.nn.Layer, weights: Weights) -> None:
+    missing, unexpected = network.set_state_dict(weights)
+    if missing or unexpected:
+        raise ValueError(f"weights do not fit: missing {missing}, unexpected {unexpected}")
+    network.eval()
+
+
+def efficientnet_lite(checkpoint: Path, variant: int = 0) -> PooledLinear:
+    """The ImageNet classifier from a PyTorch state dict (`efficientnet-lite0-57934424.pth`).
+
+    Raises:
+        ValueError: tensors are missing, left over or of another shape.
+    """
+    weights: Weights = {}
+    for published, tensor in read_torch(checkpoint).items():
+        if published.endswith("num_batches_tracked"):
+            continue
+        name = efficientnet_lite_name(published)
+        # Linear layers are [outputs, inputs] there, [inputs, outputs] here.
+        weights[name] = np.ascontiguousarray(tensor.T) if name == "fc.weight" else tensor
+    network = PooledLinear(EfficientNetLite(variant), IMAGENET_CLASSES)
+    _load(network, weights)
+    return network
+
+
+def u2net_convolution_names() -> list[str]:
+    """Our convolutions of U²-Net-P in the order they run, which is the order of its ONNX graph."""
+    names = []
+    for part, heights in (("encoder", (7, 6, 5, 4, 4, 4)), ("decoder", (4, 4, 5, 6, 7))):
+        for stage, height in enumerate(heights):
+            block = f"{part}.{stage}"
+            names.append(f"{block}.entry.0")
+            names += [f"{block}.down.{level}.0" for level in range(height)]
+            names += [f"{block}.up.{level}.0" for level in range(height - 1)]
+    return [*names, *(f"sides.{side}" for side in range(6)), "fuse"]
+
+
+def u2netp(onnx: Path) -> U2NetP:
+    """U²-Net-P from its ONNX file (`u2netp.onnx`), whose batch norms are folded already.
+
+    Raises:
+        ValueError: the number or a shape of the convolutions is not U²-Net-P's.
+    """
+    weights: Weights = {}
+    convolutions = read_onnx_convolutions(onnx)
+    for name, (weight, bias) in zip(u2net_convolution_names(), convolutions, strict=True):
+        weights[f"{name}.weight"] = weight
+        weights[f"{name}.bias"] = bias
+    network = U2NetP()
+    _load(network, weights)
+    return network

@@ -1,0 +1,39 @@
+"""From a dygraph network to the two files that serve: program (`.json`) and parameters."""
+
+import hashlib
+from pathlib import Path
+
+import paddle
+from paddle import nn
+from paddle.static import InputSpec
+
+from models.nets.efficientnet_lite import ConvNorm
+
+
+def fold_batch_norms(network: nn.Layer) -> None:
+    """Moves every `ConvNorm`'s evaluation-time batch norm into its convolution, in place.
+
+    w' = w · γ/√(σ² + ε) per output channel, b' = β − μ · γ/√(σ² + ε).
+    """
+    for layer in network.sublayers():
+        if not isinstance(layer, ConvNorm):
+            continue
+        conv, bn = layer.conv, layer.bn
+        scale = bn.weight / paddle.sqrt(bn._variance + bn._epsilon)
+        conv.weight.set_value(conv.weight * scale.reshape([-1, 1, 1, 1]))
+        conv.bias = conv.create_parameter(shape=[bn._num_features], is_bias=True)
+        conv.bias.set_value(bn.bias - bn._mean * scale)
+        layer.bn = nn.Identity()
+
+
+def export(network: nn.Layer, folder: Path, name: str, size: tuple[int, int]) -> dict[str, str]:
+    """Writes `name`.json and `name`.pdiparams: input `x` float32 [N, 3, *size].
+
+    Returns:
+        sha256 of each file by its name, as pack.toml wants it.
+    """
+    network.eval()
+    spec = InputSpec([None, 3, *size], "float32", name="x")
+    paddle.jit.save(network, str(folder / name), input_spec=[spec])
+    files = (f"{name}.json", f"{name}.pdiparams")
+    return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
