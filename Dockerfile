@@ -9,10 +9,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 RUN python3 -m venv /opt/pip \
     && python3 -m venv --without-pip .venv
 COPY requirements.lock ./
-# Paddle imports setuptools, but doesn't ask for it. Never used here: Paddle's C++ headers, and its
-# OpenVINO engine, which is loaded on demand only.
+# Never used here: Paddle's C++ headers, and its OpenVINO engine, which is loaded on demand only.
 RUN /opt/pip/bin/pip --python .venv/bin/python install --require-hashes -r requirements.lock \
-    && /opt/pip/bin/pip --python .venv/bin/python install "setuptools>=77" \
     && rm -r .venv/lib/python3*/site-packages/paddle/include \
         .venv/lib/python3*/site-packages/paddle/libs/libopenvino_intel_cpu_plugin.so
 COPY pyproject.toml MANIFEST.in README.md LICENSE ./

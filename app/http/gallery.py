@@ -29,9 +29,9 @@ ProductPath = Annotated[ProductId, Path()]
 ImagePath = Annotated[str, Path(min_length=1, max_length=64, description="The id of an image.")]
 
 
-@router.get("")
+@router.get("", summary="Counts, revision, index and model")
 def get_gallery(service: ServiceDep) -> GalleryAnswer:
-    """Counts, revision, index and model."""
+    """What the gallery holds, and how."""
     stats = service.gallery.stats()
     return GalleryAnswer(
         products=stats.products,
@@ -44,7 +44,7 @@ def get_gallery(service: ServiceDep) -> GalleryAnswer:
     )
 
 
-@router.get("/products")
+@router.get("/products", summary="List products")
 def list_products(
     service: ServiceDep,
     cursor: Annotated[
@@ -61,21 +61,22 @@ def list_products(
 
 @router.put(
     "/products/{product_id}",
+    summary="Create or replace a product",
     responses={201: {"model": ProductAnswer, "description": "Created"}, **responses(413)},
 )
 def put_product(
     product_id: ProductPath, body: ProductBody, service: ServiceDep, response: Response
 ) -> ProductAnswer:
-    """Create a product, or replace its name and metadata; its images stay."""
+    """An existing product keeps its images; name and metadata become those sent."""
     product, created = service.gallery.put_product(product_id, body.name, body.metadata)
     if created:
         response.status_code = 201
     return ProductAnswer.model_validate(product)
 
 
-@router.get("/products/{product_id}", responses=responses(404))
+@router.get("/products/{product_id}", summary="A product and its images", responses=responses(404))
 def get_product(product_id: ProductPath, service: ServiceDep) -> ProductDetail:
-    """A product and its reference images."""
+    """What is stored of a product."""
     product = service.gallery.get_product(product_id)
     pictures = service.gallery.list_images(product_id)
     return ProductDetail(
@@ -84,7 +85,12 @@ def get_product(product_id: ProductPath, service: ServiceDep) -> ProductDetail:
     )
 
 
-@router.delete("/products/{product_id}", status_code=204, responses=responses(404))
+@router.delete(
+    "/products/{product_id}",
+    summary="Remove a product",
+    status_code=204,
+    responses=responses(404),
+)
 def delete_product(product_id: ProductPath, service: ServiceDep) -> None:
     """Remove a product and all its images; it is never found again from here on."""
     service.gallery.delete_product(product_id)
@@ -92,6 +98,7 @@ def delete_product(product_id: ProductPath, service: ServiceDep) -> None:
 
 @router.post(
     "/products/{product_id}/images",
+    summary="Add reference images to a product",
     status_code=201,
     openapi_extra=request_body(several=True),
     response_model_exclude_none=True,
@@ -100,7 +107,7 @@ def delete_product(product_id: ProductPath, service: ServiceDep) -> None:
 def add_images(
     product_id: ProductPath, uploads: SeveralImages, service: ServiceDep
 ) -> AddImagesAnswer:
-    """Add reference images to a product: searchable when the answer arrives.
+    """They are searchable when the answer arrives. The same image twice is one reference.
 
     Each file succeeds or fails on its own. With a single file, or when none could be taken, the
     answer is the problem itself.
@@ -126,25 +133,31 @@ def add_images(
     return AddImagesAnswer(images=entries, gallery_revision=service.gallery.stats().revision)
 
 
-@router.get("/images/{image_id}", responses=responses(404))
+@router.get("/images/{image_id}", summary="A reference image", responses=responses(404))
 def get_image(image_id: ImagePath, service: ServiceDep) -> ImageAnswer:
-    """A reference image: whose it is, and its size."""
+    """Whose it is, its size, and the hash of the file that was sent."""
     return ImageAnswer.model_validate(service.gallery.get_image(image_id))
 
 
 @router.get(
     "/images/{image_id}/thumbnail",
+    summary="A reference image as a JPEG",
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **responses(404)},
 )
 def get_thumbnail(image_id: ImagePath, service: ServiceDep) -> Response:
-    """The picture itself, as a JPEG of at most 512 pixels a side."""
+    """At most 512 pixels a side."""
     return Response(service.gallery.get_thumbnail(image_id), media_type="image/jpeg")
 
 
-@router.delete("/images/{image_id}", status_code=204, responses=responses(404))
+@router.delete(
+    "/images/{image_id}",
+    summary="Remove a reference image",
+    status_code=204,
+    responses=responses(404),
+)
 def delete_image(image_id: ImagePath, service: ServiceDep) -> None:
-    """Remove one reference image."""
+    """It is never found again from here on."""
     service.gallery.delete_image(image_id)
 
 

@@ -10,13 +10,13 @@ from app.http.state import ServiceDep
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Health:
     """The process answers; nothing else is looked at."""
     return Health(status="ok")
 
 
-@router.get("/readyz", responses=responses(503))
+@router.get("/readyz", summary="Can it answer?", responses=responses(503))
 def readyz(service: ServiceDep) -> Health:
     """The models are warm and the index agrees with the database."""
     reason = service.not_ready()
@@ -25,7 +25,12 @@ def readyz(service: ServiceDep) -> Health:
     return Health(status="ready")
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 def metrics(service: ServiceDep, metrics: MetricsDep) -> Response:
     """Prometheus text format."""
     return Response(metrics.render(service), media_type="text/plain; version=0.0.4; charset=utf-8")

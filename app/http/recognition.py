@@ -56,7 +56,9 @@ class Stopwatch:
         return (perf_counter() - self._start) * 1000
 
 
-@router.post("/detect", openapi_extra=request_body())
+@router.post(
+    "/detect", summary="Find the main bodies in a photograph", openapi_extra=request_body()
+)
 def detect(
     upload: OneImage,
     service: ServiceDep,
@@ -67,7 +69,7 @@ def detect(
         Query(ge=0, le=1, allow_inf_nan=False, description="Lowest score; the pack's by default."),
     ] = None,
 ) -> DetectAnswer:
-    """Find the main bodies in a photograph, best first."""
+    """Class-agnostic boxes, best first."""
     watch = Stopwatch()
     image = decode(upload.data, service.settings.image_limits)
     decode_ms = watch.lap()
@@ -88,7 +90,7 @@ def detect(
     )
 
 
-@router.post("/embed", openapi_extra=request_body(several=True))
+@router.post("/embed", summary="Turn images into vectors", openapi_extra=request_body(several=True))
 def embed(
     uploads: SeveralImages,
     service: ServiceDep,
@@ -113,7 +115,9 @@ def embed(
     )
 
 
-@router.post("/recognize", openapi_extra=request_body())
+@router.post(
+    "/recognize", summary="Name the products in a photograph", openapi_extra=request_body()
+)
 def recognize(
     upload: OneImage,
     service: ServiceDep,
@@ -124,7 +128,7 @@ def recognize(
     top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
     threshold: Threshold = None,
 ) -> RecognizeAnswer:
-    """Name the products in a photograph."""
+    """One result for each body, best first; the whole photograph is always one more candidate."""
     watch = Stopwatch()
     image = decode(upload.data, service.settings.image_limits)
     decode_ms = watch.lap()
