@@ -34,6 +34,7 @@ def test_the_official_detector_has_its_published_size():
 )
 def test_every_cell_of_the_grid_is_scored_and_measured(architecture, cells):
     network = PicoDet(architecture)
+    network.eval()
     scores, sides = network(paddle.zeros([2, 3, 96, 64]))
     assert tuple(scores.shape) == (2, cells)
     assert tuple(sides.shape) == (2, cells, 4, 8)
@@ -108,6 +109,7 @@ def test_boxes_are_mean_distances_around_the_cell():
 
 def test_the_neck_keeps_sizes_and_adds_a_coarser_map():
     neck = CSPPAN([8, 16, 24], 16)
+    neck.eval()
     maps = [paddle.randn([1, c, s, s]) for c, s in ((8, 12), (16, 6), (24, 3))]
     shapes = [tuple(x.shape) for x in neck(maps)]
     assert shapes == [(1, 16, 12, 12), (1, 16, 6, 6), (1, 16, 3, 3), (1, 16, 2, 2)]

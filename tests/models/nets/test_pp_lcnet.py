@@ -28,6 +28,7 @@ def test_every_published_scale_has_its_published_size(scale):
 
 def test_the_trunk_gives_the_maps_of_strides_8_16_and_32():
     trunk = PPLCNet(0.5)
+    trunk.eval()
     maps = trunk(paddle.zeros([2, 3, 96, 64]))
     assert [tuple(x.shape) for x in maps] == [(2, 64, 12, 8), (2, 128, 6, 4), (2, 256, 3, 2)]
     assert trunk.channels == (64, 128, 256)
