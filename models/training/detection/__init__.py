@@ -1,0 +1,1 @@
+"""Training of the main-body detector: targets, losses, data, loop, evaluation."""

@@ -1,0 +1,173 @@
+"""Weights of a PicoDet on disk: its state dict, which also tells its architecture.
+
+A pack's detector can be trained further: `models.training.export_detector` leaves batch norms
+unfolded and gives every parameter of the program its name in the state dict.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from models.errors import ModelError
+from models.nets import pp_lcnet
+from models.nets.picodet import Architecture, PicoDet
+from models.training.convert import efficientnet_lite
+from models.training.detection.reference import is_reference, our_name, our_weights
+
+Weights = dict[str, NDArray[Any]]
+
+_ALL_STRIDES = (8, 16, 32, 64)
+# Number of blocks and channels of the last → the number in the network's name.
+_EFFICIENTNET_LITE = {(16, 320): 0, (21, 320): 1, (21, 352): 2, (24, 384): 3, (30, 448): 4}
+_PARTS = ("backbone.", "neck.", "head.")
+_COUNTER = re.compile(r"_\d+$")
+
+
+def name_tensors(network: paddle.nn.Layer) -> None:
+    """Call every tensor what the state dict calls it.
+
+    Paddle numbers tensors in the order they are made in a process; optimisers and exported programs
+    know them by that name, which is worth nothing in the next process.
+    """
+    for name, tensor in network.state_dict().items():
+        tensor.name = name
+
+
+def read_weights(path: Path) -> Weights:
+    """The state dict in a `.pdparams` file, ours or the reference's.
+
+    Raises:
+        ModelError: the file does not exist or is no state dict.
+    """
+    try:
+        loaded = paddle.load(str(path), return_numpy=True)
+    except Exception as error:  # unpickling raises anything
+        raise ModelError(f"{path} cannot be read as Paddle weights: {error}") from error
+    if not isinstance(loaded, dict) or not all(isinstance(v, np.ndarray) for v in loaded.values()):
+        raise ModelError(f"{path} holds no state dict")
+    return our_weights(loaded) if is_reference(loaded) else loaded
+
+
+def read_exported(model: Path) -> Weights:
+    """The parameters of a detector that this project exported (`.json` and `.pdiparams`).
+
+    Raises:
+        ModelError: the program is not one of ours.
+    """
+    if model.suffix != ".json":
+        raise ModelError(f"{model} is not of this project's exports: it cannot be trained further")
+    layer = paddle.jit.load(str(model.with_suffix("")))
+    # Loading appends a counter to every name.
+    named = {_COUNTER.sub("", tensor.name): tensor.numpy() for tensor in layer.parameters()}
+    weights = {name: tensor for name, tensor in named.items() if name.startswith(_PARTS)}
+    if not weights:
+        raise ModelError(f"{model} holds no PicoDet of this project: it cannot be trained further")
+    return weights
+
+
+def architecture_of(weights: Weights) -> Architecture:
+    """The architecture that has these weights, told by names and shapes.
+
+    Raises:
+        ModelError: none has.
+    """
+    levels = {int(name.split(".")[2]) for name in weights if name.startswith("head.scores.")}
+    blocks = {
+        int(name.split(".")[3]) for name in weights if name.startswith("head.score_towers.0.")
+    }
+    if not levels:
+        raise ModelError("These weights are not a PicoDet's: they have no head")
+    extra = any(name.startswith("neck.extra_input.") for name in weights)
+    last = len(_ALL_STRIDES) if extra else len(_ALL_STRIDES) - 1
+    lcnet = "backbone.stages.0.0.depthwise.conv.weight" in weights
+    return Architecture(
+        backbone="pp_lcnet" if lcnet else "efficientnet_lite",
+        scale=_lcnet_scale(weights) if lcnet else _efficientnet_variant(weights),
+        channels=len(weights["neck.lateral.0.conv.weight"]),
+        strides=_ALL_STRIDES[last - len(levels) : last],
+        head_blocks=len(blocks),
+        shared_towers=not any(name.startswith("head.side_towers.") for name in weights),
+    )
+
+
+def detector_from(weights: Weights) -> PicoDet:
+    """The network with these weights, in evaluation mode.
+
+    Raises:
+        ModelError: they are no PicoDet's, or some are missing, left over or of another shape.
+    """
+    network = PicoDet(architecture_of(weights))
+    load_weights(network, weights)
+    network.eval()
+    return network
+
+
+def load_weights(network: paddle.nn.Layer, weights: Weights) -> None:
+    """Set every tensor of `network`.
+
+    Raises:
+        ModelError: tensors are missing, left over, or of another shape.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    faults = [f"missing {name}" for name in expected.keys() - weights.keys()]
+    faults += [f"unknown {name}" for name in weights.keys() - expected.keys()]
+    faults += [
+        f"{name} is {list(weights[name].shape)} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in weights and weights[name].shape != shape
+    ]
+    if faults:
+        shown = "; ".join(sorted(faults)[:5])
+        raise ModelError(f"The weights do not fit the network, {len(faults)} faults: {shown}")
+    network.set_state_dict(weights)
+
+
+def _lcnet_scale(weights: Weights) -> float:
+    widths = (
+        len(weights["backbone.stem.conv.weight"]),
+        len(weights["backbone.stages.4.1.pointwise.conv.weight"]),
+    )
+    for scale in pp_lcnet.SCALES:
+        unscaled = (pp_lcnet.STEM_CHANNELS, pp_lcnet.STAGES[-1].channels)
+        if widths == tuple(pp_lcnet.scaled_channels(count, scale) for count in unscaled):
+            return scale
+    raise ModelError(f"No published PP-LCNet is {widths[0]} to {widths[1]} channels wide")
+
+
+def _efficientnet_variant(weights: Weights) -> int:
+    last = max(int(name.split(".")[2]) for name in weights if name.startswith("backbone.blocks."))
+    width = len(weights[f"backbone.blocks.{last}.project.conv.weight"])
+    if (last + 1, width) not in _EFFICIENTNET_LITE:
+        raise ModelError(f"No EfficientNet-Lite has {last + 1} blocks, the last {width} wide")
+    return _EFFICIENTNET_LITE[last + 1, width]
+
+
+def read_backbone(path: Path) -> Weights:
+    """Backbone weights out of an ImageNet classifier, under the detector's names.
+
+    Either PP-LCNet's published `.pdparams`, whose trunk is called as in the reference's detector,
+    or EfficientNet-Lite's published `.pth`.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    if path.suffix == ".pth":
+        trunk = efficientnet_lite(path).trunk.state_dict()
+        return {f"backbone.{name}": tensor.numpy() for name, tensor in trunk.items()}
+    return {our_name(f"backbone.{name}"): tensor for name, tensor in read_weights(path).items()}
+
+
+def load_backbone(network: PicoDet, weights: Weights) -> None:
+    """Set the backbone of `network`; what only the classifier had is left over.
+
+    Raises:
+        ModelError: tensors are missing or of another shape.
+    """
+    ours = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    known = {name: tensor for name, tensor in weights.items() if name in ours}
+    others = {name: tensor for name, tensor in ours.items() if not name.startswith("backbone.")}
+    load_weights(network, others | known)
