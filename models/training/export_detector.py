@@ -1,0 +1,117 @@
+"""From a PicoDet to the official serving contract, and into a pack.
+
+Inputs are called `image` and `scale_factor`; what they and the outputs hold is written at
+`ServedDetector`.
+
+    python -m models.training.export_detector WEIGHTS --from PACK --to PACK --size 640
+"""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import paddle
+import typer
+from paddle.static import InputSpec
+
+from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet
+from models.nets.picodet import PicoDet
+from models.pack import PACK_FILE, DetectorSpec, Pack, manifest_toml, sha256_of
+from models.training.detection.normalisation import normalisation_of
+from models.training.detection.serving import ServedDetector
+from models.training.detection.weights import detector_from, name_tensors, read_weights
+
+STEM = "detector"
+
+
+def export_detector(detector: PicoDet, folder: Path, size: tuple[int, int]) -> dict[str, str]:
+    """Write `detector.json` and `detector.pdiparams` for an input of `size` (height, width).
+
+    Batch norms stay (the predictor folds them when it loads), and parameters keep the names of the
+    state dict: `models.training.detection.weights.read_exported` gets them back.
+
+    Returns:
+        sha256 by file name.
+    """
+    served = ServedDetector(detector, size)
+    served.eval()
+    name_tensors(detector)
+    inputs = [
+        InputSpec([None, 3, *size], "float32", "image"),
+        InputSpec([None, 2], "float32", "scale_factor"),
+    ]
+    # No branch of these networks depends on a tensor's value: tracing is enough, and the rewriting
+    # of their source that it spares chokes on `zip(..., strict=True)`.
+    paddle.jit.ignore_module([csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet])
+    static = paddle.jit.to_static(served, input_spec=inputs, full_graph=True)
+    paddle.jit.save(static, str(folder / STEM))
+    return {name: sha256_of(folder / name) for name in (f"{STEM}.json", f"{STEM}.pdiparams")}
+
+
+def install_detector(
+    detector: PicoDet,
+    pack: Pack,
+    folder: Path,
+    *,
+    size: tuple[int, int],
+    score_threshold: float,
+    licence: str,
+    origin: str,
+) -> Pack:
+    """A pack in `folder` with this detector and the embedder of `pack`; the two may be one folder.
+
+    `pack.toml` is written last: if anything fails before it, the hashes it holds tell.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.resolve() != pack.folder.resolve():
+        for name in pack.embedder.sha256:
+            shutil.copy(pack.folder / name, folder)
+    hashes = export_detector(detector, folder, size)
+    normalisation = normalisation_of(detector.architecture)
+    spec = DetectorSpec(
+        kind="boxes",
+        model=f"{STEM}.json",
+        params=f"{STEM}.pdiparams",
+        sha256=hashes,
+        input_size=size,
+        interpolation="linear",
+        scale=normalisation.scale,
+        mean=normalisation.mean,
+        std=normalisation.std,
+        score_threshold=score_threshold,
+        max_results=pack.detector.max_results,
+        licence=licence,
+        origin=origin,
+    )
+    manifest = pack.manifest.model_copy(update={"name": folder.name, "detector": spec})
+    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
+    if folder.resolve() == pack.folder.resolve():
+        for name in pack.detector.sha256.keys() - hashes.keys():
+            (folder / name).unlink()
+    return Pack.load(folder)
+
+
+def main(
+    weights: Annotated[Path, typer.Argument(help="A .pdparams file, ours or the reference's.")],
+    pack: Annotated[Path, typer.Option("--from", help="Folder of the pack with the embedder.")],
+    to: Annotated[Path, typer.Option(help="Folder of the pack to write; may be the same.")],
+    size: Annotated[int, typer.Option(help="Side of the square input, in pixels.")],
+    licence: Annotated[str, typer.Option(help="Of the weights.")],
+    origin: Annotated[str, typer.Option(help="Where they come from and how they were made.")],
+    score_threshold: Annotated[float, typer.Option(help="Boxes below are not served.")] = 0.2,
+) -> None:
+    """Export a PicoDet's weights into a pack."""
+    written = install_detector(
+        detector_from(read_weights(weights)),
+        Pack.load(pack),
+        to,
+        size=(size, size),
+        score_threshold=score_threshold,
+        licence=licence,
+        origin=origin,
+    )
+    print(f"{written.folder}: {written.detector.model}, {size} x {size}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
