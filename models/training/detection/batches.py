@@ -1,0 +1,117 @@
+"""Batches for training and evaluation: drawn by seed, made in threads, in a fixed order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.detection.augmentation import crop, distort_colours, flip, resize
+from models.training.detection.coco import Boxes, Record, Sample
+from models.training.detection.composition import Cutout, mosaic, paste
+
+MULTI_SCALE_STEP = 32
+MULTI_SCALE = 0.1  # sides vary by this share: 576 to 704 around 640
+MOSAIC_SHARE = 0.3
+PASTE_SHARE = 0.3
+INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
+_AHEAD = 4  # batches under way
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images uint8 [N, H, W, 3] and the boxes of each, float32 [B, 4] in pixels of the input."""
+
+    images: NDArray[np.uint8]
+    boxes: list[Boxes]
+
+
+def sizes_around(size: int) -> list[int]:
+    """Input sides to train on, multiples of 32."""
+    reach = max(1, round(size * MULTI_SCALE / MULTI_SCALE_STEP))
+    return [size + step * MULTI_SCALE_STEP for step in range(-reach, reach + 1)]
+
+
+def augmented(
+    records: Sequence[Record],
+    index: int,
+    side: int,
+    cutouts: Sequence[Cutout],
+    rng: np.random.Generator,
+) -> Sample:
+    """One training sample of `side` pixels square, from record `index` and perhaps others."""
+    if rng.random() < MOSAIC_SHARE:
+        others = rng.integers(len(records), size=3).tolist()
+        sample = mosaic([records[i].load() for i in (index, *others)], side, rng)
+    else:
+        sample = crop(records[index].load(), rng)
+    if cutouts and rng.random() < PASTE_SHARE:
+        sample = paste(sample, cutouts, rng)
+    if rng.random() < 0.5:
+        sample = flip(sample)
+    interpolation = INTERPOLATIONS[int(rng.integers(len(INTERPOLATIONS)))]
+    return distort_colours(resize(sample, side, side, interpolation), rng)
+
+
+def training_batches(
+    records: Sequence[Record],
+    *,
+    size: int,
+    batch: int,
+    seed: int,
+    epoch: int,
+    cutouts: Sequence[Cutout] = (),
+    threads: int = 2,
+) -> Iterator[Batch]:
+    """One epoch, shuffled; every batch has a size of its own. A rest short of a batch is dropped.
+
+    The same arguments give the same batches.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(records))
+    sides = rng.choice(sizes_around(size), len(records) // batch).tolist()
+
+    def make(number: int) -> Batch:
+        samples = [
+            augmented(
+                records,
+                int(index),
+                sides[number],
+                cutouts,
+                np.random.default_rng([seed, epoch, int(index)]),
+            )
+            for index in order[number * batch : (number + 1) * batch]
+        ]
+        return Batch(np.stack([s.image for s in samples]), [s.boxes for s in samples])
+
+    return _made_ahead(make, len(sides), threads)
+
+
+def evaluation_batches(
+    records: Sequence[Record], *, size: int, batch: int, threads: int = 2
+) -> Iterator[Batch]:
+    """All images in order, resized as the served detector does; boxes in pixels of the input."""
+
+    def make(number: int) -> Batch:
+        samples = [
+            resize(record.load(), size, size, cv2.INTER_LINEAR)
+            for record in records[number * batch : (number + 1) * batch]
+        ]
+        return Batch(np.stack([s.image for s in samples]), [s.boxes for s in samples])
+
+    return _made_ahead(make, -(-len(records) // batch), threads)
+
+
+def _made_ahead(make: Callable[[int], Batch], count: int, threads: int) -> Iterator[Batch]:
+    # OpenCV and decoding leave the interpreter's lock alone: threads are enough.
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for number in range(count):
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

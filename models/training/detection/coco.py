@@ -1,0 +1,104 @@
+"""Images and boxes from a COCO annotation file; whatever the categories, every box is a body."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ModelError
+
+Image = NDArray[np.uint8]
+Boxes = NDArray[np.float32]
+
+_MIN_SIDE = 1.0  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image uint8 [H, W, 3] (RGB) and its boxes float32 [B, 4] (x1, y1, x2, y2), in pixels."""
+
+    image: Image
+    boxes: Boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image of a data set, on disk. Crowds are left out; boxes lie inside the image."""
+
+    path: Path
+    height: int
+    width: int
+    boxes: Boxes
+
+    def load(self) -> Sample:
+        """Read the image.
+
+        Raises:
+            ModelError: it cannot be decoded, or has another size than annotated.
+        """
+        # As stored: annotations know nothing of EXIF rotation.
+        pixels = cv2.imread(str(self.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if pixels is None:
+            raise ModelError(f"{self.path} cannot be read as an image")
+        if pixels.shape[:2] != (self.height, self.width):
+            height, width = pixels.shape[:2]
+            raise ModelError(
+                f"{self.path} is {width} x {height}, annotated as {self.width} x {self.height}"
+            )
+        return Sample(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8), self.boxes)
+
+
+def read_coco(annotations: Path) -> list[Record]:
+    """The images an annotation file names, looked for beside it, in its order.
+
+    Raises:
+        ModelError: the file is not COCO's, or names no image.
+    """
+    try:
+        content = json.loads(annotations.read_text(encoding="utf-8"))
+        boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
+        for annotation in content["annotations"]:
+            if not annotation.get("iscrowd"):
+                boxes[annotation["image_id"]].append(annotation["bbox"])
+        records = [
+            Record(
+                path=annotations.parent / image["file_name"],
+                height=image["height"],
+                width=image["width"],
+                boxes=_corners(boxes[image["id"]], image["height"], image["width"]),
+            )
+            for image in content["images"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{annotations} is no COCO annotation file: {error!r}") from error
+    if not records:
+        raise ModelError(f"{annotations} names no image")
+    return records
+
+
+def split(records: Sequence[Record], parts: int = 5) -> tuple[list[Record], list[Record]]:
+    """Train and validation; of `parts` equal parts one is for validation.
+
+    By a checksum of the file's name: the same in every run, whatever else is added.
+    """
+    kept_out = [zlib.crc32(record.path.name.encode()) % parts == 0 for record in records]
+    train = [record for record, out in zip(records, kept_out, strict=True) if not out]
+    return train, [record for record, out in zip(records, kept_out, strict=True) if out]
+
+
+def _corners(boxes: list[list[float]], height: int, width: int) -> Boxes:
+    """(x, y, width, height) → (x1, y1, x2, y2), clipped; what is left without area is dropped."""
+    corners = np.asarray(boxes, np.float32).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return visible(corners, height, width)
+
+
+def visible(boxes: Boxes, height: int, width: int) -> Boxes:
+    """Boxes clipped to an image; those less than a pixel wide or high are dropped."""
+    clipped: Boxes = boxes.clip(0, [width, height, width, height]).astype(np.float32)
+    return clipped[(clipped[:, 2:] - clipped[:, :2] >= _MIN_SIDE).all(axis=1)]
