@@ -9,7 +9,9 @@ from models.nets.picodet import MAINBODY, Architecture, PicoDet
 from models.training.detection.reference import our_weights
 from models.training.detection.weights import (
     detector_from,
+    load_backbone,
     load_weights,
+    read_backbone,
     read_weights,
 )
 
@@ -146,3 +148,26 @@ def test_weights_of_another_network_are_refused(reference):
         load_weights(PicoDet(MAINBODY), weights)
     with pytest.raises(ModelError, match=r"64 faults: unknown head\.score_towers\.3"):
         load_weights(PicoDet(Architecture(strides=(8, 16, 32))), our_weights(reference))
+
+
+def test_a_backbone_starts_from_the_published_classifier(tmp_path, reference):
+    # The classifier calls its trunk as the detector does, without the prefix.
+    prefix = "backbone."
+    classifier = {
+        name.removeprefix(prefix): paddle.to_tensor(tensor)
+        for name, tensor in reference.items()
+        if name.startswith(prefix)
+    } | {"last_conv.weight": paddle.zeros([1280, 1280, 1, 1]), "fc.bias": paddle.zeros([1000])}
+    path = tmp_path / "PPLCNet_x2_5_ssld_pretrained.pdparams"
+    paddle.save(classifier, str(path))
+    network = PicoDet(MAINBODY)
+    before = network.head.scores[0].weight.numpy()
+    load_backbone(network, read_backbone(path))
+    ours = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    expected = our_weights(reference)
+    trunk = [name for name in ours if name.startswith(prefix)]
+    assert len(trunk) == len(classifier) - 2
+    assert all(np.array_equal(ours[name], expected[name]) for name in trunk)
+    assert np.array_equal(ours["head.scores.0.weight"], before)
+    with pytest.raises(ModelError, match="do not fit"):
+        load_backbone(PicoDet(Architecture(scale=1.0)), read_backbone(path))

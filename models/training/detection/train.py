@@ -1,0 +1,164 @@
+"""Train a main-body detector and put it into a pack.
+
+    python -m models.training.detection.train --data ANNOTATIONS --from PACK --run FOLDER --to PACK
+
+Data is in COCO format: annotation files, images beside them; every box is a main body. A run that
+was stopped goes on when the same command is given again.
+"""
+
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import paddle
+import typer
+
+from models.errors import ModelError
+from models.nets.picodet import Architecture, Backbone, PicoDet
+from models.pack import Pack
+from models.training.detection.coco import Record, read_coco, split
+from models.training.detection.composition import read_cutouts
+from models.training.detection.trainer import BEST, Settings, Trainer
+from models.training.detection.weights import (
+    detector_from,
+    load_backbone,
+    read_backbone,
+    read_exported,
+    read_weights,
+)
+from models.training.export_detector import install_detector
+
+# The published rate of 0.4 belongs to batches of 8 x 56 images.
+RATE_AN_IMAGE = 0.4 / 448
+# Our own detector; the official one is x2.5, 128 channels, 640 px.
+OWN = Architecture(scale=1.0, channels=96)
+OWN_SIZE = 320
+
+
+def initial_detector(
+    pack: Pack, weights: Path | None, backbone: Path | None, architecture: Architecture | None
+) -> PicoDet:
+    """What training starts from.
+
+    That is `weights` where given; else, unless an architecture or backbone weights are asked for, a
+    pack's detector of kind "boxes"; else random numbers, perhaps behind backbone weights.
+
+    Raises:
+        ModelError: weights that cannot be read or do not fit.
+    """
+    if weights is not None:
+        return detector_from(read_weights(weights))
+    if architecture is None and backbone is None and pack.detector.kind == "boxes":
+        return detector_from(read_exported(pack.folder / pack.detector.model))
+    network = PicoDet(architecture or OWN)
+    if backbone is not None:
+        load_backbone(network, read_backbone(backbone))
+    return network
+
+
+def read_data(
+    annotations: list[Path], validation: Path | None
+) -> tuple[list[Record], list[Record]]:
+    """Records to train on and to validate with; without a file for those, a fifth of the first.
+
+    Raises:
+        ModelError: a file is not COCO's.
+    """
+    records = [record for path in annotations for record in read_coco(path)]
+    return split(records) if validation is None else (records, read_coco(validation))
+
+
+def main(
+    data: Annotated[list[Path], typer.Option(help="COCO annotation file; may be repeated.")],
+    pack: Annotated[
+        Path, typer.Option("--from", help="Folder of the pack whose detector is trained further.")
+    ],
+    run: Annotated[Path, typer.Option(help="Folder for checkpoints and the log.")],
+    to: Annotated[
+        Path | None, typer.Option(help="Folder of the pack to write; may be the same.")
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="COCO annotation file; else a fifth of the data is kept out."),
+    ] = None,
+    cutouts: Annotated[
+        Path | None, typer.Option(help="Folder of PNGs with transparency to paste in.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from a .pdparams file instead of the pack's weights.")
+    ] = None,
+    backbone_weights: Annotated[
+        Path | None, typer.Option(help="Start anew behind an ImageNet classifier's weights.")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="Start anew: backbone:scale:channels, as pp_lcnet:1.0:96."),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    epochs: Annotated[int, typer.Option(min=1)] = 100,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="By default the published one, scaled to the batch.")
+    ] = None,
+    static_epochs: Annotated[int, typer.Option(help="First epochs that assign by ATSS.")] = 0,
+    seed: int = 0,
+    threads: Annotated[int, typer.Option(help="Threads that read and change images.")] = 2,
+    score_threshold: Annotated[float, typer.Option(help="Boxes below are not served.")] = 0.2,
+    licence: Annotated[str, typer.Option(help="Of the trained weights.")] = "Apache-2.0",
+) -> None:
+    """Train a main-body detector on COCO data and write it into a pack."""
+    paddle.seed(seed)
+    source = Pack.load(pack)
+    network = initial_detector(
+        source, weights, backbone_weights, None if architecture is None else parsed(architecture)
+    )
+    side = size or (source.detector.input_size[0] if source.detector.kind == "boxes" else OWN_SIZE)
+    train, kept_out = read_data(data, validation)
+    settings = Settings(
+        size=side,
+        batch=batch,
+        epochs=epochs,
+        learning_rate=learning_rate or RATE_AN_IMAGE * batch,
+        seed=seed,
+        static_epochs=static_epochs,
+        threads=threads,
+    )
+    pasted = [] if cutouts is None else read_cutouts(cutouts)
+    best = Trainer(network, train, kept_out, settings, run, pasted).run()
+    if to is None:
+        return
+    written = install_detector(
+        detector_from(read_weights(run / BEST)),
+        source,
+        to,
+        size=(side, side),
+        score_threshold=score_threshold,
+        licence=licence,
+        origin=(
+            f"trained by TillSight from {weights or backbone_weights or architecture or pack.name} "
+            f"on {', '.join(map(str, data))}: {epochs} epochs, batch {batch}, seed {seed}; "
+            f"AP {best.ap:.3f}, AP50 {best.ap50:.3f} on {len(kept_out)} images kept out"
+        ),
+    )
+    print(f"{written.folder}: detector for {side} x {side} px, AP {best.ap:.3f}")
+
+
+def parsed(text: str) -> Architecture:
+    """`backbone:scale:channels` as an architecture.
+
+    Raises:
+        ModelError: it is none.
+    """
+    try:
+        backbone, scale, channels = text.split(":")
+        if backbone not in get_args(Backbone):
+            raise ValueError(backbone)
+        return Architecture(cast(Backbone, backbone), float(scale), int(channels))
+    except ValueError as error:
+        raise ModelError(
+            f"{text!r} is no architecture; an example is pp_lcnet:1.0:96, another "
+            "efficientnet_lite:0:96"
+        ) from error
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,148 @@
+"""Short runs of the real loop on plain pictures."""
+
+import json
+
+import numpy as np
+import paddle
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from models.detector import Detector
+from models.errors import ModelError
+from models.nets.picodet import Architecture, PicoDet
+from models.pack import Pack
+from models.training.detection import criterion
+from models.training.detection.coco import read_coco
+from models.training.detection.train import main, parsed
+from models.training.detection.trainer import BEST, LAST, LOG, Settings, Trainer
+from models.training.detection.weights import architecture_of, read_weights
+from tests.models.training.detection.pictures import write_coco
+
+TINY = Architecture(scale=0.25, channels=16, head_blocks=1, strides=(8, 16, 32))
+
+
+@pytest.fixture(scope="module")
+def annotations(tmp_path_factory):
+    return write_coco(tmp_path_factory.mktemp("data"), 24)
+
+
+def trainer(folder, annotations, **changes):
+    settings = Settings(**({"size": 64, "batch": 8, "epochs": 2, "learning_rate": 0.02} | changes))
+    records = read_coco(annotations)
+    paddle.seed(3)
+    return Trainer(PicoDet(TINY), records[:18], records[18:], settings, folder)
+
+
+def numbers(state):
+    return {name: np.asarray(tensor) for name, tensor in state.items()}
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, annotations, monkeypatch):
+    whole = trainer(tmp_path / "whole", annotations)
+    whole.run()
+
+    stopped = trainer(tmp_path / "stopped", annotations)
+    ends = iter([None, KeyboardInterrupt])
+    step = stopped._train_epoch
+
+    def until_interrupted(progress):
+        if (end := next(ends)) is not None:
+            raise end
+        return step(progress)
+
+    monkeypatch.setattr(stopped, "_train_epoch", until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    resumed = trainer(tmp_path / "stopped", annotations)
+    assert resumed.epoch == 1
+    resumed.run()
+
+    for ours, theirs in (
+        (whole.network.state_dict(), resumed.network.state_dict()),
+        (whole.ema.state, resumed.ema.state),
+    ):
+        expected = numbers(theirs)
+        for name, tensor in numbers(ours).items():
+            assert np.allclose(tensor, expected[name], atol=1e-5), name
+    logs = [
+        [json.loads(line) for line in (tmp_path / run / LOG).read_text().splitlines()]
+        for run in ("whole", "stopped")
+    ]
+    assert [entry["epoch"] for entry in logs[1]] == [1, 2]
+    assert logs[0][1]["losses"] == pytest.approx(logs[1][1]["losses"], rel=1e-3)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, annotations):
+    best = trainer(tmp_path, annotations, epochs=1).run()
+    before = (tmp_path / LAST).stat().st_mtime_ns
+    assert trainer(tmp_path, annotations, epochs=1).run() == best
+    assert (tmp_path / LAST).stat().st_mtime_ns == before
+
+
+def test_a_run_goes_on_only_with_its_own_settings(tmp_path, annotations):
+    trainer(tmp_path, annotations, epochs=1).run()
+    with pytest.raises(ModelError, match=r"was begun with size 64, batch 8"):
+        trainer(tmp_path, annotations, epochs=1, size=96, batch=4)
+
+
+def test_too_few_images_are_refused(tmp_path, annotations):
+    with pytest.raises(ModelError, match="18 images to train on"):
+        trainer(tmp_path, annotations, batch=32)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, annotations):
+    broken = trainer(tmp_path, annotations)
+    broken.network.head.sides[0].bias.set_value(np.full(32, np.nan, np.float32))
+    with pytest.raises(ModelError, match="not finite any more at step 0"):
+        broken.run()
+
+
+def test_static_assignment_is_for_the_first_epochs(tmp_path, annotations, monkeypatch):
+    used = []
+    for name in ("atss", "simota"):
+        real = getattr(criterion, name)
+        monkeypatch.setattr(
+            criterion, name, lambda *a, name=name, real=real: (used.append(name), real(*a))[1]
+        )
+    trainer(tmp_path, annotations, static_epochs=1).run()
+    # Two batches of eight an epoch.
+    assert used == ["atss"] * 16 + ["simota"] * 16
+
+
+def command(*arguments):
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, annotations, pack_folder):
+    tuned = tmp_path / "tuned"
+    common = ["--data", annotations, "--batch", 8, "--epochs", 1]
+    result = command(
+        *common,
+        *("--from", pack_folder, "--run", tmp_path / "run", "--to", tuned),
+        *("--architecture", "pp_lcnet:0.25:16", "--size", 64, "--learning-rate", 0.02),
+    )
+    assert result.exit_code == 0, result.output
+    pack = Pack.load(tuned)
+    assert pack.detector.input_size == (64, 64)
+    assert "pp_lcnet:0.25:16" in pack.detector.origin
+    assert pack.embedder == Pack.load(pack_folder).embedder
+    detector = Detector(pack, threads=2)
+    detector.detect(np.zeros((50, 80, 3), np.uint8))
+    detector.close()
+
+    result = command(*common, "--from", tuned, "--run", tmp_path / "further", "--to", tuned)
+    assert result.exit_code == 0, result.output
+    again = Pack.load(tuned)
+    assert again.detector.sha256 != pack.detector.sha256
+    assert again.detector.input_size == (64, 64)
+    assert architecture_of(read_weights(tmp_path / "further" / BEST)).channels == 16
+
+
+def test_architectures_are_read_or_refused():
+    assert parsed("efficientnet_lite:0:96") == Architecture("efficientnet_lite", 0, 96)
+    for text in ("resnet:1:96", "pp_lcnet", "pp_lcnet:1:x"):
+        with pytest.raises(ModelError, match="is no architecture"):
+            parsed(text)
