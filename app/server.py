@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # Finish what was accepted, but let no slow client hold up a restart.
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 30
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StartError(Exception):
@@ -57,11 +58,11 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError, DataFolderInUse, ModelError, GalleryError: it could not start.
     """
-    # uvicorn stops on these signals and raises them again when it has: as an exit, so that the
-    # gallery is closed behind it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
-    with bind(settings) as listener, closing(Service(settings)) as service:
+    with bind(settings) as listener, closing(_started(settings)) as service:
+        # uvicorn stops on these signals and raises them again when it has: as an exit, so that the
+        # gallery is closed behind it.
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: sys.exit(0))
         url = url_of(listener)
         service.folder.announce(url)
         logger.info("TillSight is ready at %s (documentation: %s/docs).", url, url)
@@ -76,7 +77,7 @@ def background_service(settings: Settings) -> Iterator[str]:
         StartError: the service could not start.
     """
     settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
-    with bind(settings) as listener, closing(Service(settings)) as service:
+    with bind(settings) as listener, closing(_started(settings)) as service:
         server = _uvicorn(service, "critical")
         thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="service")
         thread.start()
@@ -87,6 +88,17 @@ def background_service(settings: Settings) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _started(settings: Settings) -> Service:
+    # Unwinding this thread while Paddle loads in another ends in C++'s terminate(). Nothing is
+    # half done at that point, so a signal may simply end the process, as it does by default.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
+    try:
+        return Service(settings)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _uvicorn(service: Service, log_level: str) -> uvicorn.Server:

@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,6 +104,21 @@ def test_without_a_service_a_command_starts_its_own(tmp_path: Path, shop: Path) 
     photograph = str(shop / "rye-bread" / "3.jpg")
     seen = tillsight("recognize", photograph, data_dir=folder)
     assert "rye-bread" in seen.stdout
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0, 1.6, 2.2, 3.0])
+def test_a_service_may_be_stopped_while_it_starts(tmp_path: Path, seconds: float) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
+        env=service_environment(tmp_path, sample_gallery=True, log_level="warning"),
+        stderr=subprocess.PIPE,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        started.wait(timeout=seconds)
+    started.terminate()
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode in (0, -signal.SIGTERM)
+    assert errors == b""
 
 
 def test_settings_are_checked_in_words(tmp_path: Path) -> None:
