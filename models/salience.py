@@ -10,7 +10,7 @@ Mask = NDArray[np.bool_]
 
 # Chosen on the open drinks and everyday scenes: docs/embedded-pack.md.
 _BODY = 0.5
-_CORE = 0.95  # bodies that touch still have separate cores, so sure is the network inside them
+_CORE = 0.99  # bodies that touch still have separate cores, so sure is the network inside them
 _CORE_SHARE = 0.1  # of all cores of a body; a smaller one is a glint, not a neighbour
 _MIN_AREA = 0.002  # of the map; smaller islands are noise
 _FULL_AREA = 0.01  # of the map; below it a body's score shrinks with its side

@@ -39,16 +39,21 @@ SHRINKAGE = 0.6
 THREADS = 2
 
 
+def read_manifest(pack: Path) -> PackManifest:
+    """What pack.toml says, whether its files are there already or not."""
+    text = (pack / PACK_FILE).read_text(encoding="utf-8")
+    return PackManifest.model_validate(tomllib.loads(text))
+
+
 def views(photo: Photo) -> Iterator[NDArray[np.uint8]]:
-    """The photograph, and closer and mirrored: its largest body, or else its middle."""
+    """The photograph, and closer: its largest labelled body, or else its middle."""
     image = photo.load()
     yield image
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (
         photo.boxes[0] if photo.boxes else (width / 8, height / 8, width * 7 / 8, height * 7 / 8)
     )
-    closer = image[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
-    yield np.ascontiguousarray(closer[:, ::-1])
+    yield image[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
 
 
 def pooled_features(
@@ -92,8 +97,7 @@ def write_hashes(manifest: Path, hashes: dict[str, str]) -> None:
 
 def build(data: Path, checkpoint: Path, onnx: Path) -> None:
     """Writes the four weight files of the embedded pack and their hashes."""
-    text = (PACK / PACK_FILE).read_text(encoding="utf-8")
-    manifest = PackManifest.model_validate(tomllib.loads(text))
+    manifest = read_manifest(PACK)
     network = efficientnet_lite(checkpoint)
     fold_batch_norms(network)
     photos = {"grocery": grocery(data), "beverage": beverage(data)}

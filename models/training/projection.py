@@ -32,7 +32,8 @@ def within_class_covariance(features: Matrix, identities: Sequence[str]) -> Matr
         raise ValueError("no identity has two photographs")
     weights = counts[index][seen_again] ** -0.5
     residuals = (features - means[index])[seen_again]
-    return (residuals.T * weights) @ residuals / weights.sum()
+    covariance: Matrix = (residuals.T * weights) @ residuals / weights.sum()
+    return covariance
 
 
 def fit_projection(

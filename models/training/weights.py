@@ -124,7 +124,8 @@ def _dims(value: int | memoryview) -> Iterator[int]:
 
 
 def _initializer(message: memoryview) -> tuple[str, NDArray[np.float32] | None]:
-    name, dims, dtype, raw = "", [], 0, memoryview(b"")
+    dims: list[int] = []
+    name, dtype, raw = "", 0, memoryview(b"")
     for number, value in _fields(message):
         if number == TENSOR_DIMS:
             dims.extend(_dims(value))

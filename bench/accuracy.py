@@ -1,0 +1,307 @@
+"""Accuracy of a pack on the open photographs, through the classes that serve.
+
+    python -m bench.accuracy [--data ../shared/data] [--pack models/packs/embedded]
+                             [--threads 2] [--write docs/benchmarks.md]
+
+Grocery: each `val` photograph is a query; the gallery is `train`, or the one iconic image of each
+product. Beverage: each source (`NNN-0`; its altered copies are left out) of an SKU that has two or
+more is a query, and all *other* sources are the gallery. "Detected" asks with the best box,
+"true" with the largest labelled one, "recognise" with the whole image and every box together, as
+`/recognize` does. References are enrolled whole, as their best detected body, or as both. Detection
+counts at most 5 boxes an image at the pack's threshold. The projection of the embedded pack was
+fitted on these same products: figures on products kept out are in docs/embedded-pack.md.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from bench.detection import figures
+from bench.report import circumstances, table, write_section
+from bench.retrieval import Answer, Entry, Vectors, ask, recall
+from models.detector import Detector
+from models.embedder import Embedder
+from models.pack import Pack
+from models.training.open_data import Corners, Photo, beverage, coco_photos, grocery
+from models.worker import StageTimes
+
+MAX_BOXES = 5
+SMALL_SCENE = 5  # labelled objects; busier scenes cannot be found with 5 boxes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """One photograph as the models see it: a row of `vectors` a view, whole image first.
+
+    Then follow the detected boxes, best first, and `true` is the labelled one's.
+    """
+
+    photo: Photo
+    found: list[Corners]
+    vectors: Vectors
+    true: Vectors | None
+
+    @property
+    def whole(self) -> Vectors:
+        return self.vectors[:1]
+
+    @property
+    def body(self) -> Vectors:
+        """The best detected body, the whole image where there is none."""
+        return self.vectors[1:2] if self.found else self.whole
+
+    def entry(self, vectors: Vectors | None) -> Entry:
+        if vectors is None:
+            raise ValueError(f"{self.photo.path} has no labelled box")
+        return Entry(self.photo.identity, self.photo.source, vectors)
+
+
+class Bench:
+    """A pack's models and the times they took, in milliseconds."""
+
+    def __init__(self, pack: Pack, threads: int, console: Console) -> None:
+        self.detector = Detector(pack, threads)
+        self.embedder = Embedder(pack, threads)
+        self.console = console
+        self.detect_times: list[StageTimes] = []
+        self.embed_times: list[StageTimes] = []
+
+    def look(self, photos: Sequence[Photo], what: str, *, detect: bool) -> list[Looked]:
+        """Detect (where asked) and embed every view of every photograph."""
+        return [self._look(p, detect) for p in track(photos, what, console=self.console)]
+
+    def boxes(self, image: NDArray[np.uint8]) -> list[Corners]:
+        detections, times = self.detector.detect(image, max_results=MAX_BOXES)
+        self.detect_times.append(times)
+        return [(d.box.x1, d.box.y1, d.box.x2, d.box.y2) for d in detections]
+
+    def close(self) -> None:
+        self.detector.close()
+        self.embedder.close()
+
+    def _look(self, photo: Photo, detect: bool) -> Looked:
+        image = photo.load()
+        found = self.boxes(image) if detect else []
+        whole, times = self.embedder.embed([image])
+        self.embed_times.append(times)
+        crops = [crop(image, box) for box in [*found, *photo.boxes[:1]]]
+        rest, _ = self.embedder.embed(crops)
+        bodies, true = rest[: len(found)], rest[len(found) :]
+        return Looked(photo, found, np.concatenate([whole, bodies]), true if len(true) else None)
+
+
+def crop(image: NDArray[np.uint8], box: Corners) -> NDArray[np.uint8]:
+    x1, y1, x2, y2 = (round(side) for side in box)
+    return image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+
+
+def of_repeated(photos: Sequence[Looked]) -> list[Looked]:
+    """Photographs whose product is in two or more."""
+    counts = Counter(looked.photo.identity for looked in photos)
+    return [looked for looked in photos if counts[looked.photo.identity] > 1]
+
+
+def percent(share: float) -> str:
+    return f"{share:.3f}"
+
+
+def retrieval_tables(
+    bench: Bench,
+    pack: Pack,
+    groceries: Sequence[Looked],
+    icons: Sequence[Looked],
+    drinks: Sequence[Looked],
+) -> str:
+    def recalled(references: list[Entry], queries: list[Entry]) -> str:
+        return percent(recall(ask(bench.embedder, references, queries)))
+
+    iconic = [i.entry(i.whole) for i in icons]
+    val_whole = [g.entry(g.whole) for g in groceries if g.photo.split == "val"]
+    train = [g.entry(g.whole) for g in groceries if g.photo.split == "train"]
+    val = [g for g in groceries if g.photo.split == "val"]
+    asked = of_repeated(drinks)
+    sources = [d.entry(d.whole) for d in drinks]
+    true_sources = [d.entry(d.true) for d in drinks]
+    rows = [
+        ("grocery: `val` in `train`", train, val_whole),
+        (
+            "grocery: `val` in iconic",
+            iconic,
+            val_whole,
+        ),
+        ("beverage: whole in whole", sources, [d.entry(d.whole) for d in asked]),
+        (
+            "beverage: detected in detected",
+            [d.entry(d.body) for d in drinks],
+            [d.entry(d.body) for d in asked],
+        ),
+        ("beverage: true in true", true_sources, [d.entry(d.true) for d in asked]),
+    ]
+    first = table(
+        ("query in gallery", "references", "queries", "recall@1"),
+        [(name, str(len(refs)), str(len(qs)), recalled(refs, qs)) for name, refs, qs in rows],
+    )
+    variants = []
+    for name, gallery, queries in (
+        ("grocery, iconic", icons, val),
+        ("beverage", drinks, asked),
+    ):
+        asks = (
+            [q.entry(q.whole) for q in queries],
+            [q.entry(q.body) for q in queries],
+            [q.entry(q.vectors) for q in queries],
+        )
+        for how, references in (
+            ("whole", [g.entry(g.whole) for g in gallery]),
+            ("best body", [g.entry(g.body) for g in gallery]),
+            ("both", [g.entry(np.concatenate([g.whole, g.body])) for g in gallery]),
+        ):
+            variants.append((f"{name}: {how}", *(recalled(references, each) for each in asks)))
+    second = table(("references enrolled as", "query whole", "best body", "recognise"), variants)
+    both = [d.entry(np.concatenate([d.whole, d.body])) for d in drinks]
+    third = outcome_table(
+        pack,
+        [
+            ("grocery: `val` in `train`, whole", ask(bench.embedder, train, val_whole)),
+            (
+                "beverage: recognise in both",
+                ask(bench.embedder, both, [d.entry(d.vectors) for d in asked]),
+            ),
+        ],
+    )
+    return f"{first}\n\n{second}\n\n{third}"
+
+
+def outcome_table(pack: Pack, sets: Sequence[tuple[str, list[Answer]]]) -> str:
+    """What the pack's own threshold and margin make of the answers."""
+    threshold, margin = pack.embedder.match_threshold, pack.embedder.ambiguous_margin
+
+    def share(flags: Iterable[bool], answers: Sequence[Answer]) -> str:
+        return percent(sum(flags) / len(answers))
+
+    rows = []
+    for name, answers in sets:
+        named = [a for a in answers if a.score >= threshold and a.margin >= margin]
+        close = [a for a in answers if a.score >= threshold and a.margin < margin]
+        rows.append(
+            (
+                name,
+                share((a.right for a in named), answers),
+                share((not a.right for a in named), answers),
+                f"{share((a.right for a in close), answers)} + "
+                f"{share((not a.right for a in close), answers)}",
+                share((a.impostor >= threshold for a in answers), answers),
+            )
+        )
+    header = (
+        "at the pack's threshold",
+        "match, right",
+        "match, wrong",
+        "ambiguous, best right + wrong",
+    )
+    return table((*header, "accepted though not enrolled"), rows)
+
+
+def detection_table(
+    sets: Sequence[tuple[str, Sequence[tuple[list[Corners], Sequence[Corners]]]]],
+) -> str:
+    rows = []
+    for name, images in sets:
+        f = figures([pair for pair in images if pair[1]])
+        rows.append(
+            (
+                name,
+                str(f.images),
+                percent(f.recall_50),
+                percent(f.recall_75),
+                f"{f.boxes_per_image:.2f}",
+                percent(f.mean_best_iou),
+            )
+        )
+    header = (
+        "photographs",
+        "images",
+        "recall, IoU .5",
+        "IoU .75",
+        "boxes an image",
+        "mean best IoU",
+    )
+    return table(header, rows)
+
+
+def time_table(bench: Bench) -> str:
+    rows = [
+        (
+            name,
+            *(
+                f"{median(getattr(t, stage) for t in times):.1f}"
+                for stage in ("preprocess", "forward")
+            ),
+        )
+        for name, times in (
+            ("detector, one image", bench.detect_times),
+            ("embedder, one whole image", bench.embed_times),
+        )
+    ]
+    return table(("median, ms", "pre-processing", "forward"), rows)
+
+
+def run(data: Path, pack: Pack, threads: int, console: Console) -> str:
+    """The whole section as Markdown."""
+    bench = Bench(pack, threads, console)
+    try:
+        photos = grocery(data)
+        train = bench.look([p for p in photos if p.split == "train"], "grocery train", detect=False)
+        val = bench.look([p for p in photos if p.split == "val"], "grocery val", detect=True)
+        icons = bench.look([p for p in photos if p.split == "iconic"], "iconic", detect=True)
+        sources = [p for p in beverage(data) if p.is_original]
+        drinks = bench.look(sources, "beverage", detect=True)
+        scenes = [
+            (bench.boxes(photo.load()), photo.boxes)
+            for photo in track(coco_photos(data / "coco128"), "coco128", console=console)
+        ]
+        parts = [
+            "## Accuracy",
+            f"Pack `{pack.name}` {pack.version}, `python -m bench.accuracy`, {threads} threads. "
+            + circumstances(),
+            retrieval_tables(bench, pack, [*train, *val], icons, drinks),
+            detection_table(
+                [
+                    ("beverage", [(d.found, d.photo.boxes) for d in drinks]),
+                    ("coco128", scenes),
+                    (
+                        f"coco128, at most {SMALL_SCENE} objects",
+                        [scene for scene in scenes if len(scene[1]) <= SMALL_SCENE],
+                    ),
+                ]
+            ),
+            time_table(bench),
+        ]
+        return "\n\n".join(parts)
+    finally:
+        bench.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    options = parser.parse_args()
+    section = run(options.data, Pack.load(options.pack), options.threads, Console(stderr=True))
+    print(section)
+    if options.write:
+        write_section(options.write, "accuracy", section)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What the original networks answer on a made image: the reference that our conversion must meet.
+
+    python models/training/originals.py CHECKPOINT ONNX tests/data/originals.npz
+
+Runs in an environment of its own with torch and onnxruntime, not in the project's, and so imports
+nothing of the project: the network below is written a second time, from the checkpoint's names.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F  # noqa: N812
+
+# stride of the first block, expansion, blocks; kernels are what the tensors say
+STAGES = (
+    (1, 1, 1),
+    (2, 6, 2),
+    (2, 6, 2),
+    (2, 6, 3),
+    (1, 6, 3),
+    (2, 6, 4),
+    (1, 6, 1),
+)
+
+
+def made_image(size: int) -> NDArray[np.float32]:
+    """A bright body on waves of another length in each channel, float32 [1, 3, size, size]."""
+    at = np.arange(size) / size
+    waves = [
+        np.sin(9 * channel * at)[:, None] * np.cos(14 * channel * at)[None]
+        for channel in (1.0, 1.7, 2.3)
+    ]
+    image = np.stack(waves)[None].astype(np.float32)
+    image[:, :, size // 4 : size // 2, size // 3 : 2 * size // 3] = 2
+    return image
+
+
+class EfficientNetLite0:
+    """The published checkpoint, run by torch's functions."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
+
+    def convolve(
+        self, x: torch.Tensor, name: str, stride: int = 1, groups: int = 1
+    ) -> torch.Tensor:
+        weight = self.tensors[f"{name}.weight"]
+        kernel, size = weight.shape[-1], x.shape[-1]
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        before, after = total // 2, total - total // 2
+        x = F.pad(x, (before, after, before, after))
+        return F.conv2d(x, weight, None, stride, 0, 1, groups)
+
+    def normalise(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        mean, var, weight, bias = (
+            self.tensors[f"{name}.{part}"]
+            for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(x, mean, var, weight, bias, training=False, eps=1e-3)
+
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu6(self.normalise(self.convolve(x, "_conv_stem", 2), "_bn0"))
+        number = 0
+        for first_stride, expansion, blocks in STAGES:
+            for block in range(blocks):
+                name = f"_blocks.{number}."
+                y = x
+                if expansion > 1:
+                    y = F.relu6(
+                        self.normalise(self.convolve(y, f"{name}_expand_conv"), f"{name}_bn0")
+                    )
+                stride = first_stride if block == 0 else 1
+                y = self.convolve(y, f"{name}_depthwise_conv", stride, y.shape[1])
+                y = F.relu6(self.normalise(y, f"{name}_bn1"))
+                y = self.normalise(self.convolve(y, f"{name}_project_conv"), f"{name}_bn2")
+                x = y if block == 0 else x + y
+                number += 1
+        return F.relu6(self.normalise(self.convolve(x, "_conv_head"), "_bn1")).mean((2, 3))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("onnx", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    network = EfficientNetLite0(options.checkpoint)
+    pooled = network.pooled(torch.from_numpy(made_image(224)))
+    session = onnxruntime.InferenceSession(options.onnx)
+    mask = session.run(["1959"], {session.get_inputs()[0].name: made_image(320)})[0]
+    # Every eighth pixel of the mask says as much and keeps the file small.
+    np.savez_compressed(
+        options.out, efficientnet_lite0_pooled=pooled.numpy(), u2netp_mask=mask[:, :, ::8, ::8]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+import paddle
+import pytest
+
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, scaled_channels
+
+
+def trainable(network):
+    return sum(p.size for p in network.parameters() if p.trainable)
+
+
+@pytest.mark.parametrize(
+    ("variant", "millions"), [(0, 4.65), (1, 5.42), (2, 6.09), (3, 8.20), (4, 13.01)]
+)
+def test_the_classifiers_have_their_published_sizes(variant, millions):
+    network = PooledLinear(EfficientNetLite(variant), 1000)
+    assert trainable(network) / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+@pytest.mark.parametrize(("side", "cells"), [(224, 7), (96, 3), (75, 3)])
+def test_the_trunk_divides_by_32_and_rounds_up(side, cells):
+    trunk = EfficientNetLite()
+    trunk.eval()
+    with paddle.no_grad():
+        assert trunk(paddle.zeros([2, 3, side, side])).shape == [2, 1280, cells, cells]
+
+
+def test_the_head_gives_a_row_for_each_image():
+    network = PooledLinear(EfficientNetLite(), 512)
+    network.eval()
+    with paddle.no_grad():
+        x = paddle.rand([3, 3, 64, 64])
+        assert network.pooled(x).shape == [3, 1280]
+        assert network(x).shape == [3, 512]
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "expected"), [(32, 1.0, 32), (40, 1.1, 48), (80, 1.4, 112), (8, 0.5, 8)]
+)
+def test_widths_are_multiples_of_eight_and_never_much_narrower(channels, width, expected):
+    assert scaled_channels(channels, width) == expected

@@ -1,0 +1,111 @@
+"""The shipped weights against the originals' own answers (tests/data/originals.npz).
+
+`models/training/originals.py` made that file with torch and onnxruntime from the published weights.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.nets.u2net import U2NetP
+from models.pack import PACKS
+from models.session import Session
+from models.training.convert import efficientnet_lite_name, u2net_convolution_names
+from models.training.export import fold_batch_norms
+
+PACK = PACKS / "embedded"
+ORIGINALS = np.load(Path(__file__).parents[2] / "data" / "originals.npz")
+
+
+def made_image(size):
+    """The image of models/training/originals.py."""
+    at = np.arange(size) / size
+    waves = [np.sin(9 * c * at)[:, None] * np.cos(14 * c * at)[None] for c in (1.0, 1.7, 2.3)]
+    image = np.stack(waves)[None].astype(np.float32)
+    image[:, :, size // 4 : size // 2, size // 3 : 2 * size // 3] = 2
+    return image
+
+
+def load_shipped(network, name):
+    """Put the shipped parameters into a dygraph network: layers of a kind in order of creation."""
+    shipped = {}
+    for parameter in paddle.jit.load(str(PACK / name)).parameters():
+        # Paddle appends to the name it had when it was exported: conv2d_12.w_0_3.
+        kind, number, part = re.match(r"(\w+)_(\d+)\.([wb])_0", parameter.name).groups()
+        shipped.setdefault(kind, {}).setdefault(int(number), {})[part] = parameter
+    for kind, layers in shipped.items():
+        layer_type = {"conv2d": nn.Conv2D, "linear": nn.Linear}[kind]
+        ours = [layer for layer in network.sublayers() if isinstance(layer, layer_type)]
+        for layer, number in zip(ours, sorted(layers), strict=True):
+            layer.weight.set_value(layers[number]["w"])
+            layer.bias.set_value(layers[number]["b"])
+    network.eval()
+    return network
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    network = PooledLinear(EfficientNetLite(), 512)
+    fold_batch_norms(network)
+    return load_shipped(network, "embedder")
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return load_shipped(U2NetP(), "detector")
+
+
+def test_the_shipped_trunk_gives_the_originals_features(embedder):
+    with paddle.no_grad():
+        pooled = embedder.pooled(paddle.to_tensor(made_image(224))).numpy()
+    np.testing.assert_allclose(pooled, ORIGINALS["efficientnet_lite0_pooled"], atol=1e-4)
+
+
+def test_the_shipped_detector_gives_the_originals_mask(detector):
+    with paddle.no_grad():
+        mask = detector(paddle.to_tensor(made_image(320))).numpy()
+    np.testing.assert_allclose(mask[:, :, ::8, ::8], ORIGINALS["u2netp_mask"], atol=1e-4)
+
+
+@pytest.mark.parametrize("part", ["embedder", "detector"])
+def test_the_exported_program_equals_the_network(part, request):
+    network = request.getfixturevalue(part)
+    height, width = tomllib.loads((PACK / "pack.toml").read_text())[part]["input_size"]
+    assert height == width
+    image = made_image(height)
+    session = Session(PACK / f"{part}.json", PACK / f"{part}.pdiparams", threads=2)
+    [output] = session.run({"x": image})
+    with paddle.no_grad():
+        expected = network(paddle.to_tensor(image)).numpy()
+    np.testing.assert_allclose(output.value, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("published", "ours"),
+    [
+        ("_conv_stem.weight", "trunk.stem.conv.weight"),
+        ("_bn0.running_var", "trunk.stem.bn._variance"),
+        ("_blocks.15._bn1.running_mean", "trunk.blocks.15.depthwise.bn._mean"),
+        ("_blocks.3._expand_conv.weight", "trunk.blocks.3.expand.conv.weight"),
+        ("_bn1.bias", "trunk.head.bn.bias"),
+        ("_fc.bias", "fc.bias"),
+    ],
+)
+def test_published_names_have_ours(published, ours):
+    assert efficientnet_lite_name(published) == ours
+
+
+def test_an_unknown_name_is_not_guessed():
+    with pytest.raises(KeyError):
+        efficientnet_lite_name("_se_reduce.weight")
+
+
+def test_the_table_names_every_tensor_of_u2netp_once():
+    names = [f"{n}.{part}" for n in u2net_convolution_names() for part in ("weight", "bias")]
+    assert sorted(names) == sorted(U2NetP().state_dict())
