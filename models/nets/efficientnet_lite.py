@@ -80,6 +80,7 @@ class InvertedResidual(nn.Layer):
     def __init__(self, inputs: int, stage: Stage, outputs: int, stride: int) -> None:
         super().__init__()
         hidden = inputs * stage.expansion
+        self.stride = stride
         self.expand = ConvNorm(inputs, hidden, 1) if stage.expansion > 1 else nn.Identity()
         self.depthwise = ConvNorm(hidden, hidden, stage.kernel, stride=stride, groups=hidden)
         self.project = ConvNorm(hidden, outputs, 1, activate=False)

@@ -83,7 +83,10 @@ def install_detector(
         licence=licence,
         origin=origin,
     )
-    manifest = pack.manifest.model_copy(update={"name": folder.name, "detector": spec})
+    description = f"PicoDet for {size[0]} x {size[1]} px, with the embedder of {pack.name}"
+    manifest = pack.manifest.model_copy(
+        update={"name": folder.name, "description": description, "detector": spec}
+    )
     (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
     if folder.resolve() == pack.folder.resolve():
         for name in pack.detector.sha256.keys() - hashes.keys():

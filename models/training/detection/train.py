@@ -91,7 +91,10 @@ def main(
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="Start anew: backbone:scale:channels, as pp_lcnet:1.0:96."),
+        typer.Option(
+            help="Start anew: backbone:scale:channels, as pp_lcnet:1.0:96; of EfficientNet-Lite "
+            "perhaps only the first blocks: efficientnet_lite:0:96:12."
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
     batch: Annotated[int, typer.Option(min=1)] = 16,
@@ -126,6 +129,8 @@ def main(
     best = Trainer(network, train, kept_out, settings, run, pasted).run()
     if to is None:
         return
+    files = [path.name for path in (weights, backbone_weights) if path is not None]
+    start = ", ".join([*files, *([architecture] if architecture else [])]) or source.name
     written = install_detector(
         detector_from(read_weights(run / BEST)),
         source,
@@ -134,8 +139,10 @@ def main(
         score_threshold=score_threshold,
         licence=licence,
         origin=(
-            f"trained by TillSight from {weights or backbone_weights or architecture or pack.name} "
-            f"on {', '.join(map(str, data))}: {epochs} epochs, batch {batch}, seed {seed}; "
+            f"trained by TillSight from {start} on "
+            # Where the data lies on this machine is nobody's business.
+            f"{', '.join(f'{path.absolute().parent.name}/{path.name}' for path in data)}: "
+            f"{epochs} epochs, batch {batch}, seed {seed}; "
             f"AP {best.ap:.3f}, AP50 {best.ap50:.3f} on {len(kept_out)} images kept out"
         ),
     )
@@ -143,20 +150,23 @@ def main(
 
 
 def parsed(text: str) -> Architecture:
-    """`backbone:scale:channels` as an architecture.
+    """`backbone:scale:channels`, perhaps with `:blocks`, as an architecture.
 
     Raises:
         ModelError: it is none.
     """
     try:
-        backbone, scale, channels = text.split(":")
+        backbone, scale, channels, *blocks = text.split(":")
+        if len(blocks) > 1:
+            raise ValueError(text)
         if backbone not in get_args(Backbone):
             raise ValueError(backbone)
-        return Architecture(cast(Backbone, backbone), float(scale), int(channels))
+        kept = int(blocks[0]) if blocks else None
+        return Architecture(cast(Backbone, backbone), float(scale), int(channels), blocks=kept)
     except ValueError as error:
         raise ModelError(
             f"{text!r} is no architecture; an example is pp_lcnet:1.0:96, another "
-            "efficientnet_lite:0:96"
+            "efficientnet_lite:0:96:12"
         ) from error
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.nets import pp_lcnet
+from models.nets.efficientnet_lite import SCALES, EfficientNetLite
 from models.nets.picodet import Architecture, PicoDet
 from models.training.convert import efficientnet_lite
 from models.training.detection.reference import is_reference, our_name, our_weights
@@ -21,9 +22,8 @@ from models.training.detection.reference import is_reference, our_name, our_weig
 Weights = dict[str, NDArray[Any]]
 
 _ALL_STRIDES = (8, 16, 32, 64)
-# Number of blocks and channels of the last → the number in the network's name.
-_EFFICIENTNET_LITE = {(16, 320): 0, (21, 320): 1, (21, 352): 2, (24, 384): 3, (30, 448): 4}
 _PARTS = ("backbone.", "neck.", "head.")
+_BLOCKS = "backbone.blocks."
 _COUNTER = re.compile(r"_\d+$")
 
 
@@ -84,13 +84,15 @@ def architecture_of(weights: Weights) -> Architecture:
     extra = any(name.startswith("neck.extra_input.") for name in weights)
     last = len(_ALL_STRIDES) if extra else len(_ALL_STRIDES) - 1
     lcnet = "backbone.stages.0.0.depthwise.conv.weight" in weights
+    scale, kept = (_lcnet_scale(weights), None) if lcnet else _efficientnet_variant(weights)
     return Architecture(
         backbone="pp_lcnet" if lcnet else "efficientnet_lite",
-        scale=_lcnet_scale(weights) if lcnet else _efficientnet_variant(weights),
+        scale=scale,
         channels=len(weights["neck.lateral.0.conv.weight"]),
         strides=_ALL_STRIDES[last - len(levels) : last],
         head_blocks=len(blocks),
         shared_towers=not any(name.startswith("head.side_towers.") for name in weights),
+        blocks=kept,
     )
 
 
@@ -138,12 +140,16 @@ def _lcnet_scale(weights: Weights) -> float:
     raise ModelError(f"No published PP-LCNet is {widths[0]} to {widths[1]} channels wide")
 
 
-def _efficientnet_variant(weights: Weights) -> int:
-    last = max(int(name.split(".")[2]) for name in weights if name.startswith("backbone.blocks."))
-    width = len(weights[f"backbone.blocks.{last}.project.conv.weight"])
-    if (last + 1, width) not in _EFFICIENTNET_LITE:
-        raise ModelError(f"No EfficientNet-Lite has {last + 1} blocks, the last {width} wide")
-    return _EFFICIENTNET_LITE[last + 1, width]
+def _efficientnet_variant(weights: Weights) -> tuple[int, int | None]:
+    """The number in the name, and how many blocks there are if not all."""
+    shapes = {n: list(t.shape) for n, t in weights.items() if n.startswith("backbone.")}
+    blocks = 1 + max(int(name.split(".")[2]) for name in shapes if name.startswith(_BLOCKS))
+    for variant in range(len(SCALES)):
+        network = EfficientNetLite(variant)
+        whole = {f"backbone.{name}": tensor.shape for name, tensor in network.state_dict().items()}
+        if shapes.items() <= whole.items():
+            return variant, None if blocks == len(network.blocks) else blocks
+    raise ModelError(f"No EfficientNet-Lite begins with these {blocks} blocks")
 
 
 def read_backbone(path: Path) -> Weights:

@@ -30,6 +30,7 @@ def test_the_official_detector_has_its_published_size():
         (Architecture(scale=0.25, channels=16, head_blocks=1, shared_towers=False), 128),
         (Architecture("efficientnet_lite", 0, channels=16, head_blocks=1), 128),
         (Architecture("efficientnet_lite", 2, channels=16, head_blocks=1, strides=(16, 32)), 30),
+        (Architecture("efficientnet_lite", 0, channels=16, head_blocks=1, blocks=12), 128),
     ],
 )
 def test_every_cell_of_the_grid_is_scored_and_measured(architecture, cells):

@@ -113,6 +113,7 @@ def test_a_foreign_export_cannot(pack_folder):
         Architecture(scale=1.5, channels=24, strides=(16, 32, 64), head_blocks=2),
         Architecture(scale=0.25, channels=16, strides=(8, 16, 32), shared_towers=False),
         Architecture("efficientnet_lite", 1, channels=16, strides=(16, 32)),
+        Architecture("efficientnet_lite", 0, channels=16, blocks=12),
     ],
 )
 def test_weights_tell_their_architecture(architecture):

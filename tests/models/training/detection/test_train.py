@@ -127,7 +127,9 @@ def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, annotations, 
     assert result.exit_code == 0, result.output
     pack = Pack.load(tuned)
     assert pack.detector.input_size == (64, 64)
-    assert "pp_lcnet:0.25:16" in pack.detector.origin
+    data = f"{annotations.parent.name}/{annotations.name}"
+    assert f"from pp_lcnet:0.25:16 on {data}: 1 epochs" in pack.detector.origin
+    assert str(tmp_path) not in pack.detector.origin
     assert pack.embedder == Pack.load(pack_folder).embedder
     detector = Detector(pack, threads=2)
     detector.detect(np.zeros((50, 80, 3), np.uint8))
@@ -138,11 +140,13 @@ def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, annotations, 
     again = Pack.load(tuned)
     assert again.detector.sha256 != pack.detector.sha256
     assert again.detector.input_size == (64, 64)
+    assert "from tuned on" in again.detector.origin
     assert architecture_of(read_weights(tmp_path / "further" / BEST)).channels == 16
 
 
 def test_architectures_are_read_or_refused():
     assert parsed("efficientnet_lite:0:96") == Architecture("efficientnet_lite", 0, 96)
-    for text in ("resnet:1:96", "pp_lcnet", "pp_lcnet:1:x"):
+    assert parsed("efficientnet_lite:0:64:12").blocks == 12
+    for text in ("resnet:1:96", "pp_lcnet", "pp_lcnet:1:x", "efficientnet_lite:0:64:12:1"):
         with pytest.raises(ModelError, match="is no architecture"):
             parsed(text)
