@@ -1,7 +1,7 @@
 """Removes path tracing noise but keeps label art: filters the light, not the picture.
 
 Edge-avoiding a-trous wavelets (Dammertz et al., High Performance Graphics 2010) on the radiance
-divided by the surface colour, guided by the surface normals. Four paths a pixel then look like
+divided by the surface colour, guided by the surface normals. Two paths a pixel then look like
 forty, and print stays as sharp as the samples drew it.
 """
 

@@ -39,8 +39,8 @@ class Rendered:
     objects: list[RenderedObject]
 
 
-def render(scene: Scene, width: int, height: int, *, samples: int = 4) -> Rendered:
-    """Takes the picture: width x height pixels, samples (a square number) paths a pixel.
+def render(scene: Scene, width: int, height: int, *, samples: int = 2) -> Rendered:
+    """Takes the picture: width x height pixels, samples light paths a pixel before denoising.
 
     Equal arguments give equal pixels on one machine. Raises ModuleNotFoundError without Mitsuba.
     """

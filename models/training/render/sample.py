@@ -35,7 +35,7 @@ _SHELF: tuple[tuple[int, str, str, str, int, str, Colour, Colour], ...] = (
     (11, "pouch", "coffee", "coffee", 1, "minimal", (40, 30, 30), (216, 120, 44)),
     (12, "slim_can", "lemonade", "raspberry", 0, "stripes", (250, 246, 250), (120, 30, 130)),
 )
-_STRANGER = (13, "box", "biscuits", "cocoa", 1, "band", (238, 196, 60), (88, 40, 24))
+_STRANGER = (19, "cup", "milk drink", "coffee", 1, "band", (70, 48, 36), (250, 230, 190))
 # Degrees turned and camera height of the references, one view each.
 _VIEWS = ((-6.0, 16.0), (38.0, 24.0), (-34.0, 32.0), (168.0, 20.0))
 _REFERENCE, _SCENE = (480, 480), (960, 720)
@@ -142,7 +142,7 @@ def main() -> None:
     """Reads the arguments and writes the gallery."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--samples", type=int, default=9, help="light paths a pixel, a square")
+    parser.add_argument("--samples", type=int, default=4, help="light paths a pixel")
     parser.add_argument("--only", choices=["references", "scenes"], help="make only a part")
     arguments = parser.parse_args()
     write(arguments.out, arguments.samples, arguments.only)

@@ -20,6 +20,8 @@ from models.training.render.surfaces import room_light, surface
 
 Picture = NDArray[np.float32]
 _BOUNCES = 4
+# The denoiser smooths light, never print: colour and normals take at least so many samples.
+_PRINT_SAMPLES = 4
 _HALF_ROOM = 260.0
 _NORMAL = "vertex_normal"
 
@@ -50,10 +52,11 @@ class Passes:
 
     def light(self) -> Picture:
         """Path-traced radiance, linear RGB float32."""
-        return self._take(self._lit, {"type": "path", "max_depth": _BOUNCES}, lens=True)
+        path = {"type": "path", "max_depth": _BOUNCES}
+        return self._take(self._lit, path, self._sensor(self._samples))
 
     def albedo(self) -> Picture:
-        """Surface colour, linear RGB float32, sampled along the very rays of `light`."""
+        """Surface colour, linear RGB float32."""
         return self._glow([self._texture(part.material.colour) for part in self._parts])
 
     def normals(self) -> Picture:
@@ -74,7 +77,8 @@ class Passes:
             value = {"type": "rgb", "value": float(index + 1)}
             whole = join([part.mesh for part in placement.parts])
             numbered.append((whole, "emitter", {"type": "area", "radiance": value}))
-        seen = self._take(self._load(numbered), {"type": "path", "max_depth": 1}, lens=False)
+        direct = {"type": "path", "max_depth": 1}
+        seen = self._take(self._load(numbered), direct, self._sensor(1, lens=False))
         return np.rint(seen[..., 0]).astype(np.int32) - 1
 
     def _glow(self, colours: Sequence[dict[str, Any]]) -> Picture:
@@ -83,11 +87,11 @@ class Passes:
             (part.mesh, "emitter", {"type": "area", "radiance": colour})
             for part, colour in zip(self._parts, colours, strict=True)
         ]
-        return self._take(self._load(lamps), {"type": "path", "max_depth": 1}, lens=True)
+        sensor = self._sensor(max(self._samples, _PRINT_SAMPLES))
+        return self._take(self._load(lamps), {"type": "path", "max_depth": 1}, sensor)
 
-    def _take(self, built: Any, integrator: dict[str, Any], *, lens: bool) -> Picture:
+    def _take(self, built: Any, integrator: dict[str, Any], sensor: Any) -> Picture:
         mi = self._mi
-        sensor = self._sensor(lens=lens)
         loaded = mi.load_dict(integrator)
         seen = mi.render(built, sensor=sensor, integrator=loaded, seed=self._scene.seed)
         return np.array(seen, dtype=np.float32)[..., :3]
@@ -123,7 +127,8 @@ class Passes:
         fields["vertex_texcoords"] = mesh.uvs.ravel()
         fields["faces"] = mesh.faces.ravel().astype(np.uint32)
         fields.update()
-        made.add_attribute(_NORMAL, 3, (mesh.normals * 0.5 + 0.5).ravel())
+        # A hair inside 0..1: rounding below zero would be reported as an invalid colour.
+        made.add_attribute(_NORMAL, 3, (mesh.normals * 0.499 + 0.5).ravel())
         return made
 
     def _texture(self, colour: tuple[int, int, int] | NDArray[np.uint8]) -> dict[str, Any]:
@@ -144,7 +149,7 @@ class Passes:
         }
         return {"type": "twosided", "body": body}
 
-    def _sensor(self, *, lens: bool) -> Any:
+    def _sensor(self, samples: int, *, lens: bool = True) -> Any:
         mi, camera = self._mi, self._scene.camera
         distance = float(np.linalg.norm(np.subtract(camera.target, camera.origin)))
         # The nearest side of the products is what a camera focuses on.
@@ -171,7 +176,7 @@ class Passes:
                 },
                 "sampler": {
                     "type": "multijitter" if lens else "independent",
-                    "sample_count": self._samples if lens else 1,
+                    "sample_count": samples,
                 },
             }
         )
