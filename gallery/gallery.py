@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import store
+from gallery import image_store, store
 from gallery.database import Database
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.index import Index
@@ -152,7 +152,7 @@ class Gallery:
         checked = [(image, stored_vectors(image.vectors, self._dimension)) for image in images]
 
         def change(db: sqlite3.Connection, view: View) -> tuple[list[AddedImage], View]:
-            added, rows = store.add_images(db, product_id, checked)
+            added, rows = image_store.add_images(db, product_id, checked)
             if rows is None:
                 return added, view
             return added, view.with_rows(rows).at(store.advance(db))
@@ -163,19 +163,19 @@ class Gallery:
         """Raises UnknownImage."""
         checked_text(image_id, "image id")
         with self._database.read() as db:
-            return store.get_image(db, image_id)
+            return image_store.get_image(db, image_id)
 
     def get_thumbnail(self, image_id: str) -> bytes:
         """The JPEG given with the image. Raises UnknownImage."""
         checked_text(image_id, "image id")
         with self._database.read() as db:
-            return store.get_thumbnail(db, image_id)
+            return image_store.get_thumbnail(db, image_id)
 
     def list_images(self, product_id: str) -> list[Image]:
         """The product's images in the order in which they were added. Raises UnknownProduct."""
         checked_text(product_id, "product id")
         with self._database.read() as db:
-            return store.list_images(db, product_id)
+            return image_store.list_images(db, product_id)
 
     def delete_image(self, image_id: str) -> None:
         """Raises UnknownImage."""
@@ -183,7 +183,7 @@ class Gallery:
 
         def change(db: sqlite3.Connection, view: View) -> tuple[None, View]:
             sequence = store.advance(db)
-            images = store.delete_image(db, image_id, sequence)
+            images = image_store.delete_image(db, image_id, sequence)
             return None, view.without_images(images).at(sequence)
 
         self._index.change(change)
@@ -203,7 +203,7 @@ class Gallery:
             hits = view.search(queries, k)
             winners = sorted({hit.image for row in hits for hit in row})
             with self._database.read() as db:
-                labels = store.labels(db, winners)
+                labels = image_store.labels(db, winners)
                 sequence = store.state(db).sequence
             if len(labels) == len(winners):
                 candidates = [[_candidate(hit, labels[hit.image]) for hit in row] for row in hits]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from gallery import recovery, snapshot, store
 from gallery.base import Base
 from gallery.database import Database
 from gallery.errors import GalleryClosed, GalleryError
+from gallery.group_commit import Change, GroupCommit, T, Waiting
 from gallery.records import IndexState
 from gallery.view import View
 
 logger = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 
 class Index:
@@ -42,23 +39,17 @@ class Index:
         # Taken in this order: one new base at a time, then one change at a time.
         self._folding = threading.Lock()
         self.writing = threading.Lock()
+        self._changes = GroupCommit(self._commit)
         self._compaction: threading.Thread | None = None
         if not saved:
             self._save_or_warn()
 
-    def change(self, change: Callable[[sqlite3.Connection, View], tuple[_T, View]]) -> _T:
-        """Run one change in a transaction, and publish its view when it is on the disk."""
-        with self.writing:
-            if self._closed:
-                raise GalleryClosed
-            with self._database.write() as db:
-                answer, view = change(db, self.view)
-            # Nothing between commit and this assignment can fail.
-            self.view = view
-            if view.pending > self._compact_at and not self._compacting():
-                self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
-                self._compaction.start()
-        return answer
+    def change(self, change: Change[T]) -> T:
+        """Run one change in a transaction, and publish its view when it is on the disk.
+
+        Changes of several threads may share the transaction; each succeeds or fails by itself.
+        """
+        return self._changes.submit(change)
 
     def save(self) -> None:
         """Fold what is pending into a new base and write a snapshot. Raises StorageFailed."""
@@ -89,6 +80,20 @@ class Index:
         if self._compaction is not None:
             self._compaction.join()
         self._save_or_warn()
+
+    def _commit(self, group: list[Waiting[Any]]) -> None:
+        with self.writing:
+            if self._closed:
+                raise GalleryClosed
+            with self._database.write() as db:
+                view = self.view
+                for waiting in group:
+                    view = waiting.run(db, view)
+            # Nothing between commit and this assignment can fail.
+            self.view = view
+            if view.pending > self._compact_at and not self._compacting():
+                self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
+                self._compaction.start()
 
     def _compacting(self) -> bool:
         return self._compaction is not None and self._compaction.is_alive()

@@ -1,4 +1,4 @@
-"""Products, images and vectors in SQLite: every statement that touches their tables.
+"""Products and what the index replays, in SQLite: every statement that touches their tables.
 
 Functions take the connection of a transaction (`Database.read` or `Database.write`). Products and
 images have an id for clients and a number for the index; numbers ascend and are never reused.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.errors import FingerprintMismatch, GalleryDamaged, UnknownImage, UnknownProduct
-from gallery.records import AddedImage, Image, NewImage, Product
+from gallery.errors import FingerprintMismatch, GalleryDamaged, UnknownProduct
+from gallery.records import Product
 
 _ROWS_AT_ONCE = 8192
 
@@ -106,16 +105,16 @@ def put_product(
     db: sqlite3.Connection, product_id: str, name: str, metadata: str
 ) -> tuple[Product, bool]:
     """Create the product or replace its name and metadata (JSON text). True when created."""
-    now = _now()
+    at = now()
     replaced = db.execute(
         "UPDATE products SET name = ?, metadata = ?, updated_at = ? WHERE id = ?",
-        (name, metadata, now, product_id),
+        (name, metadata, at, product_id),
     ).rowcount
     if not replaced:
         db.execute(
             "INSERT INTO products (id, name, metadata, created_at, updated_at)"
             " VALUES (?, ?, ?, ?, ?)",
-            (product_id, name, metadata, now, now),
+            (product_id, name, metadata, at, at),
         )
     return get_product(db, product_id), not replaced
 
@@ -135,7 +134,7 @@ def products_after(db: sqlite3.Connection, cursor: str, limit: int) -> list[Prod
 
 def delete_product(db: sqlite3.Connection, product_id: str, sequence: int) -> NDArray[np.int64]:
     """Delete the product with its images; returns the images' numbers [n]."""
-    number = _product_number(db, product_id)
+    number = product_number(db, product_id)
     images = db.execute("SELECT number FROM images WHERE product = ?", (number,)).fetchall()
     db.execute(
         "INSERT INTO deletions (image, sequence) SELECT number, ? FROM images WHERE product = ?",
@@ -143,99 +142,6 @@ def delete_product(db: sqlite3.Connection, product_id: str, sequence: int) -> ND
     )
     db.execute("DELETE FROM products WHERE number = ?", (number,))
     return np.array(images, dtype=np.int64).reshape(-1)
-
-
-def add_images(
-    db: sqlite3.Connection,
-    product_id: str,
-    images: Sequence[tuple[NewImage, NDArray[np.float16]]],
-) -> tuple[list[AddedImage], VectorRows | None]:
-    """Add images with their checked vectors [V, D] in order; None when all were there already."""
-    product = _product_number(db, product_id)
-    added: list[AddedImage] = []
-    fresh: list[NDArray[np.float16]] = []
-    numbers: list[int] = []
-    last = 0
-    for image, vectors in images:
-        known = db.execute(
-            "SELECT id FROM images WHERE product = ? AND content_sha256 = ?",
-            (product, image.content_sha256),
-        ).fetchone()
-        if known:
-            added.append(AddedImage(known[0], duplicate=True))
-            continue
-        image_id = uuid.uuid4().hex
-        number = db.execute(
-            "INSERT INTO images (id, product, content_sha256, width, height, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (image_id, product, image.content_sha256, image.width, image.height, _now()),
-        ).lastrowid
-        assert number is not None
-        db.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, image.thumbnail))
-        for vector in vectors:
-            inserted = db.execute(
-                "INSERT INTO vectors (image, vector) VALUES (?, ?)",
-                (number, vector.astype("<f2").tobytes()),
-            )
-            last = inserted.lastrowid or last
-            numbers.append(number)
-        fresh.append(vectors)
-        added.append(AddedImage(image_id, duplicate=False))
-    if not fresh:
-        return added, None
-    rows = np.array(numbers, dtype=np.int64)
-    return added, VectorRows(np.concatenate(fresh), rows, np.full_like(rows, product), last)
-
-
-_IMAGE = (
-    "SELECT images.id, products.id, width, height, content_sha256, images.created_at"
-    " FROM images JOIN products ON products.number = images.product "
-)
-
-
-def get_image(db: sqlite3.Connection, image_id: str) -> Image:
-    row = db.execute(_IMAGE + "WHERE images.id = ?", (image_id,)).fetchone()
-    if row is None:
-        raise UnknownImage(image_id)
-    return _image(row)
-
-
-def get_thumbnail(db: sqlite3.Connection, image_id: str) -> bytes:
-    row = db.execute(
-        "SELECT jpeg FROM thumbnails JOIN images ON images.number = thumbnails.image"
-        " WHERE images.id = ?",
-        (image_id,),
-    ).fetchone()
-    if row is None:
-        raise UnknownImage(image_id)
-    return bytes(row[0])
-
-
-def list_images(db: sqlite3.Connection, product_id: str) -> list[Image]:
-    """The product's images in the order in which they were added."""
-    number = _product_number(db, product_id)
-    rows = db.execute(_IMAGE + "WHERE product = ? ORDER BY images.number", (number,))
-    return [_image(row) for row in rows]
-
-
-def delete_image(db: sqlite3.Connection, image_id: str, sequence: int) -> NDArray[np.int64]:
-    """Delete the image; returns its number [1]."""
-    row = db.execute("DELETE FROM images WHERE id = ? RETURNING number", (image_id,)).fetchone()
-    if row is None:
-        raise UnknownImage(image_id)
-    db.execute("INSERT INTO deletions (image, sequence) VALUES (?, ?)", (row[0], sequence))
-    return np.array(row, dtype=np.int64)
-
-
-def labels(db: sqlite3.Connection, images: Sequence[int]) -> dict[int, tuple[str, str, str]]:
-    """Image number → (image id, product id, product name), for those that there are."""
-    rows = db.execute(
-        "SELECT images.number, images.id, products.id, name"
-        " FROM images JOIN products ON products.number = images.product"
-        " WHERE images.number IN (SELECT value FROM json_each(?))",
-        (json.dumps(images),),
-    )
-    return {number: (image_id, product_id, name) for number, image_id, product_id, name in rows}
 
 
 def vectors_after(db: sqlite3.Connection, last: int, dimension: int) -> Iterator[VectorRows]:
@@ -274,7 +180,8 @@ def forget_deletions(db: sqlite3.Connection, sequence: int) -> None:
     db.execute("UPDATE state SET replay_floor = max(replay_floor, ?)", (sequence,))
 
 
-def _product_number(db: sqlite3.Connection, product_id: str) -> int:
+def product_number(db: sqlite3.Connection, product_id: str) -> int:
+    """Raises UnknownProduct."""
     row = db.execute("SELECT number FROM products WHERE id = ?", (product_id,)).fetchone()
     if row is None:
         raise UnknownProduct(product_id)
@@ -293,10 +200,6 @@ def _product(row: tuple[str, str, str, int, str, str]) -> Product:
     )
 
 
-def _image(row: tuple[str, str, int, int, str, str]) -> Image:
-    image_id, product_id, width, height, sha256, created = row
-    return Image(image_id, product_id, width, height, sha256, datetime.fromisoformat(created))
-
-
-def _now() -> str:
+def now() -> str:
+    """The time as it is stored: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat()

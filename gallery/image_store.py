@@ -1,0 +1,145 @@
+"""Reference images in SQLite, with their thumbnails and vectors: every statement on their tables.
+
+Functions take the connection of a transaction (`Database.read` or `Database.write`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.errors import UnknownImage
+from gallery.records import AddedImage, Image, NewImage
+from gallery.store import VectorRows, now, product_number
+
+
+def add_images(
+    db: sqlite3.Connection,
+    product_id: str,
+    images: Sequence[tuple[NewImage, NDArray[np.float16]]],
+) -> tuple[list[AddedImage], VectorRows | None]:
+    """Add images with their checked vectors [V, D] in order; None when all were there already."""
+    product = product_number(db, product_id)
+    known = _known(db, product, [image.content_sha256 for image, _ in images])
+    added: list[AddedImage] = []
+    fresh: list[tuple[str, NewImage, NDArray[np.float16]]] = []
+    for image, vectors in images:
+        image_id = known.get(image.content_sha256)
+        added.append(AddedImage(image_id or uuid.uuid4().hex, duplicate=image_id is not None))
+        if image_id is None:
+            known[image.content_sha256] = added[-1].id
+            fresh.append((added[-1].id, image, vectors))
+    if not fresh:
+        return added, None
+    return added, _insert(db, product, fresh)
+
+
+def _known(db: sqlite3.Connection, product: int, contents: list[str]) -> dict[str, str]:
+    """Content hash → image id, of those that the product has already."""
+    rows = db.execute(
+        "SELECT content_sha256, images.id FROM json_each(?)"
+        " CROSS JOIN images ON product = ? AND content_sha256 = value",
+        (json.dumps(contents), product),
+    )
+    return dict(rows.fetchall())
+
+
+def _insert(
+    db: sqlite3.Connection,
+    product: int,
+    images: Sequence[tuple[str, NewImage, NDArray[np.float16]]],
+) -> VectorRows:
+    created = now()
+    first = _last_number(db, "images") + 1
+    # Numbers are given here, not asked back row by row: that is what makes a batch quick.
+    db.executemany(
+        "INSERT INTO images (number, id, product, content_sha256, width, height, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (number, image_id, product, new.content_sha256, new.width, new.height, created)
+            for number, (image_id, new, _) in enumerate(images, start=first)
+        ],
+    )
+    db.executemany(
+        "INSERT INTO thumbnails VALUES (?, ?)",
+        [(number, new.thumbnail) for number, (_, new, _) in enumerate(images, start=first)],
+    )
+    stacked = np.concatenate([vectors for _, _, vectors in images])
+    numbers = np.repeat(
+        np.arange(first, first + len(images), dtype=np.int64),
+        [len(vectors) for _, _, vectors in images],
+    )
+    db.executemany(
+        "INSERT INTO vectors (image, vector) VALUES (?, ?)",
+        zip(numbers.tolist(), map(bytes, stacked.astype("<f2", copy=False)), strict=True),
+    )
+    last = _last_number(db, "vectors")
+    return VectorRows(stacked, numbers, np.full_like(numbers, product), last)
+
+
+def _last_number(db: sqlite3.Connection, table: str) -> int:
+    """The greatest number that a row of the table ever had."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+_IMAGE = (
+    "SELECT images.id, products.id, width, height, content_sha256, images.created_at"
+    " FROM images JOIN products ON products.number = images.product "
+)
+
+
+def get_image(db: sqlite3.Connection, image_id: str) -> Image:
+    row = db.execute(_IMAGE + "WHERE images.id = ?", (image_id,)).fetchone()
+    if row is None:
+        raise UnknownImage(image_id)
+    return _image(row)
+
+
+def get_thumbnail(db: sqlite3.Connection, image_id: str) -> bytes:
+    row = db.execute(
+        "SELECT jpeg FROM thumbnails JOIN images ON images.number = thumbnails.image"
+        " WHERE images.id = ?",
+        (image_id,),
+    ).fetchone()
+    if row is None:
+        raise UnknownImage(image_id)
+    return bytes(row[0])
+
+
+def list_images(db: sqlite3.Connection, product_id: str) -> list[Image]:
+    """The product's images in the order in which they were added."""
+    number = product_number(db, product_id)
+    rows = db.execute(_IMAGE + "WHERE product = ? ORDER BY images.number", (number,))
+    return [_image(row) for row in rows]
+
+
+def delete_image(db: sqlite3.Connection, image_id: str, sequence: int) -> NDArray[np.int64]:
+    """Delete the image; returns its number [1]."""
+    row = db.execute("DELETE FROM images WHERE id = ? RETURNING number", (image_id,)).fetchone()
+    if row is None:
+        raise UnknownImage(image_id)
+    db.execute("INSERT INTO deletions (image, sequence) VALUES (?, ?)", (row[0], sequence))
+    return np.array(row, dtype=np.int64)
+
+
+def labels(db: sqlite3.Connection, images: Sequence[int]) -> dict[int, tuple[str, str, str]]:
+    """Image number → (image id, product id, product name), for those that there are."""
+    rows = db.execute(
+        "SELECT images.number, images.id, products.id, name"
+        " FROM images JOIN products ON products.number = images.product"
+        " WHERE images.number IN (SELECT value FROM json_each(?))",
+        (json.dumps(images),),
+    )
+    return {number: (image_id, product_id, name) for number, image_id, product_id, name in rows}
+
+
+def _image(row: tuple[str, str, int, int, str, str]) -> Image:
+    image_id, product_id, width, height, sha256, created = row
+    return Image(image_id, product_id, width, height, sha256, datetime.fromisoformat(created))
