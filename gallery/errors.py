@@ -29,6 +29,32 @@ class UnknownImage(GalleryError):
         self.image_id = image_id
 
 
+class VersionConflict(GalleryError):
+    """The product isn't at the version that the change was meant for."""
+
+    def __init__(self, product_id: str, expected: int, actual: int) -> None:
+        now = f"is at version {actual}" if actual else "doesn't exist"
+        wanted = f"version {expected}" if expected else "none of that id"
+        super().__init__(
+            f"The product {_shown(product_id)} {now}, the change was meant for {wanted}. "
+            "Read the product again and decide anew."
+        )
+        self.product_id = product_id
+        self.expected = expected
+        self.actual = actual
+
+
+class HistoryForgotten(GalleryError):
+    """The changes that were asked for are no longer kept."""
+
+    def __init__(self, after: int, oldest: int) -> None:
+        super().__init__(
+            f"The changes after revision {after} are no longer kept, only those after {oldest}. "
+            "Read the products anew and follow the changes from the revision they were read at."
+        )
+        self.oldest = oldest
+
+
 class InvalidVector(GalleryError):
     """A vector of the wrong shape, with NaN or infinity in it, or of length zero."""
 

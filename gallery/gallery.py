@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import image_store, store
+from gallery import edits, history, image_store, product_store, store
 from gallery.database import Database
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.index import Index
@@ -19,6 +18,7 @@ from gallery.records import (
     JSON,
     AddedImage,
     Candidate,
+    Change,
     GalleryStats,
     Image,
     NewImage,
@@ -27,7 +27,7 @@ from gallery.records import (
 )
 from gallery.validation import check_image, checked_count, checked_metadata, checked_text
 from gallery.vectors import query_vectors, stored_vectors
-from gallery.view import Hit, View
+from gallery.view import Hit
 
 DATABASE_NAME = "gallery.sqlite3"
 INDEX_FOLDER = "index"
@@ -93,27 +93,30 @@ class Gallery:
     # Products
 
     def put_product(
-        self, product_id: str, name: str, metadata: Mapping[str, JSON]
+        self,
+        product_id: str,
+        name: str,
+        metadata: Mapping[str, JSON],
+        *,
+        expected_version: int | None = None,
     ) -> tuple[Product, bool]:
         """Create the product, or replace its name and metadata and keep its images.
 
-        True when created. Raises InvalidValue.
+        `expected_version`: only if the product is at this version; 0 is one that doesn't exist.
+        True when created. Raises InvalidValue or VersionConflict.
         """
         checked_text(product_id, "product id")
         checked_text(name, "product name")
         text = checked_metadata(metadata)
-
-        def change(db: sqlite3.Connection, view: View) -> tuple[tuple[Product, bool], View]:
-            view = view.at(store.advance(db))
-            return store.put_product(db, product_id, name, text), view
-
-        return self._index.change(change)
+        return self._index.change(
+            lambda db, view: edits.put_product(db, view, product_id, name, text, expected_version)
+        )
 
     def get_product(self, product_id: str) -> Product:
         """Raises UnknownProduct."""
         checked_text(product_id, "product id")
         with self._database.read() as db:
-            return store.get_product(db, product_id)
+            return product_store.get_product(db, product_id)
 
     def list_products(self, cursor: str | None, limit: int) -> tuple[list[Product], str | None]:
         """At most `limit` products by id, and the cursor of the next page or None.
@@ -123,20 +126,19 @@ class Gallery:
         after = "" if cursor is None else checked_text(cursor, "cursor")
         checked_count(limit, "limit")
         with self._database.read() as db:
-            products = store.products_after(db, after, limit)
-            more = len(products) == limit and store.products_after(db, products[-1].id, 1)
+            products = product_store.products_after(db, after, limit)
+            more = len(products) == limit and product_store.products_after(db, products[-1].id, 1)
         return products, products[-1].id if more else None
 
-    def delete_product(self, product_id: str) -> None:
-        """Delete the product and its images. Raises UnknownProduct."""
+    def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
+        """Delete the product and its images, if it is at the `expected_version` given.
+
+        Raises UnknownProduct or VersionConflict.
+        """
         checked_text(product_id, "product id")
-
-        def change(db: sqlite3.Connection, view: View) -> tuple[None, View]:
-            sequence = store.advance(db)
-            images = store.delete_product(db, product_id, sequence)
-            return None, view.without_images(images).at(sequence)
-
-        self._index.change(change)
+        self._index.change(
+            lambda db, view: edits.delete_product(db, view, product_id, expected_version)
+        )
 
     # Reference images
 
@@ -150,14 +152,7 @@ class Gallery:
         for image in images:
             check_image(image)
         checked = [(image, stored_vectors(image.vectors, self._dimension)) for image in images]
-
-        def change(db: sqlite3.Connection, view: View) -> tuple[list[AddedImage], View]:
-            added, rows = image_store.add_images(db, product_id, checked)
-            if rows is None:
-                return added, view
-            return added, view.with_rows(rows).at(store.advance(db))
-
-        return self._index.change(change)
+        return self._index.change(lambda db, view: edits.add_images(db, view, product_id, checked))
 
     def get_image(self, image_id: str) -> Image:
         """Raises UnknownImage."""
@@ -180,13 +175,7 @@ class Gallery:
     def delete_image(self, image_id: str) -> None:
         """Raises UnknownImage."""
         checked_text(image_id, "image id")
-
-        def change(db: sqlite3.Connection, view: View) -> tuple[None, View]:
-            sequence = store.advance(db)
-            images = image_store.delete_image(db, image_id, sequence)
-            return None, view.without_images(images).at(sequence)
-
-        self._index.change(change)
+        self._index.change(lambda db, view: edits.delete_image(db, view, image_id))
 
     # Search
 
@@ -215,6 +204,17 @@ class Gallery:
             # A winner was deleted meanwhile: search again without it.
 
     # State
+
+    def changes(self, after: int, limit: int) -> list[Change]:
+        """What the `limit` revisions after the revision `after` changed, in their order.
+
+        Raises HistoryForgotten when that is too long ago, InvalidValue.
+        """
+        if after != 0:
+            checked_count(after, "revision")
+        checked_count(limit, "limit")
+        with self._database.read() as db:
+            return history.after(db, after, limit)
 
     def stats(self) -> GalleryStats:
         """Counts and the state of the index."""

@@ -16,14 +16,14 @@ from typing import Any, Generic, TypeVar
 from gallery.view import View
 
 T = TypeVar("T")
-Change = Callable[[sqlite3.Connection, View], tuple[T, View]]
+Edit = Callable[[sqlite3.Connection, View], tuple[T, View]]
 
 
 class Waiting(Generic[T]):
     """One change, and what became of it."""
 
-    def __init__(self, change: Change[T]) -> None:
-        self._change = change
+    def __init__(self, edit: Edit[T]) -> None:
+        self._edit = edit
         self._turn = threading.Event()
         self._answer: list[T] = []
         self._error: BaseException | None = None
@@ -37,17 +37,17 @@ class Waiting(Generic[T]):
 
         Raises sqlite3.Error, which concerns the whole transaction.
         """
-        db.execute("SAVEPOINT change")
+        db.execute("SAVEPOINT edit")
         try:
-            answer, view = self._change(db, view)
+            answer, view = self._edit(db, view)
         except sqlite3.Error:
             raise
         except Exception as error:
-            db.execute("ROLLBACK TO change")
+            db.execute("ROLLBACK TO edit")
             self._error = error
         else:
             self._answer = [answer]
-        db.execute("RELEASE change")
+        db.execute("RELEASE edit")
         return view
 
     def fail(self, error: BaseException) -> None:
@@ -76,9 +76,9 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._queue: deque[Waiting[Any]] = deque()
 
-    def submit(self, change: Change[T]) -> T:
+    def submit(self, edit: Edit[T]) -> T:
         """The change's answer once it is durable, or what it or the commit raised."""
-        own = Waiting(change)
+        own = Waiting(edit)
         with self._lock:
             self._queue.append(own)
             leads = len(self._queue) == 1

@@ -9,35 +9,44 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.errors import UnknownImage
+from gallery.product_store import product_number
 from gallery.records import AddedImage, Image, NewImage
-from gallery.store import VectorRows, now, product_number
+from gallery.store import VectorRows, now
 
 
-def add_images(
+@dataclass(frozen=True, slots=True, eq=False)
+class Sorted:
+    """Images to add, told apart from those that the product has: answers for all of them."""
+
+    product: int
+    answers: list[AddedImage]
+    fresh: list[tuple[str, NewImage, NDArray[np.float16]]]
+
+
+def sort_out(
     db: sqlite3.Connection,
     product_id: str,
     images: Sequence[tuple[NewImage, NDArray[np.float16]]],
-) -> tuple[list[AddedImage], VectorRows | None]:
-    """Add images with their checked vectors [V, D] in order; None when all were there already."""
+) -> Sorted:
+    """Which of the images, with their checked vectors [V, D], are new. Raises UnknownProduct."""
     product = product_number(db, product_id)
     known = _known(db, product, [image.content_sha256 for image, _ in images])
-    added: list[AddedImage] = []
+    answers: list[AddedImage] = []
     fresh: list[tuple[str, NewImage, NDArray[np.float16]]] = []
     for image, vectors in images:
         image_id = known.get(image.content_sha256)
-        added.append(AddedImage(image_id or uuid.uuid4().hex, duplicate=image_id is not None))
+        answers.append(AddedImage(image_id or uuid.uuid4().hex, duplicate=image_id is not None))
         if image_id is None:
-            known[image.content_sha256] = added[-1].id
-            fresh.append((added[-1].id, image, vectors))
-    if not fresh:
-        return added, None
-    return added, _insert(db, product, fresh)
+            known[image.content_sha256] = answers[-1].id
+            fresh.append((answers[-1].id, image, vectors))
+    return Sorted(product, answers, fresh)
 
 
 def _known(db: sqlite3.Connection, product: int, contents: list[str]) -> dict[str, str]:
@@ -50,11 +59,9 @@ def _known(db: sqlite3.Connection, product: int, contents: list[str]) -> dict[st
     return dict(rows.fetchall())
 
 
-def _insert(
-    db: sqlite3.Connection,
-    product: int,
-    images: Sequence[tuple[str, NewImage, NDArray[np.float16]]],
-) -> VectorRows:
+def insert(db: sqlite3.Connection, images: Sorted) -> VectorRows:
+    """Add the fresh ones (there must be one) in their order."""
+    fresh = images.fresh
     created = now()
     first = _last_number(db, "images") + 1
     # Numbers are given here, not asked back row by row: that is what makes a batch quick.
@@ -62,25 +69,25 @@ def _insert(
         "INSERT INTO images (number, id, product, content_sha256, width, height, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (number, image_id, product, new.content_sha256, new.width, new.height, created)
-            for number, (image_id, new, _) in enumerate(images, start=first)
+            (number, image_id, images.product, new.content_sha256, new.width, new.height, created)
+            for number, (image_id, new, _) in enumerate(fresh, start=first)
         ],
     )
     db.executemany(
         "INSERT INTO thumbnails VALUES (?, ?)",
-        [(number, new.thumbnail) for number, (_, new, _) in enumerate(images, start=first)],
+        [(number, new.thumbnail) for number, (_, new, _) in enumerate(fresh, start=first)],
     )
-    stacked = np.concatenate([vectors for _, _, vectors in images])
+    stacked = np.concatenate([vectors for _, _, vectors in fresh])
     numbers = np.repeat(
-        np.arange(first, first + len(images), dtype=np.int64),
-        [len(vectors) for _, _, vectors in images],
+        np.arange(first, first + len(fresh), dtype=np.int64),
+        [len(vectors) for _, _, vectors in fresh],
     )
     db.executemany(
         "INSERT INTO vectors (image, vector) VALUES (?, ?)",
         zip(numbers.tolist(), map(bytes, stacked.astype("<f2", copy=False)), strict=True),
     )
     last = _last_number(db, "vectors")
-    return VectorRows(stacked, numbers, np.full_like(numbers, product), last)
+    return VectorRows(stacked, numbers, np.full_like(numbers, images.product), last)
 
 
 def _last_number(db: sqlite3.Connection, table: str) -> int:
@@ -120,13 +127,19 @@ def list_images(db: sqlite3.Connection, product_id: str) -> list[Image]:
     return [_image(row) for row in rows]
 
 
-def delete_image(db: sqlite3.Connection, image_id: str, sequence: int) -> NDArray[np.int64]:
-    """Delete the image; returns its number [1]."""
-    row = db.execute("DELETE FROM images WHERE id = ? RETURNING number", (image_id,)).fetchone()
+def delete_image(
+    db: sqlite3.Connection, image_id: str, sequence: int
+) -> tuple[str, NDArray[np.int64]]:
+    """Delete the image; returns its product's id and its own number [1]."""
+    row = db.execute(
+        "DELETE FROM images WHERE id = ? RETURNING number,"
+        " (SELECT id FROM products WHERE products.number = product)",
+        (image_id,),
+    ).fetchone()
     if row is None:
         raise UnknownImage(image_id)
     db.execute("INSERT INTO deletions (image, sequence) VALUES (?, ?)", (row[0], sequence))
-    return np.array(row, dtype=np.int64)
+    return row[1], np.array(row[:1], dtype=np.int64)
 
 
 def labels(db: sqlite3.Connection, images: Sequence[int]) -> dict[int, tuple[str, str, str]]:

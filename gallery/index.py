@@ -11,7 +11,7 @@ from gallery import recovery, snapshot, store
 from gallery.base import Base
 from gallery.database import Database
 from gallery.errors import GalleryClosed, GalleryError
-from gallery.group_commit import Change, GroupCommit, T, Waiting
+from gallery.group_commit import Edit, GroupCommit, T, Waiting
 from gallery.records import IndexState
 from gallery.view import View
 
@@ -44,12 +44,12 @@ class Index:
         if not saved:
             self._save_or_warn()
 
-    def change(self, change: Change[T]) -> T:
+    def change(self, edit: Edit[T]) -> T:
         """Run one change in a transaction, and publish its view when it is on the disk.
 
         Changes of several threads may share the transaction; each succeeds or fails by itself.
         """
-        return self._changes.submit(change)
+        return self._changes.submit(edit)
 
     def save(self) -> None:
         """Fold what is pending into a new base and write a snapshot. Raises StorageFailed."""

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 IndexState: TypeAlias = Literal["ready", "compacting", "rebuilding"]
+ChangeKind: TypeAlias = Literal["put product", "delete product", "add image", "delete image"]
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product as stored; times are aware, in UTC."""
+    """A product as stored; times are aware, in UTC.
+
+    `version`: the gallery's revision at the last change of the product or of its images.
+    """
 
     id: str
     name: str
@@ -23,6 +27,7 @@ class Product:
     image_count: int
     created_at: datetime
     updated_at: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +64,17 @@ class Image:
     height: int
     content_sha256: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An entry of the history; a revision that added several images has one for each of them."""
+
+    sequence: int
+    kind: ChangeKind
+    product_id: str
+    image_id: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,4 +56,21 @@ CREATE TABLE deletions (
 CREATE INDEX deletions_by_sequence ON deletions (sequence);
 """
 
-MIGRATIONS = (VERSION_1,)
+# `version` is the sequence of a product's last change. `changes` is a history for clients, of
+# the newest revisions only; numbers have no gaps, because only the oldest rows are deleted.
+VERSION_2 = """
+ALTER TABLE products ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+UPDATE products SET version = (SELECT sequence FROM state);
+
+CREATE TABLE changes (
+    number INTEGER PRIMARY KEY,
+    sequence INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    product TEXT NOT NULL,
+    image TEXT,
+    at TEXT NOT NULL
+) STRICT;
+CREATE INDEX changes_by_sequence ON changes (sequence);
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2)

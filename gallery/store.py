@@ -1,4 +1,4 @@
-"""Products and what the index replays, in SQLite: every statement that touches their tables.
+"""The state row and what the index replays, in SQLite.
 
 Functions take the connection of a transaction (`Database.read` or `Database.write`). Products and
 images have an id for clients and a number for the index; numbers ascend and are never reused.
@@ -6,7 +6,6 @@ images have an id for clients and a number for the index; numbers ascend and are
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.errors import FingerprintMismatch, GalleryDamaged, UnknownProduct
-from gallery.records import Product
+from gallery.errors import FingerprintMismatch, GalleryDamaged
 
 _ROWS_AT_ONCE = 8192
 
@@ -95,55 +93,6 @@ def counts(db: sqlite3.Connection) -> Counts:
     return Counts(*row)
 
 
-_PRODUCT = (
-    "SELECT id, name, metadata, (SELECT count(*) FROM images WHERE product = products.number),"
-    " created_at, updated_at FROM products "
-)
-
-
-def put_product(
-    db: sqlite3.Connection, product_id: str, name: str, metadata: str
-) -> tuple[Product, bool]:
-    """Create the product or replace its name and metadata (JSON text). True when created."""
-    at = now()
-    replaced = db.execute(
-        "UPDATE products SET name = ?, metadata = ?, updated_at = ? WHERE id = ?",
-        (name, metadata, at, product_id),
-    ).rowcount
-    if not replaced:
-        db.execute(
-            "INSERT INTO products (id, name, metadata, created_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (product_id, name, metadata, at, at),
-        )
-    return get_product(db, product_id), not replaced
-
-
-def get_product(db: sqlite3.Connection, product_id: str) -> Product:
-    row = db.execute(_PRODUCT + "WHERE id = ?", (product_id,)).fetchone()
-    if row is None:
-        raise UnknownProduct(product_id)
-    return _product(row)
-
-
-def products_after(db: sqlite3.Connection, cursor: str, limit: int) -> list[Product]:
-    """At most `limit` products with ids after `cursor`, in the order of their ids."""
-    rows = db.execute(_PRODUCT + "WHERE id > ? ORDER BY id LIMIT ?", (cursor, limit))
-    return [_product(row) for row in rows]
-
-
-def delete_product(db: sqlite3.Connection, product_id: str, sequence: int) -> NDArray[np.int64]:
-    """Delete the product with its images; returns the images' numbers [n]."""
-    number = product_number(db, product_id)
-    images = db.execute("SELECT number FROM images WHERE product = ?", (number,)).fetchall()
-    db.execute(
-        "INSERT INTO deletions (image, sequence) SELECT number, ? FROM images WHERE product = ?",
-        (sequence, number),
-    )
-    db.execute("DELETE FROM products WHERE number = ?", (number,))
-    return np.array(images, dtype=np.int64).reshape(-1)
-
-
 def vectors_after(db: sqlite3.Connection, last: int, dimension: int) -> Iterator[VectorRows]:
     """The vectors with numbers above `last`, in their order, some thousands at a time."""
     cursor = db.execute(
@@ -178,26 +127,6 @@ def forget_deletions(db: sqlite3.Connection, sequence: int) -> None:
     """Drop the deletions up to `sequence`: no index older than that will be replayed any more."""
     db.execute("DELETE FROM deletions WHERE sequence <= ?", (sequence,))
     db.execute("UPDATE state SET replay_floor = max(replay_floor, ?)", (sequence,))
-
-
-def product_number(db: sqlite3.Connection, product_id: str) -> int:
-    """Raises UnknownProduct."""
-    row = db.execute("SELECT number FROM products WHERE id = ?", (product_id,)).fetchone()
-    if row is None:
-        raise UnknownProduct(product_id)
-    return int(row[0])
-
-
-def _product(row: tuple[str, str, str, int, str, str]) -> Product:
-    product_id, name, metadata, images, created, updated = row
-    return Product(
-        product_id,
-        name,
-        json.loads(metadata),
-        images,
-        datetime.fromisoformat(created),
-        datetime.fromisoformat(updated),
-    )
 
 
 def now() -> str:

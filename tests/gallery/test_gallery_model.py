@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gallery import Gallery, UnknownProduct
+from gallery import Gallery, UnknownProduct, VersionConflict
 from tests.gallery.reference import Reference
 from tests.gallery.samples import flip_byte, index_files, new_image, opened
 
@@ -47,6 +47,18 @@ class GalleryMachine(RuleBasedStateMachine):
         stored, created = self.gallery.put_product(product, name, {"name": name})
         assert created == self.reference.put(product, name)
         assert stored.image_count == len(self.reference.images[product])
+        assert stored.version == self.gallery.stats().revision
+
+    @rule(product=products, behind=st.integers(0, 1))
+    def put_at_a_version(self, product: str, behind: int) -> None:
+        there = product in self.reference.names
+        version = self.gallery.get_product(product).version if there else 0
+        if behind:
+            with pytest.raises(VersionConflict):
+                self.gallery.put_product(product, "x", {}, expected_version=version + 1)
+        else:
+            self.gallery.put_product(product, "x", {}, expected_version=version)
+            self.reference.put(product, "x")
 
     @rule(product=products, images=st.lists(st.tuples(contents, vectors), min_size=1, max_size=4))
     def add(self, product: str, images: list[tuple[int, np.ndarray]]) -> None:
@@ -119,6 +131,26 @@ class GalleryMachine(RuleBasedStateMachine):
             for product in listed:
                 held = [self.contents[i.id] for i in self.gallery.list_images(product.id)]
                 assert held == list(self.reference.images[product.id])
+
+    @invariant()
+    def the_history_leads_to_what_there_is(self) -> None:
+        if not hasattr(self, "gallery"):
+            return
+        versions: dict[str, int] = {}
+        images: dict[str, set[str]] = {}
+        for change in self.gallery.changes(0, 10**6):
+            versions[change.product_id] = change.sequence
+            held = images.setdefault(change.product_id, set())
+            if change.kind == "delete product":
+                del versions[change.product_id], images[change.product_id]
+            elif change.kind == "add image":
+                held.add(change.image_id)
+            elif change.kind == "delete image":
+                held.remove(change.image_id)
+        listed = self.gallery.list_products(None, 10)[0]
+        assert {product.id: product.version for product in listed} == versions
+        for product in listed:
+            assert {i.id for i in self.gallery.list_images(product.id)} == images[product.id]
 
 
 TestGalleryMachine = GalleryMachine.TestCase

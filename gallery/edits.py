@@ -1,0 +1,73 @@
+"""The changes a gallery knows: each in the database, the history and the view at once.
+
+Every one takes the connection of the transaction and the view before it, and returns its answer
+and the view after it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery import history, image_store, product_store, store
+from gallery.records import AddedImage, NewImage, Product
+from gallery.view import View
+
+
+def put_product(
+    db: sqlite3.Connection,
+    view: View,
+    product_id: str,
+    name: str,
+    metadata: str,
+    expected_version: int | None,
+) -> tuple[tuple[Product, bool], View]:
+    """Create or replace; `metadata` is JSON text. Raises VersionConflict."""
+    product_store.check_version(db, product_id, expected_version)
+    sequence = store.advance(db)
+    answer = product_store.put_product(db, product_id, name, metadata, sequence)
+    history.record(db, sequence, "put product", product_id)
+    return answer, view.at(sequence)
+
+
+def delete_product(
+    db: sqlite3.Connection, view: View, product_id: str, expected_version: int | None
+) -> tuple[None, View]:
+    """Raises UnknownProduct or VersionConflict."""
+    product_store.product_number(db, product_id)
+    product_store.check_version(db, product_id, expected_version)
+    sequence = store.advance(db)
+    images = product_store.delete_product(db, product_id, sequence)
+    history.record(db, sequence, "delete product", product_id)
+    return None, view.without_images(images).at(sequence)
+
+
+def add_images(
+    db: sqlite3.Connection,
+    view: View,
+    product_id: str,
+    images: Sequence[tuple[NewImage, NDArray[np.float16]]],
+) -> tuple[list[AddedImage], View]:
+    """Add those that the product doesn't have, with vectors [V, D]. Raises UnknownProduct."""
+    checked = image_store.sort_out(db, product_id, images)
+    if not checked.fresh:
+        return checked.answers, view
+    sequence = store.advance(db)
+    rows = image_store.insert(db, checked)
+    product_store.set_version(db, product_id, sequence)
+    history.record(
+        db, sequence, "add image", product_id, [image_id for image_id, _, _ in checked.fresh]
+    )
+    return checked.answers, view.with_rows(rows).at(sequence)
+
+
+def delete_image(db: sqlite3.Connection, view: View, image_id: str) -> tuple[None, View]:
+    """Raises UnknownImage."""
+    sequence = store.advance(db)
+    product_id, images = image_store.delete_image(db, image_id, sequence)
+    product_store.set_version(db, product_id, sequence)
+    history.record(db, sequence, "delete image", product_id, [image_id])
+    return None, view.without_images(images).at(sequence)
