@@ -4,10 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from app.http.preconditions import ExpectedVersion, set_etag
 from app.http.problems import describe, responses
 from app.http.schemas import (
     AddedImageItem,
     AddImagesAnswer,
+    ChangeItem,
+    ChangesAnswer,
     GalleryAnswer,
     GalleryModel,
     ImageAnswer,
@@ -44,6 +47,17 @@ def get_gallery(service: ServiceDep) -> GalleryAnswer:
     )
 
 
+@router.get("/changes", summary="What has changed", responses=responses(410))
+def list_changes(
+    service: ServiceDep,
+    after: Annotated[int, Query(ge=0, lt=2**62, description="A revision seen before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most revisions.")] = 100,
+) -> ChangesAnswer:
+    """The changes after a revision, oldest first: for clients that keep a copy of the gallery."""
+    changes = service.gallery.changes(after, limit)
+    return ChangesAnswer(changes=[ChangeItem.model_validate(change) for change in changes])
+
+
 @router.get("/products", summary="List products")
 def list_products(
     service: ServiceDep,
@@ -62,23 +76,31 @@ def list_products(
 @router.put(
     "/products/{product_id}",
     summary="Create or replace a product",
-    responses={201: {"model": ProductAnswer, "description": "Created"}, **responses(413)},
+    responses={201: {"model": ProductAnswer, "description": "Created"}, **responses(404, 412, 413)},
 )
 def put_product(
-    product_id: ProductPath, body: ProductBody, service: ServiceDep, response: Response
+    product_id: ProductPath,
+    body: ProductBody,
+    service: ServiceDep,
+    expected: ExpectedVersion,
+    response: Response,
 ) -> ProductAnswer:
     """An existing product keeps its images; name and metadata become those sent."""
-    product, created = service.gallery.put_product(product_id, body.name, body.metadata)
+    product, created = service.gallery.put_product(
+        product_id, body.name, body.metadata, expected_version=expected
+    )
+    set_etag(response, product)
     if created:
         response.status_code = 201
     return ProductAnswer.model_validate(product)
 
 
 @router.get("/products/{product_id}", summary="A product and its images", responses=responses(404))
-def get_product(product_id: ProductPath, service: ServiceDep) -> ProductDetail:
+def get_product(product_id: ProductPath, service: ServiceDep, response: Response) -> ProductDetail:
     """What is stored of a product."""
     product = service.gallery.get_product(product_id)
     pictures = service.gallery.list_images(product_id)
+    set_etag(response, product)
     return ProductDetail(
         **ProductAnswer.model_validate(product).model_dump(),
         images=[ImageAnswer.model_validate(picture) for picture in pictures],
@@ -89,11 +111,11 @@ def get_product(product_id: ProductPath, service: ServiceDep) -> ProductDetail:
     "/products/{product_id}",
     summary="Remove a product",
     status_code=204,
-    responses=responses(404),
+    responses=responses(404, 412),
 )
-def delete_product(product_id: ProductPath, service: ServiceDep) -> None:
+def delete_product(product_id: ProductPath, service: ServiceDep, expected: ExpectedVersion) -> None:
     """Remove a product and all its images; it is never found again from here on."""
-    service.gallery.delete_product(product_id)
+    service.gallery.delete_product(product_id, expected_version=expected)
 
 
 @router.post(

@@ -10,7 +10,15 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import images
-from gallery import GalleryClosed, InvalidValue, StorageFailed, UnknownImage, UnknownProduct
+from gallery import (
+    GalleryClosed,
+    HistoryForgotten,
+    InvalidValue,
+    StorageFailed,
+    UnknownImage,
+    UnknownProduct,
+    VersionConflict,
+)
 from models.errors import ClosedError
 
 
@@ -47,6 +55,8 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (images.ImageTooSmall, 422, "image-too-small"),
     (UnknownProduct, 404, "unknown-product"),
     (UnknownImage, 404, "unknown-image"),
+    (VersionConflict, 412, "version-conflict"),
+    (HistoryForgotten, 410, "history-forgotten"),
     (InvalidValue, 422, "invalid-value"),
     (StorageFailed, 503, "storage-failed"),
     (ClosedError, 503, "shutting-down"),

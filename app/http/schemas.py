@@ -156,6 +156,7 @@ class ProductAnswer(Document):
     name: str
     metadata: dict[str, Any]
     image_count: int
+    version: int = Field(description="The revision of its last change; also its `ETag`.")
     created_at: datetime
     updated_at: datetime
 
@@ -178,6 +179,18 @@ class ImageAnswer(Document):
     height: int
     content_sha256: str = Field(description="Of the file that was sent.")
     created_at: datetime
+
+
+class ChangeItem(Document):
+    sequence: int = Field(description="The gallery's revision that the change made.")
+    kind: str = Field(examples=["put product"])
+    product_id: str
+    image_id: str | None
+    at: datetime
+
+
+class ChangesAnswer(Document):
+    changes: list[ChangeItem]
 
 
 class AddedImageItem(Document):

@@ -97,6 +97,47 @@ def test_what_is_deleted_is_never_found_again(client: TestClient) -> None:
         assert all(not item["candidates"] for item in answer["results"])
 
 
+def test_nobody_overwrites_a_change_they_have_not_seen(client: TestClient) -> None:
+    path = "/gallery/products/sku-1"
+    only_new = {"If-None-Match": "*"}
+    created = client.put(path, json={"name": "Oat milk"}, headers=only_new)
+    assert created.status_code == 201
+    assert_problem(client.put(path, json={"name": "x"}, headers=only_new), 412, "version-conflict")
+
+    seen = created.headers["ETag"]
+    assert client.get(path).headers["ETag"] == seen
+    changed = client.put(path, json={"name": "Oat drink"}, headers={"If-Match": seen})
+    assert changed.status_code == 200
+    stale = {"If-Match": seen}
+    assert_problem(client.put(path, json={"name": "x"}, headers=stale), 412, "version-conflict")
+    assert_problem(client.delete(path, headers=stale), 412, "version-conflict")
+    assert client.get(path).json()["name"] == "Oat drink"
+    # New images are a change of the product too.
+    add(client, "sku-1", pictures.jpeg(1))
+    stale = {"If-Match": changed.headers["ETag"]}
+    assert_problem(client.delete(path, headers=stale), 412, "version-conflict")
+    assert client.delete(path, headers={"If-Match": "*"}).status_code == 204
+    assert_problem(client.delete(path, headers={"If-Match": "*"}), 404, "unknown-product")
+
+
+@pytest.mark.parametrize("header", [{"If-Match": "17"}, {"If-Match": ""}, {"If-None-Match": '"1"'}])
+def test_malformed_preconditions(client: TestClient, header: dict[str, str]) -> None:
+    answer = client.put("/gallery/products/sku-1", json={"name": "x"}, headers=header)
+    assert_problem(answer, 400, "malformed-precondition")
+    assert client.get("/gallery").json()["products"] == 0
+
+
+def test_changes_since_a_revision(client: TestClient) -> None:
+    before = client.get("/gallery").json()["revision"]
+    put(client)
+    image_id = add(client, "sku-1", pictures.jpeg(1)).json()["images"][0]["id"]
+    client.delete(f"/gallery/images/{image_id}")
+    changes = client.get("/gallery/changes", params={"after": before}).json()["changes"]
+    assert [item["sequence"] for item in changes] == [before + 1, before + 2, before + 3]
+    assert {item["product_id"] for item in changes} == {"sku-1"}
+    assert [item["image_id"] for item in changes] == [None, image_id, image_id]
+
+
 def test_paging_reaches_every_product_once(client: TestClient) -> None:
     ids = [f"p{i:02}" for i in range(7)]
     for product_id in ids:

@@ -31,6 +31,7 @@ OPERATIONS = [
     ("POST", "/embed"),
     ("POST", "/recognize"),
     ("GET", "/gallery"),
+    ("GET", "/gallery/changes"),
     ("GET", "/gallery/products"),
     ("PUT", "/gallery/products/{product_id}"),
     ("GET", "/gallery/products/{product_id}"),

@@ -1,0 +1,58 @@
+"""`ETag`, `If-Match`, `If-None-Match` (RFC 9110): nobody overwrites a change they have not seen."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header, Response
+
+from app.http.problems import RequestProblem
+from app.http.schemas import ProductId
+from app.http.state import ServiceDep
+from gallery import Product
+
+ABSENT = 0  # the version of a product that does not exist
+_ETAG = re.compile(r'"(\d{1,18})"')
+
+
+def expected_version(
+    product_id: ProductId,
+    service: ServiceDep,
+    if_match: Annotated[
+        str | None,
+        Header(max_length=200, description="Only if this is the product's `ETag` (or `*`)."),
+    ] = None,
+    if_none_match: Annotated[
+        str | None, Header(max_length=200, description="`*`: only if there is no such product.")
+    ] = None,
+) -> int | None:
+    """The version that the client wants to change; None when it does not mind.
+
+    Raises:
+        RequestProblem: a header that is neither an ETag of ours nor `*`.
+        UnknownProduct: `If-Match: *` for a product that does not exist.
+    """
+    if if_none_match is not None:
+        if if_none_match.strip() != "*":
+            raise RequestProblem(
+                400, "malformed-precondition", "If-None-Match takes * here: only if it is new."
+            )
+        return ABSENT
+    if if_match is None:
+        return None
+    if if_match.strip() == "*":
+        return service.gallery.get_product(product_id).version
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise RequestProblem(
+            400,
+            "malformed-precondition",
+            'If-Match takes the ETag of an answer about the product, such as "17", or *.',
+        )
+    return int(match[1])
+
+
+ExpectedVersion = Annotated[int | None, Depends(expected_version)]
+
+
+def set_etag(response: Response, product: Product) -> None:
+    response.headers["ETag"] = f'"{product.version}"'
