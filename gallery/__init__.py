@@ -6,6 +6,7 @@ from gallery.errors import (
     GalleryDamaged,
     GalleryError,
     HistoryForgotten,
+    InvalidFilter,
     InvalidValue,
     InvalidVector,
     StorageFailed,
@@ -14,6 +15,7 @@ from gallery.errors import (
     UnsupportedSchema,
     VersionConflict,
 )
+from gallery.filters import And, Filter, In, Not, parse_filter
 from gallery.gallery import Gallery
 from gallery.records import (
     JSON,
@@ -31,9 +33,11 @@ from gallery.records import (
 __all__ = [
     "JSON",
     "AddedImage",
+    "And",
     "Candidate",
     "Change",
     "ChangeKind",
+    "Filter",
     "FingerprintMismatch",
     "Gallery",
     "GalleryClosed",
@@ -42,9 +46,12 @@ __all__ = [
     "GalleryStats",
     "HistoryForgotten",
     "Image",
+    "In",
+    "InvalidFilter",
     "InvalidValue",
     "InvalidVector",
     "NewImage",
+    "Not",
     "Product",
     "SearchResult",
     "StorageFailed",
@@ -52,4 +59,5 @@ __all__ = [
     "UnknownProduct",
     "UnsupportedSchema",
     "VersionConflict",
+    "parse_filter",
 ]

@@ -56,11 +56,23 @@ class Base:
         """The `width` best scores and rows [Q, min(width, N)] of each query [Q, D]."""
         width = min(width, len(self))
         if width == 0:
-            empty = np.empty((len(queries), 0))
-            return empty.astype(np.float32), empty.astype(np.int64)
+            return _nothing(len(queries))
         # Faiss's threads and Paddle's fight for the cores; the setting is the calling thread's.
         faiss.omp_set_num_threads(1)
         scores, rows = self.index.search(np.ascontiguousarray(queries), width)
+        return scores, rows
+
+    def nearest_of(
+        self, alive: NDArray[np.bool_], queries: NDArray[np.float32], width: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `nearest`, exactly, among the rows that are `alive` [N]: at least `width` of them."""
+        if width == 0:
+            return _nothing(len(queries))
+        faiss.omp_set_num_threads(1)
+        chosen = faiss.IDSelectorBitmap(np.packbits(alive, bitorder="little"))
+        scores, rows = self.index.search(
+            np.ascontiguousarray(queries), width, params=faiss.SearchParameters(sel=chosen)
+        )
         return scores, rows
 
 
@@ -102,3 +114,7 @@ class BaseBuilder:
             sequence=sequence,
             last_vector=last_vector,
         )
+
+
+def _nothing(queries: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    return np.empty((queries, 0), dtype=np.float32), np.empty((queries, 0), dtype=np.int64)

@@ -63,6 +63,10 @@ class InvalidValue(GalleryError):
     """A value that the gallery can't store: wrong type, out of range, not JSON, not Unicode."""
 
 
+class InvalidFilter(GalleryError):
+    """A filter that isn't one."""
+
+
 class FingerprintMismatch(GalleryError):
     """The stored vectors were made by another embedder and can't be compared with this one's."""
 

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import edits, history, image_store, product_store, store
+from gallery.columns import Columns
 from gallery.database import Database
 from gallery.errors import GalleryDamaged, StorageFailed
+from gallery.filters import Filter
 from gallery.index import Index
 from gallery.records import (
     JSON,
@@ -69,6 +71,7 @@ class Gallery:
         """Not called directly: use `Gallery.open`."""
         self._database = database
         self._index = index
+        self._columns = Columns(database)
         self._dimension = dimension
         self._fingerprint = fingerprint
 
@@ -179,9 +182,12 @@ class Gallery:
 
     # Search
 
-    def search(self, vectors: NDArray[np.float32], k: int) -> SearchResult:
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+    ) -> SearchResult:
         """For each query of float32 [Q, D] its k best products, best first; exact.
 
+        With `where`, among the products whose metadata it keeps.
         A product scores as its best reference. Fewer than k only when there are fewer products
         with images. Equal scores: the image that was added first wins. Raises InvalidVector.
         """
@@ -189,7 +195,9 @@ class Gallery:
         checked_count(k, "number of products")
         while True:
             view = self._index.view
-            hits = view.search(queries, k)
+            # After the view is taken: so every product that it knows has its columns.
+            shown = view if where is None else view.only(self._columns.selected(where))
+            hits = shown.search(queries, k)
             winners = sorted({hit.image for row in hits for hit in row})
             with self._database.read() as db:
                 labels = image_store.labels(db, winners)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gallery.errors import UnknownImage
 from gallery.product_store import product_number
 from gallery.records import AddedImage, Image, NewImage
-from gallery.store import VectorRows, now
+from gallery.store import VectorRows, last_number, now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ def insert(db: sqlite3.Connection, images: Sorted) -> VectorRows:
     """Add the fresh ones (there must be one) in their order."""
     fresh = images.fresh
     created = now()
-    first = _last_number(db, "images") + 1
+    first = last_number(db, "images") + 1
     # Numbers are given here, not asked back row by row: that is what makes a batch quick.
     db.executemany(
         "INSERT INTO images (number, id, product, content_sha256, width, height, created_at)"
@@ -86,14 +86,8 @@ def insert(db: sqlite3.Connection, images: Sorted) -> VectorRows:
         "INSERT INTO vectors (image, vector) VALUES (?, ?)",
         zip(numbers.tolist(), map(bytes, stacked.astype("<f2", copy=False)), strict=True),
     )
-    last = _last_number(db, "vectors")
+    last = last_number(db, "vectors")
     return VectorRows(stacked, numbers, np.full_like(numbers, images.product), last)
-
-
-def _last_number(db: sqlite3.Connection, table: str) -> int:
-    """The greatest number that a row of the table ever had."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return 0 if row is None else int(row[0])
 
 
 _IMAGE = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime
 
 import numpy as np
@@ -69,6 +70,11 @@ def products_after(db: sqlite3.Connection, cursor: str, limit: int) -> list[Prod
     """At most `limit` products with ids after `cursor`, in the order of their ids."""
     rows = db.execute(_PRODUCT + "WHERE id > ? ORDER BY id LIMIT ?", (cursor, limit))
     return [_product(row) for row in rows]
+
+
+def metadata_after(db: sqlite3.Connection, sequence: int) -> Iterator[tuple[int, str]]:
+    """Number and metadata (JSON text) of the products that changed after `sequence`."""
+    return db.execute("SELECT number, metadata FROM products WHERE version > ?", (sequence,))
 
 
 def delete_product(db: sqlite3.Connection, product_id: str, sequence: int) -> NDArray[np.int64]:

@@ -73,4 +73,9 @@ CREATE TABLE changes (
 CREATE INDEX changes_by_sequence ON changes (sequence);
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2)
+# Filters follow the products that changed.
+VERSION_3 = """
+CREATE INDEX products_by_version ON products (version);
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3)

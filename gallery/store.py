@@ -129,6 +129,12 @@ def forget_deletions(db: sqlite3.Connection, sequence: int) -> None:
     db.execute("UPDATE state SET replay_floor = max(replay_floor, ?)", (sequence,))
 
 
+def last_number(db: sqlite3.Connection, table: str) -> int:
+    """The greatest number that a row of the table ever had."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def now() -> str:
     """The time as it is stored: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat()

@@ -21,6 +21,8 @@ _WIDER = 4
 # close below the worst row fetched may still be better than it.
 _ROUNDING = 1e-5
 _SCORED_AT_ONCE = 4096
+# Up to this share of living rows, only those are compared; above it, dead ones are looked past.
+_FEW = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,14 @@ class View:
             delta = replace(delta, alive=alive)
         return replace(self, base_alive=base_alive, base_dead=base_dead, delta=delta)
 
+    def only(self, selected: NDArray[np.bool_]) -> View:
+        """The view in which products look deleted unless they are `selected`, by number."""
+        base_alive = self.base_alive & selected[self.base.products]
+        alive = self.delta.alive & selected[self.delta.products]
+        dead = len(base_alive) - int(np.count_nonzero(base_alive))
+        delta = replace(self.delta, alive=alive)
+        return replace(self, base_alive=base_alive, base_dead=dead, delta=delta)
+
     def folded(self) -> Base:
         """A new base of the rows that are alive."""
         builder = BaseBuilder(self.base.dimension)
@@ -122,10 +132,12 @@ class View:
         width = max(_FIRST_WIDTH, _WIDER * k)
         # One product may own the nearest hundreds: look further until k products are certain.
         while waiting:
-            scores, rows = self.base.nearest(queries[waiting], width)
+            scores, rows, whole = self._nearest(queries[waiting], width)
             unsure = []
             for place, query in enumerate(waiting):
-                hits, certain = self._ranked(queries[query], k, width, scores[place], rows[place])
+                hits, certain = self._ranked(
+                    queries[query], k, width, scores[place], rows[place], whole
+                )
                 if certain:
                     found[query] = hits
                 else:
@@ -134,6 +146,16 @@ class View:
             width *= _WIDER
         return found
 
+    def _nearest(
+        self, queries: NDArray[np.float32], width: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], bool]:
+        """The base's scores and rows nearest each query, and whether there are no others alive."""
+        living = len(self.base) - self.base_dead
+        if living > _FEW * len(self.base):
+            return *self.base.nearest(queries, width), width >= len(self.base)
+        width = min(width, living)
+        return *self.base.nearest_of(self.base_alive, queries, width), width == living
+
     def _ranked(
         self,
         query: NDArray[np.float32],
@@ -141,10 +163,11 @@ class View:
         width: int,
         base_scores: NDArray[np.float32],
         base_rows: NDArray[np.int64],
+        whole: bool,
     ) -> tuple[list[Hit], bool]:
         """The best k products of the rows fetched, and whether no other row could change them."""
         delta_rows, floor = self.delta.nearest(query, width)
-        if len(base_rows) < len(self.base):
+        if not whole:
             floor = max(floor, float(base_scores[-1]))
         base_rows = base_rows[self.base_alive[base_rows]]
         scores = np.concatenate(

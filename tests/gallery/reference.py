@@ -41,11 +41,18 @@ class Reference:
     def delete_product(self, product: str) -> None:
         del self.names[product], self.images[product]
 
-    def search(self, vector: NDArray[np.float32], k: int) -> list[tuple[str, str, object, float]]:
-        """The k best as (product, name, content, score), exactly as the gallery defines them."""
+    def search(
+        self, vector: NDArray[np.float32], k: int, among: set[str] | None = None
+    ) -> list[tuple[str, str, object, float]]:
+        """The k best as (product, name, content, score), exactly as the gallery defines them.
+
+        `among`: only these products.
+        """
         query = query_vectors(vector[None], len(vector))[0].astype(np.float64)
         ranked = []
         for product, images in self.images.items():
+            if among is not None and product not in among:
+                continue
             for content, vectors in images.items():
                 score = float((vectors * query).sum(axis=1).max())
                 ranked.append((-score, self.order[product, content], product, content))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gallery import Gallery, UnknownProduct, VersionConflict
+from gallery import Filter, Gallery, In, Not, UnknownProduct, VersionConflict
 from tests.gallery.reference import Reference
 from tests.gallery.samples import flip_byte, index_files, new_image, opened
 
@@ -30,6 +30,7 @@ class GalleryMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.reference = Reference()
+        self.metadata: dict[str, str | None] = {}
         self.ids: dict[tuple[str, int], str] = {}
         self.contents: dict[str, int] = {}
         self.gallery = self.opened()
@@ -46,6 +47,7 @@ class GalleryMachine(RuleBasedStateMachine):
     def put(self, product: str, name: str) -> None:
         stored, created = self.gallery.put_product(product, name, {"name": name})
         assert created == self.reference.put(product, name)
+        self.metadata[product] = name
         assert stored.image_count == len(self.reference.images[product])
         assert stored.version == self.gallery.stats().revision
 
@@ -59,6 +61,7 @@ class GalleryMachine(RuleBasedStateMachine):
         else:
             self.gallery.put_product(product, "x", {}, expected_version=version)
             self.reference.put(product, "x")
+            self.metadata[product] = None
 
     @rule(product=products, images=st.lists(st.tuples(contents, vectors), min_size=1, max_size=4))
     def add(self, product: str, images: list[tuple[int, np.ndarray]]) -> None:
@@ -88,6 +91,7 @@ class GalleryMachine(RuleBasedStateMachine):
         if product in self.reference.names:
             self.gallery.delete_product(product)
             self.reference.delete_product(product)
+            del self.metadata[product]
 
     @rule(queries=vectors, k=st.integers(1, 5))
     def search(self, queries: np.ndarray, k: int) -> None:
@@ -95,6 +99,17 @@ class GalleryMachine(RuleBasedStateMachine):
         for query, candidates in zip(queries, answers, strict=True):
             got = [(c.product_id, c.name, self.contents[c.image_id], c.score) for c in candidates]
             assert got == self.reference.search(query, k)
+
+    @rule(query=vectors, names=st.sets(st.sampled_from("xyz")), others=st.booleans())
+    def search_among(self, query: np.ndarray, names: set[str], others: bool) -> None:
+        """`put` keeps the name in the metadata, `put_at_a_version` keeps none."""
+        where: Filter = In("name", tuple(names))
+        among = {p for p, name in self.metadata.items() if name in names}
+        if others:
+            where, among = Not(where), set(self.reference.names) - among
+        (candidates,) = self.gallery.search(query[:1], 3, where).candidates
+        got = [(c.product_id, c.name, self.contents[c.image_id], c.score) for c in candidates]
+        assert got == self.reference.search(query[0], 3, among)
 
     @rule()
     def reopen(self) -> None:
