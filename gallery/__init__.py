@@ -1,5 +1,6 @@
 """Products, their reference images and vectors, and the search among them."""
 
+from gallery.backup import restore
 from gallery.errors import (
     FingerprintMismatch,
     GalleryClosed,
@@ -60,4 +61,5 @@ __all__ = [
     "UnsupportedSchema",
     "VersionConflict",
     "parse_filter",
+    "restore",
 ]

@@ -21,6 +21,8 @@ from gallery.errors import (
 )
 from gallery.schema import MIGRATIONS
 
+DATABASE_NAME = "gallery.sqlite3"
+
 _BUSY_SECONDS = 30.0
 
 

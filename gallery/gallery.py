@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import edits, history, image_store, product_store, store
+from gallery.backup import Progress, back_up
 from gallery.columns import Columns
-from gallery.database import Database
+from gallery.database import DATABASE_NAME, Database
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.filters import Filter
 from gallery.index import Index
@@ -31,7 +32,6 @@ from gallery.validation import check_image, checked_count, checked_metadata, che
 from gallery.vectors import query_vectors, stored_vectors
 from gallery.view import Hit
 
-DATABASE_NAME = "gallery.sqlite3"
 INDEX_FOLDER = "index"
 
 _COMPACT_AT = 8192
@@ -251,6 +251,13 @@ class Gallery:
                 store.state(db).sequence,
                 store.counts(db).vectors,
             )
+
+    def backup(self, path: Path, progress: Progress | None = None) -> None:
+        """Write the gallery of this moment to the file `path`, while it serves.
+
+        `progress` is told the pages done and all. `restore` brings it back. Raises StorageFailed.
+        """
+        back_up(self._database, path, progress)
 
     def snapshot(self) -> None:
         """Fold what is pending into the index and save it now. Raises StorageFailed."""

@@ -62,11 +62,11 @@ def write(folder: Path, base: Base, state: State) -> int:
         manifest["sha256"] = _digest(manifest)
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
         for path in (*partial.iterdir(), partial):
-            _flush(path)
+            flush(path)
         if target.exists():
             shutil.rmtree(target)
         partial.rename(target)
-        _flush(folder)
+        flush(folder)
     # Faiss reports a failed write as RuntimeError.
     except (OSError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -150,7 +150,7 @@ def _snapshots(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have the file or folder on the disk itself (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,0 +1,136 @@
+"""A gallery as one file, and back: the database alone, because the index is derived from it."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from gallery.database import DATABASE_NAME, Database
+from gallery.errors import GalleryDamaged, StorageFailed, UnsupportedSchema
+from gallery.schema import MIGRATIONS
+from gallery.snapshot import flush
+
+# Done and all, in pages of the database.
+Progress = Callable[[int, int], None]
+
+_PAGES_AT_ONCE = 4096
+
+
+def back_up(database: Database, path: Path, progress: Progress | None = None) -> None:
+    """Write the state of this moment to `path`, while others read and write.
+
+    The file is there as a whole or not at all. Raises StorageFailed.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with database.read() as db:
+        # Fixes the state: without it every change would make the copy start again.
+        db.execute("SELECT sequence FROM state").fetchone()
+        try:
+            with closing(_connected(partial)) as target:
+                _copy_pages(db, target, progress)
+            _put(partial, path)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageFailed(
+                f"The backup could not be written to {path} ({error}). Check free space, and that "
+                "the folder is there and may be written to."
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def restore(backup: Path, folder: Path, progress: Progress | None = None) -> None:
+    """Make the gallery in `folder`, which nobody has open, the one of the backup.
+
+    What was in it is replaced at once when the backup has been checked and copied, or, when this
+    raises GalleryDamaged, UnsupportedSchema or StorageFailed, is still there.
+    """
+    partial = folder / f".{DATABASE_NAME}.{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(backup, partial, progress)
+        _set_aside(folder / DATABASE_NAME)
+        _put(partial, folder / DATABASE_NAME)
+    except OSError as error:
+        raise StorageFailed(
+            f"The gallery in {folder} could not be replaced ({error}). Check free space and "
+            "permissions."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _copy(backup: Path, partial: Path, progress: Progress | None) -> None:
+    if not backup.is_file():
+        raise StorageFailed(f"There is no backup file {backup}. Check the path.")
+    try:
+        with (
+            closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True)) as source,
+            closing(_connected(partial)) as target,
+        ):
+            _copy_pages(source, target, progress)
+            _check(target, backup)
+            # Another identity: index snapshots of the gallery that this one replaces, or of what
+            # became of it after the backup, are not this one's though their sequences may agree.
+            target.execute("UPDATE state SET gallery = ?", (uuid.uuid4().hex,))
+    except sqlite3.Error as error:
+        raise GalleryDamaged(
+            f"{backup} is damaged or no backup of a gallery ({error}). Use another backup."
+        ) from error
+
+
+def _copy_pages(
+    source: sqlite3.Connection, target: sqlite3.Connection, progress: Progress | None
+) -> None:
+    def report(_status: int, remaining: int, total: int) -> None:
+        if progress is not None:
+            progress(total - remaining, total)
+
+    source.backup(target, pages=_PAGES_AT_ONCE, progress=report)
+    # One file, without a write-ahead log beside it.
+    target.execute("PRAGMA journal_mode = DELETE")
+
+
+def _check(db: sqlite3.Connection, backup: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise UnsupportedSchema(
+            f"{backup} has schema version {version}, this release knows up to {len(MIGRATIONS)}. "
+            "Restore it with the release that wrote it or a newer one."
+        )
+    found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise GalleryDamaged(f"{backup} is damaged ({found}). Use another backup.")
+    if version == 0 or db.execute("SELECT count(*) FROM state").fetchone()[0] != 1:
+        raise GalleryDamaged(f"{backup} is not a backup of a gallery. Use another file.")
+
+
+def _set_aside(database: Path) -> None:
+    """Fold the old database's write-ahead log into it, so that it can't be taken for the new one's.
+
+    Raises StorageFailed when somebody has it open.
+    """
+    if database.exists():
+        try:
+            with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as old:
+                old.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise StorageFailed(
+                    f"{database} is in use. Stop the service first, then restore."
+                ) from error
+            # Damaged, which is why it is replaced.
+    for suffix in ("-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def _put(partial: Path, target: Path) -> None:
+    flush(partial)
+    partial.rename(target)
+    flush(target.parent)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)

@@ -1,0 +1,212 @@
+"""A backup is made while the gallery serves, and comes back as a whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gallery import (
+    Gallery,
+    GalleryDamaged,
+    GalleryError,
+    SearchResult,
+    StorageFailed,
+    UnsupportedSchema,
+    restore,
+)
+from tests.gallery.samples import flip_byte, new_image, opened, vectors_of
+
+
+def fill(gallery: Gallery, products: range) -> None:
+    for product in products:
+        gallery.put_product(f"p{product}", f"product {product}", {"n": product})
+        gallery.add_images(f"p{product}", [new_image((product, n)) for n in range(6)])
+
+
+def answers(gallery: Gallery) -> SearchResult:
+    return gallery.search(vectors_of("queries", 10), 5)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def backed_up(tmp_path: Path) -> tuple[Path, SearchResult]:
+    """A backup of a gallery that went on afterwards."""
+    with opened(tmp_path / "g") as gallery:
+        fill(gallery, range(8))
+        expected = answers(gallery)
+        gallery.backup(tmp_path / "backup")
+        gallery.snapshot()
+        gallery.delete_product("p0")
+        fill(gallery, range(8, 12))
+    return tmp_path / "backup", expected
+
+
+def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+    backup, expected = backed_up(tmp_path)
+    for folder in (tmp_path / "g", tmp_path / "new" / "place"):
+        restore(backup, folder)
+        with opened(folder) as gallery:
+            assert answers(gallery) == expected
+            assert gallery.consistent()
+            assert gallery.get_product("p0").image_count == 6
+    assert files(tmp_path / "new" / "place") == ["gallery.sqlite3", "index"]
+
+
+def test_snapshots_of_what_was_given_up_are_not_used(tmp_path: Path) -> None:
+    """Another timeline with the same sequences and counts: only the identity tells."""
+    with opened(tmp_path / "g") as gallery:
+        fill(gallery, range(4))
+        gallery.backup(tmp_path / "backup")
+        gallery.put_product("last", "abandoned", {})
+        gallery.add_images("last", [new_image("abandoned")])
+    abandoned = tmp_path / "abandoned"
+    shutil.copytree(tmp_path / "g" / "index", abandoned)
+    restore(tmp_path / "backup", tmp_path / "g")
+    with opened(tmp_path / "g") as gallery:
+        gallery.put_product("last", "kept", {})
+        gallery.add_images("last", [new_image("kept")])
+        expected = answers(gallery)
+    shutil.rmtree(tmp_path / "g" / "index")
+    shutil.copytree(abandoned, tmp_path / "g" / "index")
+    with opened(tmp_path / "g") as gallery:
+        assert answers(gallery) == expected
+
+
+def test_it_is_of_one_moment_while_the_gallery_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path / "g") as gallery:
+        fill(gallery, range(20))
+        done = threading.Event()
+
+        def write() -> None:
+            number = 100
+            while not done.is_set():
+                fill(gallery, range(number, number + 1))
+                number += 1
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        seen: list[tuple[int, int]] = []
+        try:
+            for number in range(5):
+                before = gallery.stats().revision
+                gallery.backup(tmp_path / str(number), lambda *pages: seen.append(pages))
+                restore(tmp_path / str(number), tmp_path / f"restored {number}")
+                with opened(tmp_path / f"restored {number}") as copy:
+                    assert before <= copy.stats().revision <= gallery.stats().revision
+                    assert copy.consistent()
+                    sequences = {change.sequence for change in copy.changes(0, 10**6)}
+                    assert sequences == set(range(1, copy.stats().revision + 1))
+        finally:
+            done.set()
+            writer.join()
+    assert seen[-1][0] == seen[-1][1] > 0
+
+
+def test_an_earlier_backup_is_replaced_by_a_whole_one_only(tmp_path: Path) -> None:
+    with opened(tmp_path / "g") as gallery:
+        fill(gallery, range(2))
+        gallery.backup(tmp_path / "backup")
+        first = (tmp_path / "backup").read_bytes()
+        fill(gallery, range(2, 4))
+        with pytest.raises(StorageFailed, match="could not be written"):
+            gallery.backup(tmp_path / "no such folder" / "backup")
+
+        def stop(_done: int, _total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            gallery.backup(tmp_path / "backup", stop)
+        assert (tmp_path / "backup").read_bytes() == first
+        gallery.backup(tmp_path / "backup")
+        assert (tmp_path / "backup").read_bytes() != first
+    assert files(tmp_path) == ["backup", "g"]
+
+
+def not_sqlite(path: Path) -> None:
+    path.write_bytes(b"something else" * 1000)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwritten(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 * 3 : 4096 * 9] = b"\xff" * 4096 * 6
+    path.write_bytes(data)
+
+
+def foreign(path: Path) -> None:
+    path.unlink()
+    connection = sqlite3.connect(path)
+    connection.executescript("CREATE TABLE state (a); PRAGMA user_version = 1;")
+    connection.close()
+
+
+def newer(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (not_sqlite, GalleryDamaged),
+        (empty, GalleryDamaged),
+        (cut, GalleryDamaged),
+        (overwritten, GalleryDamaged),
+        (foreign, GalleryDamaged),
+        (newer, UnsupportedSchema),
+        (missing, StorageFailed),
+    ],
+)
+def test_what_is_no_sound_backup_is_refused_and_nothing_changes(
+    tmp_path: Path, damage: Callable[[Path], None], error: type[GalleryError]
+) -> None:
+    backup, _ = backed_up(tmp_path)
+    with opened(tmp_path / "g") as gallery:
+        expected = answers(gallery)
+    before = files(tmp_path / "g")
+    damage(backup)
+    with pytest.raises(error):
+        restore(backup, tmp_path / "g")
+    assert files(tmp_path / "g") == before
+    with opened(tmp_path / "g") as gallery:
+        assert answers(gallery) == expected
+
+
+def test_an_open_gallery_is_not_replaced(tmp_path: Path) -> None:
+    backup, _ = backed_up(tmp_path)
+    with opened(tmp_path / "g") as gallery:
+        with pytest.raises(StorageFailed, match="is in use"):
+            restore(backup, tmp_path / "g")
+        fill(gallery, range(20, 21))
+        assert gallery.get_product("p20").image_count == 6
+        assert gallery.consistent()
+
+
+def test_a_damaged_gallery_can_be_replaced(tmp_path: Path) -> None:
+    backup, expected = backed_up(tmp_path)
+    database = tmp_path / "g" / "gallery.sqlite3"
+    for position in range(16):
+        flip_byte(database, position)
+    database.with_name("gallery.sqlite3-wal").write_bytes(b"left over")
+    restore(backup, tmp_path / "g")
+    with opened(tmp_path / "g") as gallery:
+        assert answers(gallery) == expected
