@@ -272,6 +272,8 @@ def run(data: Path, pack: Pack, threads: int, console: Console) -> str:
             "## Accuracy",
             f"Pack `{pack.name}` {pack.version}, `python -m bench.accuracy`, {threads} threads. "
             + circumstances(),
+            "The embedded pack's projection was fitted on these products: "
+            "`python -m bench.unseen` measures it on others.",
             retrieval_tables(bench, pack, [*train, *val], icons, drinks),
             detection_table(
                 [
