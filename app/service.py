@@ -51,7 +51,7 @@ class Service:
             match_threshold=self.pack.embedder.match_threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )
-        self.enroller = Enroller(self.embedder, settings.image_limits)
+        self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
         self.model = model_name(self.pack)
         self._stopping = Event()
         self._not_ready: str | None = None
