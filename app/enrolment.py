@@ -10,9 +10,7 @@ from gallery import NewImage
 class Enroller:
     """Turns reference photographs into gallery entries. Safe to call from many threads."""
 
-    def __init__(
-        self, detector: DetectsBodies, embedder: EmbedsCrops, limits: ImageLimits
-    ) -> None:
+    def __init__(self, detector: DetectsBodies, embedder: EmbedsCrops, limits: ImageLimits) -> None:
         self._detector = detector
         self._embedder = embedder
         self._limits = limits

@@ -139,6 +139,19 @@ def test_packs_are_listed_and_verified(tmp_path: Path) -> None:
     assert "There is no pack 'nonesuch'" in unknown.stderr
 
 
+def test_training_is_handed_over(tmp_path: Path) -> None:
+    helped = tillsight("train", "detector", "--help", data_dir=tmp_path)
+    assert helped.returncode == 0, helped.stderr
+    assert "--architecture" in helped.stdout
+    failed = tillsight(
+        *("train", "detector", "--from", "embedded", "--run", str(tmp_path / "run")),
+        *("--data", str(tmp_path / "none.json"), "--weights", str(tmp_path / "none.pdparams")),
+        data_dir=tmp_path,
+    )
+    assert failed.returncode != 0
+    assert "none.pdparams" in failed.stderr
+
+
 def test_fetch_says_what_to_do_without_internet(tmp_path: Path) -> None:
     # A closed port of this machine stands for an internet that does not answer.
     failed = tillsight("models", "fetch", "--from", "http://127.0.0.1:9", data_dir=tmp_path)
