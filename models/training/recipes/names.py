@@ -1,0 +1,43 @@
+"""What tensors are called: in the published EfficientNet-Lite, in the twin, in Paddle."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A pattern each; as `models.training.convert`, for a trunk that lies in a detector.
+PUBLISHED = (
+    (r"_conv_stem\.", "backbone.stem.conv."),
+    (r"_bn0\.", "backbone.stem.bn."),
+    (r"_blocks\.(\d+)\._expand_conv\.", r"backbone.blocks.\1.expand.conv."),
+    (r"_blocks\.(\d+)\._bn0\.", r"backbone.blocks.\1.expand.bn."),
+    (r"_blocks\.(\d+)\._depthwise_conv\.", r"backbone.blocks.\1.depthwise.conv."),
+    (r"_blocks\.(\d+)\._bn1\.", r"backbone.blocks.\1.depthwise.bn."),
+    (r"_blocks\.(\d+)\._project_conv\.", r"backbone.blocks.\1.project.conv."),
+    (r"_blocks\.(\d+)\._bn2\.", r"backbone.blocks.\1.project.bn."),
+)
+STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
+
+
+# What the twin answers to `probe`, beside its tensors.
+PROBE = ("probe.scores", "probe.sides")
+
+
+def published_name(published: str) -> str:
+    """The twin's name of a published tensor; what the twin lacks keeps its own."""
+    for pattern, ours in PUBLISHED:
+        name, found = re.subn(f"^{pattern}", ours, published)
+        if found:
+            return name
+    return published
+
+
+def paddle_name(twin: str) -> str:
+    """The Paddle detector's name of a tensor of the twin; layouts are the same."""
+    stem, _, last = twin.rpartition(".")
+    return f"{stem}.{STATISTICS.get(last, last)}"
+
+
+def probe() -> NDArray[np.float32]:
+    """An input [1, 3, 128, 128] on which both networks must agree."""
+    return np.random.default_rng(7).uniform(-1, 1, (1, 3, 128, 128)).astype(np.float32)

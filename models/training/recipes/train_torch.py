@@ -1,0 +1,235 @@
+"""Trains the embedded detector in PyTorch: the second step of `embedded_detector`.
+
+Needs torch, opencv-python-headless and pillow, and none of the project's own dependencies. The
+learning rate follows the clock, not the steps: on a noisy machine, too, it ends in time.
+"""
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from models.training.detection.coco import Sample
+from models.training.recipes.losses_torch import detection_loss, overlaps
+from models.training.recipes.names import PROBE, probe, published_name
+from models.training.recipes.pools import Pools, draw, load_drinks, load_pools
+from models.training.recipes.twin import FROZEN, Twin, cells, decode
+from models.training.weights import read_torch
+
+BATCH = 16
+# Side of the input in pixels until this share of the time; the served one last, for it takes long.
+SIDES = ((0.75, 256), (1.0, 320))
+RATE, TRUNK_RATE = 2e-3, 4e-4
+LAST_RATE = 0.02  # of the first
+DECAY = 0.05
+WARM_UP = 100  # steps
+EMA = 0.998
+CLIP = 10.0
+EVERY = 120  # seconds between checkpoints
+MAX_BOXES = 16  # a sample has at most 12
+UNSEEN = 40  # photographs a checkpoint is tried on, about
+SERVED_BOXES, NMS_IOU = 5, 0.6
+
+
+class Row(IterableDataset[Sample]):
+    """Endless samples."""
+
+    def __init__(self, pools: Pools, side: int, seed: int) -> None:
+        self.pools, self.side, self.seed = pools, side, seed
+
+    def __iter__(self) -> Iterator[Sample]:
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng([self.seed, self.side, 0])
+        while True:
+            yield draw(self.pools, self.side, rng)
+
+
+def collate(samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
+    """Images uint8 [N, H, W, 3], boxes [N, B, 4] padded, which of them are real [N, B]."""
+    boxes = torch.zeros(len(samples), MAX_BOXES, 4)
+    real = torch.zeros(len(samples), MAX_BOXES, dtype=torch.bool)
+    for row, sample in enumerate(samples):
+        count = min(MAX_BOXES, len(sample.boxes))
+        boxes[row, :count] = torch.from_numpy(sample.boxes[:count])
+        real[row, :count] = True
+    return torch.from_numpy(np.stack([sample.image for sample in samples])), boxes, real
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Uint8 [N, H, W, 3] → float32 [N, 3, H, W], channels last in memory."""
+    return ((images.float() - 127) / 128).permute(0, 3, 1, 2)
+
+
+def load_imagenet(twin: Twin, checkpoint: Path) -> None:
+    """Set the trunk to the published weights."""
+    published = {published_name(name): tensor for name, tensor in read_torch(checkpoint).items()}
+    state = twin.state_dict()
+    for name in state:
+        if name.startswith("backbone.") and not name.endswith("num_batches_tracked"):
+            state[name] = torch.from_numpy(np.array(published[name]))
+    twin.load_state_dict(state)
+
+
+def optimiser_of(twin: Twin) -> torch.optim.Optimizer:
+    """AdamW: slower for the trunk, nothing for its first blocks, no decay of norms and biases."""
+    for part in (twin.backbone.stem, twin.backbone.blocks[:FROZEN]):
+        part.requires_grad_(False)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in twin.named_parameters():
+        if parameter.requires_grad:
+            rate = TRUNK_RATE if name.startswith("backbone.") else RATE
+            decay = DECAY if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": p, "lr": r, "base": r, "weight_decay": d} for (r, d), p in groups.items()]
+    )
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def recall(twin: Twin, samples: list[Sample], side: int) -> tuple[float, float, float]:
+    """Recall at IoU .5 and .75 with five boxes, and the mean best score, of photographs."""
+    centers, strides = cells(side)
+    found, total, best = [0, 0], 0, 0.0
+    for sample in samples:
+        image = cv2.resize(sample.image, (side, side), interpolation=cv2.INTER_AREA)
+        logits, sides = twin(normalised(torch.from_numpy(image)[None]))
+        boxes, scores = decode(sides, centers, strides)[0], logits[0].sigmoid()
+        best += float(scores.max()) / len(samples)
+        truth = torch.from_numpy(sample.boxes * np.float32(side / len(sample.image)))
+        answers = boxes[_suppress(boxes, scores)]
+        iou = overlaps(truth[:, None], answers[None])[0].amax(1)
+        total += len(truth)
+        for place, threshold in enumerate((0.5, 0.75)):
+            found[place] += int((iou >= threshold).sum())
+    return found[0] / total, found[1] / total, best
+
+
+def _suppress(boxes: Tensor, scores: Tensor) -> list[int]:
+    """The best boxes that overlap no better one: NMS."""
+    kept: list[int] = []
+    for index in scores.argsort(descending=True).tolist():
+        if len(kept) == SERVED_BOXES:
+            break
+        if not kept or float(overlaps(boxes[index], boxes[kept])[0].max()) < NMS_IOU:
+            kept.append(index)
+    return kept
+
+
+class Training:
+    """The network, its running average, which is what is kept, and the log."""
+
+    def __init__(self, checkpoint: Path, unseen: list[Sample], work: Path, minutes: float) -> None:
+        self.twin = Twin()
+        load_imagenet(self.twin, checkpoint)
+        self.twin = self.twin.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.twin).eval()
+        self.twin.backbone.half = True
+        self.optimiser = optimiser_of(self.twin)
+        self.unseen, self.work, self.seconds = unseen, work, minutes * 60
+        self.step, self.losses = 0, list[float]()
+        self.started = self.reported = time.monotonic()
+        print("seconds,step,side,loss,images_a_second,recall_50,recall_75,best_score", flush=True)
+
+    @property
+    def progress(self) -> float:
+        """Share of the time that is over."""
+        return (time.monotonic() - self.started) / self.seconds
+
+    def run(self, rows: DataLoader[Sample], side: int, until: float) -> None:
+        """Train on batches of one size until that share of the time is over."""
+        centers, strides = cells(side)
+        for images, boxes, real in rows:
+            if self.progress >= until:
+                break
+            self.twin.train()
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["base"] * self._rate()
+            logits, sides = self.twin(normalised(images))
+            loss = detection_loss(logits, sides, centers, strides, boxes, real)
+            self.optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.twin.parameters(), CLIP)
+            self.optimiser.step()
+            self.step += 1
+            self._count_in()
+            self.losses.append(float(loss.detach()))
+            if time.monotonic() - self.reported >= EVERY:
+                self.report(side)
+
+    def report(self, side: int) -> None:
+        """Write trained.npz and a line of the log."""
+        now = time.monotonic()
+        speed = BATCH * len(self.losses) / (now - self.reported)
+        figures = [np.mean(self.losses), speed, *recall(self.average, self.unseen, SIDES[-1][1])]
+        shown = ",".join(f"{figure:.3f}" for figure in figures)
+        print(f"{now - self.started:.0f},{self.step},{side},{shown}", flush=True)
+        save(self.average, self.work / "trained.npz")
+        self.reported, self.losses = time.monotonic(), []
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / WARM_UP)
+        cosine = (1 + math.cos(math.pi * min(1.0, self.progress))) / 2
+        return warm * (LAST_RATE + (1 - LAST_RATE) * cosine)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _count_in(self) -> None:
+        """Exponential moving average; its memory grows with the steps."""
+        decay = min(EMA, (1 + self.step) / (10 + self.step))
+        present = self.twin.state_dict()
+        for name, mean in self.average.state_dict().items():
+            if mean.dtype.is_floating_point:
+                mean.lerp_(present[name], 1 - decay)
+            else:
+                mean.copy_(present[name])
+
+
+def save(twin: Twin, path: Path) -> None:
+    """Every tensor by name, and what the network answers to the probe."""
+    with torch.no_grad():
+        answers = twin(torch.from_numpy(probe()))
+    state = {
+        name: tensor.numpy()
+        for name, tensor in twin.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    state |= {name: answer.numpy() for name, answer in zip(PROBE, answers, strict=True)}
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **state)
+    partial.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
+    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("work", type=Path, help="holds bodies and scenes; gets trained.npz")
+    parser.add_argument("--debian", type=Path, default=Path("/"))
+    parser.add_argument("--minutes", type=float, default=45)
+    # Where others use the cores too, threads wait for one another: one alone was twice as fast.
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    pools = load_pools(options.data, options.work, options.debian, "train")
+    print("#", {name: len(getattr(pools, name)) for name in Pools.__slots__}, flush=True)
+    unseen = load_drinks(options.data, "kept")
+    unseen = unseen[:: max(1, len(unseen) // UNSEEN)]
+    training = Training(options.checkpoint, unseen, options.work, options.minutes)
+    for until, side in SIDES:
+        samples = Row(pools, side, options.seed)
+        rows = DataLoader(samples, BATCH, num_workers=1, collate_fn=collate, prefetch_factor=4)
+        training.run(rows, side, until)
+    training.report(SIDES[-1][1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The trained weights come from PyTorch: what it answered must be what Paddle answers."""
+
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from models.nets.pico_head import PicoHead
+from models.nets.picodet import PicoDet
+from models.training.convert import efficientnet_lite_name
+from models.training.detection.criterion import detection_losses
+from models.training.recipes.embedded_detector import ARCHITECTURE, from_twin
+from models.training.recipes.names import STATISTICS, paddle_name, published_name
+from tests.models.training.recipes.seeded import seeded_case, seeded_weights
+
+# What `twin.Twin` answered to `names.probe` with `seeded_weights`, in PyTorch.
+ANSWERS = Path(__file__).parent / "twin_answers.npz"
+
+
+@pytest.fixture(scope="module")
+def trained():
+    back = {ours: theirs for theirs, ours in STATISTICS.items()}
+    shapes = {}
+    for name, tensor in PicoDet(ARCHITECTURE).state_dict().items():
+        stem, _, last = name.rpartition(".")
+        shapes[f"{stem}.{back.get(last, last)}"] = tuple(tensor.shape)
+    del shapes["head.bins"]
+    with np.load(ANSWERS) as answers:
+        return seeded_weights(shapes) | dict(answers)
+
+
+def test_paddle_answers_as_pytorch_did(trained):
+    detector = from_twin(dict(trained))
+    assert detector.architecture == ARCHITECTURE
+    assert trained["probe.scores"].std() > 0.1
+    assert trained["probe.sides"].std() > 0.1
+
+
+def test_another_answer_is_refused(trained):
+    changed = trained | {"backbone.stem.bn.running_mean": np.zeros(32, np.float32)}
+    with pytest.raises(ValueError, match=r"probe\.scores differ"):
+        from_twin(changed)
+
+
+def test_names_of_published_weights_agree_with_the_embedders_table():
+    for published in ("_conv_stem.weight", "_blocks.3._bn0.running_var", "_blocks.0._bn2.bias"):
+        ours = efficientnet_lite_name(published)
+        assert paddle_name(published_name(published)) == ours.replace("trunk.", "backbone.")
+
+
+def test_the_detector_is_small():
+    tensors = PicoDet(ARCHITECTURE).state_dict().values()
+    assert sum(4 * tensor.size for tensor in tensors) < 8e6
+
+
+class Answering:
+    """Stands where the network stands in the loss: gives the logits of the case."""
+
+    architecture = ARCHITECTURE
+
+    def __init__(self, scores, sides):
+        self.answers = paddle.to_tensor(scores), paddle.to_tensor(sides)
+        self.head = PicoHead(16, len(ARCHITECTURE.strides))
+
+    def __call__(self, images):
+        return self.answers
+
+
+def test_both_frameworks_have_the_same_loss():
+    scores, sides, boxes = seeded_case()
+    truth = [boxes[image, :count] for image, count in enumerate((0, 2, 4))]
+    losses = detection_losses(Answering(scores, sides), paddle.zeros([3, 3, 128, 128]), truth)
+    # What `losses_torch.detection_loss` gave.
+    assert float(losses.total) == pytest.approx(14.572749, rel=1e-5)
