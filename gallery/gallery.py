@@ -35,6 +35,7 @@ from gallery.view import Hit
 INDEX_FOLDER = "index"
 
 _COMPACT_AT = 8192
+_GRAPH_FROM = 300_000
 
 
 class Gallery:
@@ -46,11 +47,18 @@ class Gallery:
 
     @classmethod
     def open(
-        cls, folder: Path, *, dimension: int, fingerprint: str, compact_at: int = _COMPACT_AT
+        cls,
+        folder: Path,
+        *,
+        dimension: int,
+        fingerprint: str,
+        compact_at: int = _COMPACT_AT,
+        graph_from: int = _GRAPH_FROM,
     ) -> Self:
         """Open or create the gallery in `folder` for vectors [D = dimension] of one embedder.
 
         `compact_at`: so many rows added or deleted since the index was built have it built again.
+        `graph_from`: search is exact for fewer vectors than this, approximate and quicker for more.
         Raises FingerprintMismatch, GalleryDamaged, UnsupportedSchema or StorageFailed.
         """
         try:
@@ -61,7 +69,9 @@ class Gallery:
         try:
             with database.write() as db:
                 store.adopt(db, fingerprint, dimension)
-            index = Index(folder / INDEX_FOLDER, database, compact_at)
+            index = Index(
+                folder / INDEX_FOLDER, database, compact_at=compact_at, graph_from=graph_from
+            )
         except BaseException:
             database.close()
             raise
@@ -185,7 +195,7 @@ class Gallery:
     def search(
         self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
     ) -> SearchResult:
-        """For each query of float32 [Q, D] its k best products, best first; exact.
+        """For each query of float32 [Q, D] its k best products, best first.
 
         With `where`, among the products whose metadata it keeps.
         A product scores as its best reference. Fewer than k only when there are fewer products
@@ -260,8 +270,12 @@ class Gallery:
         back_up(self._database, path, progress)
 
     def snapshot(self) -> None:
-        """Fold what is pending into the index and save it now. Raises StorageFailed."""
+        """Save the index now, so that the next start is quick. Raises StorageFailed."""
         self._index.save()
+
+    def compact(self) -> None:
+        """Fold what is pending into the index now, and save it. Raises StorageFailed."""
+        self._index.compact()
 
     def rebuild(self) -> None:
         """Build the index again from the database, while serving, and save it."""

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gallery import recovery, snapshot, store
-from gallery.base import Base
+from gallery.base import GRAPH, Base, BuildStopped
 from gallery.database import Database
 from gallery.errors import GalleryClosed, GalleryError
+from gallery.folding import Folding
 from gallery.group_commit import Edit, GroupCommit, T, Waiting
 from gallery.records import IndexState
 from gallery.view import View
 
 logger = logging.getLogger(__name__)
+
+# A snapshot is written when an eighth of its rows is new: a great one takes seconds to write.
+_SAVED_PART = 8
+# A graph takes minutes: it is begun when hardly any rows have come for so long.
+QUIET_SECONDS = 5.0
 
 
 class Index:
@@ -25,7 +33,9 @@ class Index:
     transaction until its view is published.
     """
 
-    def __init__(self, folder: Path, database: Database, compact_at: int) -> None:
+    def __init__(
+        self, folder: Path, database: Database, *, compact_at: int, graph_from: int
+    ) -> None:
         """Load the newest snapshot in `folder` and replay the database, or rebuild from it."""
         self._folder = folder
         self._database = database
@@ -36,13 +46,17 @@ class Index:
         self.state: IndexState = "ready"
         self._saved: Base | None = self.view.base if saved else None
         self._closed = False
+        self._stop = threading.Event()
+        self._folding = Folding(graph_from, compact_at)
         # Taken in this order: one new base at a time, then one change at a time.
-        self._folding = threading.Lock()
+        self._replacing = threading.Lock()
         self.writing = threading.Lock()
         self._changes = GroupCommit(self._commit)
         self._compaction: threading.Thread | None = None
         if not saved:
             self._save_or_warn()
+        with self.writing:
+            self._compact_if_due()
 
     def change(self, edit: Edit[T]) -> T:
         """Run one change in a transaction, and publish its view when it is on the disk.
@@ -52,24 +66,29 @@ class Index:
         return self._changes.submit(edit)
 
     def save(self) -> None:
-        """Fold what is pending into a new base and write a snapshot. Raises StorageFailed."""
-        with self._folding:
-            if self._closed:
-                raise GalleryClosed
+        """Write a snapshot of all there is, or, of a graph, without what is pending.
+
+        That is little, and comes back by replay. Raises StorageFailed.
+        """
+        with self._replacing_base("compacting"):
             self._save()
+
+    def compact(self) -> None:
+        """Fold all that is pending into a new base now, and save it. Raises StorageFailed."""
+        with self._replacing_base("compacting"):
+            self._fold(stop=self._stop.is_set)
+            self._write()
 
     def rebuild(self) -> None:
         """Build the base again from the database and write a snapshot. Raises StorageFailed."""
-        with self._folding:
-            self.state = "rebuilding"
-            try:
-                with self._database.read() as db:
-                    base = recovery.built(db)
-                with self.writing, self._database.read() as db:
-                    self.view = recovery.replayed(View.of(base), db)
-                self._save()
-            finally:
-                self.state = "ready"
+        with self._replacing_base("rebuilding"):
+            with self._database.read() as db:
+                base = recovery.built(db)
+            with self.writing, self._database.read() as db:
+                self.view = recovery.replayed(View.of(base), db)
+            if self._folding.wants_graph(self.view):
+                self._fold(stop=self._stop.is_set)
+            self._save()
 
     def close(self) -> None:
         """Refuse changes, finish what is running and save. The database must still be open."""
@@ -77,6 +96,7 @@ class Index:
             if self._closed:
                 return
             self._closed = True
+        self._stop.set()
         if self._compaction is not None:
             self._compaction.join()
         self._save_or_warn()
@@ -91,37 +111,84 @@ class Index:
                     view = waiting.run(db, view)
             # Nothing between commit and this assignment can fail.
             self.view = view
-            if view.pending > self._compact_at and not self._compacting():
-                self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
-                self._compaction.start()
+            self._compact_if_due()
 
-    def _compacting(self) -> bool:
-        return self._compaction is not None and self._compaction.is_alive()
+    def _compact_if_due(self) -> None:
+        running = self._compaction is not None and self._compaction.is_alive()
+        if not running and self._folding.due(self.view):
+            self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
+            self._compaction.start()
 
     def _compact(self) -> None:
-        with self._folding:
-            self.state = "compacting"
+        """Until nothing is due: at once what only copies, and a graph when few rows come."""
+        try:
+            while self._folding.due(self.view) and not self._stop.is_set():
+                view = self.view
+                if self._folding.full(view):
+                    graph = view.base.kind == GRAPH and not self._folding.flooded(view)
+                elif self._stop.wait(QUIET_SECONDS) or self._folding.full(self.view):
+                    continue
+                else:
+                    graph = True
+                self._compact_once(graph)
+        except GalleryClosed:
+            logger.info("a compaction was given up, because the gallery is being closed")
+        except Exception:
+            # Searches stay right without it; the next change over the limit tries again.
+            logger.exception("the index could not be compacted")
+
+    def _compact_once(self, graph: bool) -> None:
+        def stop() -> bool:
+            return self._stop.is_set() or self._folding.flooded(self.view)
+
+        with self._replacing_base("compacting"):
             try:
-                self._save()
-            except Exception:
-                # Searches stay right without it; the next change over the limit tries again.
-                logger.exception("the index could not be compacted")
+                self._fold(graph=graph, stop=stop)
+            except BuildStopped:
+                return
+            if self._worth_saving():
+                self._write()
+
+    @contextmanager
+    def _replacing_base(self, state: IndexState) -> Iterator[None]:
+        with self._replacing:
+            if self._closed:
+                raise GalleryClosed
+            self.state = state
+            try:
+                yield
+            except BuildStopped as stopped:
+                raise GalleryClosed from stopped
             finally:
                 self.state = "ready"
 
+    def _fold(self, *, graph: bool = True, stop: Callable[[], bool]) -> None:
+        before = self.view
+        folded = self._folding.folded(before, self._gallery, graph=graph, stop=stop)
+        with self.writing:
+            self.view = self.view.rebased(before, folded.base, dropped=folded.dropped)
+
+    def _worth_saving(self) -> bool:
+        """Whether so much is not in the newest snapshot that a start would notice."""
+        base, saved = self.view.base, self._saved
+        if saved is None or saved.kind != base.kind:
+            return True
+        added, gone = base.last_vector - saved.last_vector, len(saved) - len(base)
+        return max(added, gone) > max(self._compact_at, len(base) // _SAVED_PART)
+
     def _save_or_warn(self) -> None:
         try:
-            with self._folding:
+            with self._replacing:
                 self._save()
         except GalleryError as error:
             logger.warning("%s", error)
 
     def _save(self) -> None:
-        before = self.view
-        if before.pending:
-            base = before.folded()
-            with self.writing:
-                self.view = self.view.rebased(before, base)
+        if self.view.pending and self._folding.cheap(self.view):
+            self._fold(graph=False, stop=self._stop.is_set)
+        self._write()
+
+    def _write(self) -> None:
         base = self.view.base
         if base is self._saved or not base.sequence:
             return

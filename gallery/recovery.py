@@ -42,7 +42,7 @@ def opened(db: sqlite3.Connection, folder: Path) -> tuple[View, bool]:
 
 
 def built(db: sqlite3.Connection) -> Base:
-    """A new base of every vector in the database."""
+    """A new base of every vector in the database: exact, because a graph would take too long."""
     started = time.perf_counter()
     state = store.state(db)
     builder = BaseBuilder(state.dimension)

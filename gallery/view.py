@@ -50,9 +50,9 @@ class View:
 
     @classmethod
     def of(cls, base: Base) -> View:
-        alive = np.ones(len(base), dtype=np.bool_)
+        dead = len(base) - int(np.count_nonzero(base.alive))
         delta = Delta.empty(base.dimension)
-        return cls(base, alive, 0, delta, base.sequence, base.last_vector)
+        return cls(base, base.alive, dead, delta, base.sequence, base.last_vector)
 
     @property
     def deleted(self) -> int:
@@ -99,33 +99,36 @@ class View:
         delta = replace(self.delta, alive=alive)
         return replace(self, base_alive=base_alive, base_dead=dead, delta=delta)
 
-    def folded(self) -> Base:
+    def folded(self, builder: BaseBuilder) -> Base:
         """A new base of the rows that are alive."""
-        builder = BaseBuilder(self.base.dimension)
         builder.add_base(self.base, self.base_alive)
+        return self.with_delta(builder)
+
+    def with_delta(self, builder: BaseBuilder) -> Base:
+        """A new base of what the builder holds and the living rows of the delta."""
         alive, delta = self.delta.alive, self.delta
         # Exact: the delta's float32 values came from float16.
         vectors = delta.vectors[alive].astype(np.float16)
         builder.add(vectors, delta.images[alive], delta.products[alive])
         return builder.finish(sequence=self.sequence, last_vector=self.last_vector)
 
-    def rebased(self, before: View, base: Base) -> View:
+    def rebased(self, before: View, base: Base, *, dropped: bool = True) -> View:
         """This view on `base`, which was folded from `before`, an earlier view on the same base.
 
         What was added since stays in the delta, what was deleted since becomes a tombstone.
+        `dropped`: the new base doesn't have the rows of the old one that were dead in `before`.
         """
         count = len(before.delta)
-        alive = np.concatenate(
-            [self.base_alive[before.base_alive], self.delta.alive[:count][before.delta.alive]]
-        )
+        old = self.base_alive[before.base_alive] if dropped else self.base_alive
+        alive = np.concatenate([old, self.delta.alive[:count][before.delta.alive]])
         dead = len(alive) - int(np.count_nonzero(alive))
         return View(base, alive, dead, self.delta.after(count), self.sequence, self.last_vector)
 
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         """For each unit query [Q, D] its k best products, best first; fewer if there are fewer.
 
-        Exact. A product scores as its best vector; equal scores are told apart by image number,
-        the image that was added first winning.
+        Exact where the base is. A product scores as its best vector; equal scores are told apart by
+        image number, the image that was added first winning.
         """
         found: list[list[Hit]] = [[] for _ in queries]
         waiting = list(range(len(queries)))
@@ -154,7 +157,7 @@ class View:
         if living > _FEW * len(self.base):
             return *self.base.nearest(queries, width), width >= len(self.base)
         width = min(width, living)
-        return *self.base.nearest_of(self.base_alive, queries, width), width == living
+        return *self.base.exactly_nearest(queries, width, self.base_alive), width == living
 
     def _ranked(
         self,

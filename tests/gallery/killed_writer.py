@@ -11,7 +11,7 @@ import random
 import sys
 from pathlib import Path
 
-from gallery import Gallery
+from gallery import Gallery, index
 from tests.gallery.samples import new_image, opened, vectors_of
 
 PRODUCTS = [f"product {number}" for number in range(8)]
@@ -24,6 +24,17 @@ def say(message: object) -> None:
 
 def images_of(contents: list[str]) -> list[object]:
     return [new_image(content, vectors_of(content, 2)) for content in contents]
+
+
+def look_after(gallery: Gallery, folder: Path, rng: random.Random) -> None:
+    """What changes no answer, and is killed as well."""
+    tasks = [
+        gallery.compact,
+        gallery.snapshot,
+        gallery.rebuild,
+        lambda: gallery.backup(folder / "backup"),
+    ]
+    rng.choice(tasks)()
 
 
 def change(gallery: Gallery, rng: random.Random, serial: int) -> None:
@@ -49,11 +60,14 @@ def change(gallery: Gallery, rng: random.Random, serial: int) -> None:
 def main() -> None:
     folder, seed = Path(sys.argv[1]), int(sys.argv[2])
     rng = random.Random(seed)
-    gallery = opened(folder, compact_at=12)
+    index.QUIET_SECONDS = 0.0
+    gallery = opened(folder, compact_at=12, graph_from=60)
     serial = seed * 1_000_000
     while True:
         change(gallery, rng, serial)
         serial += 1
+        if rng.random() < 0.15:
+            look_after(gallery, folder, rng)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,20 @@ FINGERPRINT = "0123456789abcdef"
 JPEG = b"\xff\xd8 a thumbnail \xff\xd9"
 
 
-def opened(folder: Path, *, dimension: int = DIMENSION, compact_at: int = 8192) -> Gallery:
-    return Gallery.open(folder, dimension=dimension, fingerprint=FINGERPRINT, compact_at=compact_at)
+def opened(
+    folder: Path,
+    *,
+    dimension: int = DIMENSION,
+    compact_at: int = 8192,
+    graph_from: int = 10**6,
+) -> Gallery:
+    return Gallery.open(
+        folder,
+        dimension=dimension,
+        fingerprint=FINGERPRINT,
+        compact_at=compact_at,
+        graph_from=graph_from,
+    )
 
 
 def digest(content: object) -> str:

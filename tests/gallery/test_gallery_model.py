@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gallery import Filter, Gallery, In, Not, UnknownProduct, VersionConflict
+from gallery import Filter, Gallery, In, Not, UnknownProduct, VersionConflict, restore
 from tests.gallery.reference import Reference
 from tests.gallery.samples import flip_byte, index_files, new_image, opened
 
@@ -26,8 +26,9 @@ contents = st.integers(0, 7)
 
 
 class GalleryMachine(RuleBasedStateMachine):
-    @initialize()
-    def start(self) -> None:
+    @initialize(graph_from=st.sampled_from([6, 10**6]))
+    def start(self, graph_from: int) -> None:
+        self.graph_from = graph_from
         self.folder = Path(tempfile.mkdtemp())
         self.reference = Reference()
         self.metadata: dict[str, str | None] = {}
@@ -36,7 +37,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.gallery = self.opened()
 
     def opened(self) -> Gallery:
-        return opened(self.folder, dimension=DIMENSION, compact_at=5)
+        return opened(self.folder, dimension=DIMENSION, compact_at=5, graph_from=self.graph_from)
 
     def teardown(self) -> None:
         if hasattr(self, "gallery"):
@@ -132,6 +133,20 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule()
     def rebuild(self) -> None:
         self.gallery.rebuild()
+
+    @rule()
+    def compact(self) -> None:
+        self.gallery.compact()
+
+    @rule()
+    def restore_a_backup(self) -> None:
+        backup = self.folder.with_suffix(".backup")
+        self.gallery.backup(backup)
+        self.gallery.put_product("d", "after the backup", {})
+        self.gallery.close()
+        restore(backup, self.folder)
+        backup.unlink()
+        self.gallery = self.opened()
 
     @rule()
     def snapshot(self) -> None:

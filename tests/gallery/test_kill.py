@@ -92,7 +92,7 @@ def test_every_acknowledged_change_survives_a_kill(tmp_path: Path) -> None:
                 last = None
             else:
                 last = message
-        with opened(tmp_path, compact_at=12) as gallery:
+        with opened(tmp_path, compact_at=12, graph_from=60) as gallery:
             now = held(gallery)
             # The change under way at the kill is there as a whole or not at all.
             if last is not None and now != digests(contents):

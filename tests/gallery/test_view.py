@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.base import BaseBuilder
+from gallery.base import FLAT, GRAPH, BaseBuilder
 from gallery.store import VectorRows
 from gallery.vectors import query_vectors, stored_vectors
 from gallery.view import View
@@ -37,7 +37,7 @@ def query(content: object = "query", count: int = 1) -> NDArray[np.float32]:
 
 
 def folded(view: View) -> View:
-    return view.rebased(view, view.folded())
+    return view.rebased(view, view.folded(BaseBuilder(DIMENSION)))
 
 
 def images_of(view: View) -> list[int]:
@@ -117,8 +117,9 @@ def test_numbers_it_does_not_know_are_ignored() -> None:
     assert view.without_images(np.empty(0, dtype=np.int64)).rows == 10
 
 
+@pytest.mark.parametrize("grows", [False, True])
 @pytest.mark.parametrize("seed", range(20))
-def test_what_changed_while_a_base_was_folded_is_kept(seed: int) -> None:
+def test_what_changed_while_a_base_was_folded_is_kept(seed: int, grows: bool) -> None:
     rng = np.random.default_rng(seed)
 
     def changed(view: View, steps: int) -> View:
@@ -128,10 +129,18 @@ def test_what_changed_while_a_base_was_folded_is_kept(seed: int) -> None:
             view = view.without_images(rng.integers(1, start + 6, size=3))
         return view.at(view.sequence + steps)
 
-    before = changed(folded(changed(empty(), 5)), 5)
-    base = before.folded()
+    start = changed(empty(), 5)
+    first = start.folded(BaseBuilder(DIMENSION, GRAPH if grows else FLAT))
+    before = changed(start.rebased(start, first), 5)
+    if grows:
+        base = before.with_delta(
+            BaseBuilder.extending(first, before.base_alive, threads=1, stop=lambda: False)
+        )
+    else:
+        base = before.folded(BaseBuilder(DIMENSION))
     now = changed(before, 5)
-    rebased = now.rebased(before, base)
+    rebased = now.rebased(before, base, dropped=not grows)
+    np.testing.assert_array_equal(images_of(View.of(base)), images_of(before))
     assert images_of(rebased) == images_of(now)
     assert (rebased.rows, rebased.sequence) == (now.rows, now.sequence)
     assert (base.sequence, base.last_vector) == (before.sequence, before.last_vector)
