@@ -150,6 +150,7 @@ def test_training_is_handed_over(tmp_path: Path) -> None:
     )
     assert failed.returncode != 0
     assert "none.pdparams" in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 def test_fetch_says_what_to_do_without_internet(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Data is in COCO format: annotation files, images beside them; every box is a mai
 was stopped goes on when the same command is given again.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -171,4 +172,7 @@ def parsed(text: str) -> Architecture:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except ModelError as error:
+        sys.exit(f"Error: {error}")
