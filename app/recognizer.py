@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.images import RGBImage
-from gallery import Candidate, SearchResult
+from gallery import Candidate, Filter, SearchResult
 from models.detector import Box, Detection
 from models.worker import StageTimes
 
@@ -48,7 +48,9 @@ class EmbedsCrops(Protocol):
 class SearchesProducts(Protocol):
     """What the recogniser needs of a gallery."""
 
-    def search(self, vectors: NDArray[np.float32], k: int) -> SearchResult: ...
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+    ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Recognizer:
         detect: bool = True,
         top_k: int = 5,
         threshold: float | None = None,
+        where: Filter | None = None,
     ) -> tuple[list[Recognition], int, RecognitionTimes]:
         """Recognise the products in `image` (uint8 [H, W, 3] RGB).
 
@@ -114,6 +117,7 @@ class Recognizer:
             detect: look for bodies first; otherwise only the whole image is matched.
             top_k: most candidates (products) per result.
             threshold: inner product from which a product is named; the pack's by default.
+            where: only products with such metadata are candidates.
 
         Returns:
             Results, best first; the gallery's revision that they hold for; the stages' times.
@@ -122,7 +126,7 @@ class Recognizer:
         vectors, embed_times = self._embedder.embed([crop(image, region.box) for region in regions])
         start = perf_counter()
         # Two products at least: the margin between the best two needs them.
-        found = self._gallery.search(vectors, max(top_k, 2))
+        found = self._gallery.search(vectors, max(top_k, 2), where)
         search_ms = (perf_counter() - start) * 1000
         limit = self._match_threshold if threshold is None else threshold
         results = [

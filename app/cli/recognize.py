@@ -26,12 +26,16 @@ def recognize(
     threshold: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Score from which a product is named.")
     ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="""Only such products, as '{"store": "north"}'.""")
+    ] = None,
     url: ServiceUrl = None,
 ) -> None:
     """Name the products in a photograph."""
     settings = Settings()
     data = file.read_bytes()
-    query = {} if threshold is None else {"threshold": threshold}
+    chosen = {"threshold": threshold, "where": where}
+    query = {name: value for name, value in chosen.items() if value is not None}
     with connect(settings, url) as client:
         answer: dict[str, Any] = call(
             client, "POST", "/recognize", params=query, files={"image": (file.name, data)}

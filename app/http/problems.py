@@ -13,6 +13,7 @@ from app import images
 from gallery import (
     GalleryClosed,
     HistoryForgotten,
+    InvalidFilter,
     InvalidValue,
     StorageFailed,
     UnknownImage,
@@ -58,6 +59,7 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (VersionConflict, 412, "version-conflict"),
     (HistoryForgotten, 410, "history-forgotten"),
     (InvalidValue, 422, "invalid-value"),
+    (InvalidFilter, 422, "invalid-filter"),
     (StorageFailed, 503, "storage-failed"),
     (ClosedError, 503, "shutting-down"),
     (GalleryClosed, 503, "shutting-down"),

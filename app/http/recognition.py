@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Query
 
+from app.filters import read_filter
 from app.http.metrics import MetricsDep
 from app.http.problems import responses
 from app.http.schemas import (
@@ -127,13 +128,22 @@ def recognize(
     ] = True,
     top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
     threshold: Threshold = None,
+    where: Annotated[
+        str | None,
+        Query(
+            max_length=4096,
+            description="Only products with such metadata, as JSON: equality, `in`, `and`, `not`.",
+            examples=['{"store": "north", "department": {"in": ["drinks", "dairy"]}}'],
+        ),
+    ] = None,
 ) -> RecognizeAnswer:
     """One result for each body, best first; the whole photograph is always one more candidate."""
     watch = Stopwatch()
+    only = None if where is None else read_filter(where)
     image = decode(upload.data, service.settings.image_limits)
     decode_ms = watch.lap()
     results, revision, times = service.recognizer.recognize(
-        image, detect=detect, top_k=top_k, threshold=threshold
+        image, detect=detect, top_k=top_k, threshold=threshold, where=only
     )
     items = [_recognition(result, service) for result in results]
     timing = Timing(

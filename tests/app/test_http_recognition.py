@@ -220,6 +220,30 @@ def test_bad_parameters_of_recognize(client: TestClient, query: str) -> None:
     assert problem["errors"][0]["where"].startswith("query.")
 
 
+def test_only_products_with_certain_metadata(client: TestClient) -> None:
+    for store, seed in (("north", 1), ("south", 2)):
+        path = f"/gallery/products/{store}"
+        client.put(path, json={"name": store, "metadata": {"store": store}})
+        client.post(f"{path}/images", files={"image": pictures.jpeg(seed)})
+
+    def best(where: str) -> str:
+        query = {"where": where, "detect": "false"}
+        answer = client.post("/recognize", params=query, files={"image": pictures.jpeg(1)})
+        candidates = answer.json()["results"][0]["candidates"]
+        return candidates[0]["product_id"] if candidates else ""
+
+    assert best('{"store": "north"}') == "north"
+    assert best('{"store": "south"}') == "south"
+    assert best('{"not": {"store": {"in": ["north"]}}}') == "south"
+    assert best('{"store": "east"}') == ""
+
+
+@pytest.mark.parametrize("where", ["north", "", "[1]", '{"store": [1]}', "{" * 3000, "[" * 4000])
+def test_what_is_not_a_filter_is_refused(client: TestClient, where: str) -> None:
+    answer = client.post("/recognize", params={"where": where}, files={"image": scene()})
+    assert_problem(answer, 422, "invalid-filter")
+
+
 @pytest.mark.parametrize("query", ["min_score=nan", "min_score=-1", "max_results=0"])
 def test_bad_parameters_of_detect(client: TestClient, query: str) -> None:
     answer = client.post(f"/detect?{query}", files={"image": scene()})

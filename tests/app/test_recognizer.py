@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.recognizer import Recognition, Recognizer, crop, inside, merge
-from gallery import Candidate, SearchResult
+from gallery import Candidate, Filter, SearchResult
 from models.detector import Box, Detection
 from models.worker import StageTimes
 
@@ -142,7 +142,7 @@ class ColourGallery:
     def __init__(self) -> None:
         self.queries: list[int] = []
 
-    def search(self, vectors: np.ndarray, k: int) -> SearchResult:
+    def search(self, vectors: np.ndarray, k: int, where: Filter | None = None) -> SearchResult:
         self.queries.append(len(vectors))
         candidates = []
         for vector in vectors:
@@ -204,7 +204,7 @@ def test_an_empty_gallery_makes_everything_unknown() -> None:
     class EmptyGallery(ColourGallery):
         names = ()
 
-        def search(self, vectors: np.ndarray, k: int) -> SearchResult:
+        def search(self, vectors: np.ndarray, k: int, where: Filter | None = None) -> SearchResult:
             return SearchResult([[] for _ in vectors], revision=0)
 
     results, _, _ = recognizer([LEFT], MeanColourEmbedder(), EmptyGallery()).recognize(photograph())
