@@ -29,7 +29,9 @@ from gallery.records import (
     NewImage,
     Product,
     SearchResult,
+    StoredImage,
 )
+from gallery.reembedding import reembed
 
 __all__ = [
     "JSON",
@@ -56,10 +58,12 @@ __all__ = [
     "Product",
     "SearchResult",
     "StorageFailed",
+    "StoredImage",
     "UnknownImage",
     "UnknownProduct",
     "UnsupportedSchema",
     "VersionConflict",
     "parse_filter",
+    "reembed",
     "restore",
 ]

@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.errors import UnknownImage
 from gallery.product_store import product_number
-from gallery.records import AddedImage, Image, NewImage
+from gallery.records import AddedImage, Image, NewImage, StoredImage
 from gallery.store import VectorRows, last_number, now
 
 
@@ -121,6 +122,24 @@ def list_images(db: sqlite3.Connection, product_id: str) -> list[Image]:
     return [_image(row) for row in rows]
 
 
+def scan(db: sqlite3.Connection, last: int, limit: int) -> list[tuple[int, StoredImage]]:
+    """At most `limit` images with numbers above `last`, in their order, with their numbers."""
+    rows = db.execute(
+        "SELECT images.number, jpeg, images.id, products.id, width, height, content_sha256,"
+        " images.created_at FROM images JOIN products ON products.number = images.product"
+        " JOIN thumbnails ON thumbnails.image = images.number"
+        " WHERE images.number > ? ORDER BY images.number LIMIT ?",
+        (last, limit),
+    )
+    return [(number, StoredImage(_image(row), jpeg)) for number, jpeg, *row in rows]
+
+
+def count_up_to(db: sqlite3.Connection, last: int) -> int:
+    """How many images have numbers up to `last`."""
+    row = db.execute("SELECT count(*) FROM images WHERE number <= ?", (last,)).fetchone()
+    return int(row[0])
+
+
 def delete_image(
     db: sqlite3.Connection, image_id: str, sequence: int
 ) -> tuple[str, NDArray[np.int64]]:
@@ -147,6 +166,6 @@ def labels(db: sqlite3.Connection, images: Sequence[int]) -> dict[int, tuple[str
     return {number: (image_id, product_id, name) for number, image_id, product_id, name in rows}
 
 
-def _image(row: tuple[str, str, int, int, str, str]) -> Image:
+def _image(row: Sequence[Any]) -> Image:
     image_id, product_id, width, height, sha256, created = row
     return Image(image_id, product_id, width, height, sha256, datetime.fromisoformat(created))

@@ -67,6 +67,14 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A reference image with the JPEG that is kept of it."""
+
+    image: Image
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """An entry of the history; a revision that added several images has one for each of them."""
 

@@ -30,6 +30,14 @@ def checked_count(value: int, what: str) -> int:
     return value
 
 
+def checked_cursor(cursor: str) -> int:
+    """The number that a cursor over images stands for."""
+    if not isinstance(cursor, str) or not cursor.isascii() or not cursor.isdigit():
+        raise InvalidValue("The cursor must be the next cursor of the page before.")
+    # As text first: digits by the thousand are slow to turn into a number.
+    return int(cursor) if len(cursor) < len(str(_LARGEST)) else _LARGEST
+
+
 def checked_metadata(metadata: Mapping[str, JSON]) -> str:
     """Metadata as JSON text."""
     if not isinstance(metadata, Mapping):
