@@ -18,6 +18,7 @@ from gallery.errors import (
 )
 from gallery.filters import And, Filter, In, Not, parse_filter
 from gallery.gallery import Gallery
+from gallery.protocol import GalleryProtocol
 from gallery.records import (
     JSON,
     AddedImage,
@@ -46,6 +47,7 @@ __all__ = [
     "GalleryClosed",
     "GalleryDamaged",
     "GalleryError",
+    "GalleryProtocol",
     "GalleryStats",
     "HistoryForgotten",
     "Image",

@@ -17,6 +17,7 @@ from gallery.database import DATABASE_NAME, Database
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.filters import Filter
 from gallery.index import Index
+from gallery.protocol import GalleryProtocol
 from gallery.records import (
     JSON,
     AddedImage,
@@ -45,7 +46,7 @@ _COMPACT_AT = 8192
 _GRAPH_FROM = 300_000
 
 
-class Gallery:
+class Gallery(GalleryProtocol):
     """Thread-safe: any number of readers, one writer at a time; searches never wait for a write.
 
     A change that has returned is on the disk, and every search that starts after it sees it.

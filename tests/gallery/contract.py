@@ -1,0 +1,202 @@
+"""What any backend of the gallery must do: derive a test class and give it `open_gallery`.
+
+    class TestMine(GalleryContract):
+        @pytest.fixture
+        def open_gallery(self, tmp_path): return lambda: MyGallery(tmp_path, dimension=DIMENSION)
+
+Each call of `open_gallery` opens the same, at first empty, gallery; what was open has been closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gallery import (
+    And,
+    GalleryClosed,
+    GalleryProtocol,
+    In,
+    InvalidValue,
+    InvalidVector,
+    Not,
+    UnknownImage,
+    UnknownProduct,
+    VersionConflict,
+)
+from tests.gallery.reference import Reference
+from tests.gallery.samples import DIMENSION, JPEG, bits, digest, new_image, vectors_of
+
+OpenGallery = Callable[[], GalleryProtocol]
+
+
+class GalleryContract:
+    @pytest.fixture
+    def open_gallery(self) -> OpenGallery:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def gallery(self, open_gallery: OpenGallery) -> Iterator[GalleryProtocol]:
+        opened = open_gallery()
+        yield opened
+        opened.close()
+
+    def fill(self, gallery: GalleryProtocol, products: int = 6, images: int = 5) -> Reference:
+        plain = Reference()
+        for number in range(products):
+            name = f"p{number}"
+            gallery.put_product(name, name, {"even": number % 2 == 0, "number": number})
+            plain.put(name, name)
+            contents = [(number, n) for n in range(images)]
+            gallery.add_images(name, [new_image(content) for content in contents])
+            for content in contents:
+                plain.add(name, content, vectors_of(content))
+        return plain
+
+    def check(
+        self, gallery: GalleryProtocol, plain: Reference, among: set[str] | None = None, **where
+    ) -> None:
+        queries = vectors_of("queries", 8)
+        answers = gallery.search(queries, 3, **where).candidates
+        for query, candidates in zip(queries, answers, strict=True):
+            expected = plain.search(query, 3, among)
+            assert [c.product_id for c in candidates] == [e[0] for e in expected]
+            for candidate, entry in zip(candidates, expected, strict=True):
+                assert candidate.score == pytest.approx(entry[3], abs=1e-5)
+                image = gallery.get_image(candidate.image_id)
+                assert image.product_id == candidate.product_id == candidate.name
+                assert image.content_sha256 == digest(entry[2])
+
+    def test_upsert_and_get(self, gallery: GalleryProtocol) -> None:
+        created, is_new = gallery.put_product("p/1 ü", "P", {"a": [1, None, {"b": True}]})
+        assert is_new
+        assert gallery.get_product("p/1 ü") == created
+        assert created.metadata == {"a": [1, None, {"b": True}]}
+        added = gallery.add_images("p/1 ü", [new_image("a"), new_image("b"), new_image("a")])
+        assert [entry.duplicate for entry in added] == [False, False, True]
+        replaced, is_new = gallery.put_product("p/1 ü", "Q", {})
+        assert not is_new
+        assert (replaced.name, replaced.metadata, replaced.image_count) == ("Q", {}, 2)
+        assert replaced.version > created.version
+        assert [image.id for image in gallery.list_images("p/1 ü")] == [e.id for e in added[:2]]
+        assert gallery.get_image(added[1].id).content_sha256 == digest("b")
+        assert gallery.get_thumbnail(added[1].id) == JPEG
+
+    def test_search_with_and_without_a_filter(self, gallery: GalleryProtocol) -> None:
+        plain = self.fill(gallery)
+        self.check(gallery, plain)
+        self.check(gallery, plain, {"p0", "p2", "p4"}, where=In("even", (True,)))
+        self.check(
+            gallery,
+            plain,
+            {"p1", "p5"},
+            where=And((In("number", (0, 1, 5)), Not(In("even", (True,))))),
+        )
+        self.check(gallery, plain, set(), where=In("number", ("1",)))
+        assert gallery.search(np.empty((0, DIMENSION), dtype=np.float32), 1).candidates == []
+
+    def test_delete(self, gallery: GalleryProtocol) -> None:
+        plain = self.fill(gallery)
+        image = gallery.list_images("p1")[2]
+        gallery.delete_image(image.id)
+        plain.delete("p1", (1, 2))
+        gallery.delete_product("p4")
+        plain.delete_product("p4")
+        self.check(gallery, plain)
+        for call in (gallery.get_image, gallery.get_thumbnail, gallery.delete_image):
+            with pytest.raises(UnknownImage):
+                call(image.id)
+        for ask in (gallery.get_product, gallery.list_images, gallery.delete_product):
+            with pytest.raises(UnknownProduct):
+                ask("p4")
+        gallery.put_product("p4", "again", {})
+        assert gallery.list_images("p4") == []
+
+    def test_count_scan_and_pages(self, gallery: GalleryProtocol) -> None:
+        self.fill(gallery)
+        stats = gallery.stats()
+        assert (stats.products, stats.images, stats.vectors) == (6, 30, 30)
+        products, cursor = gallery.list_products(None, 4)
+        rest, end = gallery.list_products(cursor, 4)
+        assert [p.id for p in products + rest] == [f"p{number}" for number in range(6)]
+        assert end is None
+        seen, cursor = gallery.scan_images(None, 20)
+        rest, end = gallery.scan_images(cursor, 20)
+        assert [entry.image.content_sha256 for entry in seen + rest] == [
+            digest((number, n)) for number in range(6) for n in range(5)
+        ]
+        assert {entry.thumbnail for entry in seen + rest} == {JPEG}
+        assert end is None
+
+    def test_versions_and_history(self, gallery: GalleryProtocol) -> None:
+        gallery.put_product("p", "P", {}, expected_version=0)
+        gallery.add_images("p", [new_image("a")])
+        version = gallery.get_product("p").version
+        with pytest.raises(VersionConflict):
+            gallery.put_product("p", "Q", {}, expected_version=version + 1)
+        with pytest.raises(VersionConflict):
+            gallery.delete_product("p", expected_version=version + 1)
+        gallery.delete_product("p", expected_version=version)
+        kinds = [change.kind for change in gallery.changes(0, 100)]
+        assert kinds == ["put product", "add image", "delete product"]
+        assert gallery.changes(gallery.stats().revision, 100) == []
+        assert [change.sequence for change in gallery.changes(1, 1)] == [2]
+        with pytest.raises(InvalidValue):
+            gallery.changes(-1, 1)
+
+    def test_a_call_that_raises_changes_nothing(self, gallery: GalleryProtocol) -> None:
+        self.fill(gallery, products=1)
+        before = gallery.stats()
+        with pytest.raises(InvalidVector):
+            gallery.add_images("p0", [new_image("x"), new_image("y", np.zeros((1, DIMENSION)))])
+        with pytest.raises(UnknownProduct):
+            gallery.add_images("nobody", [new_image("x")])
+        with pytest.raises(InvalidValue):
+            gallery.put_product("", "P", {})
+        with pytest.raises(InvalidVector):
+            gallery.search(np.full((1, DIMENSION), np.nan, dtype=np.float32), 1)
+        with pytest.raises(InvalidValue):
+            gallery.search(bits(0)[None], 0)
+        assert gallery.stats() == before
+
+    def test_flush_compact_and_reopen(self, open_gallery: OpenGallery) -> None:
+        gallery = open_gallery()
+        plain = self.fill(gallery)
+        revision = gallery.stats().revision
+        for keep in (gallery.snapshot, gallery.compact):
+            keep()
+            self.check(gallery, plain)
+        assert gallery.stats().revision == revision
+        gallery.delete_product("p0")
+        plain.delete_product("p0")
+        for _ in range(2):
+            gallery.close()
+            with pytest.raises(GalleryClosed):
+                gallery.stats()
+            gallery.close()
+            gallery = open_gallery()
+            self.check(gallery, plain)
+            assert gallery.consistent()
+        gallery.close()
+
+    def test_many_threads(self, gallery: GalleryProtocol) -> None:
+        def enrol(number: int) -> None:
+            name = f"p{number}"
+            gallery.put_product(name, name, {"number": number})
+            for n in range(10):
+                (added,) = gallery.add_images(name, [new_image((number, n))])
+                query = vectors_of((number, n))
+                best = gallery.search(query, 1, In("number", (number,))).candidates[0][0]
+                assert best.image_id == added.id
+                if n % 3 == 0:
+                    gallery.delete_image(added.id)
+                    again = gallery.search(query, 1).candidates
+                    assert all(c.image_id != added.id for row in again for c in row)
+
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(enrol, range(6)))
+        assert gallery.stats().images == 36
+        assert gallery.consistent()
