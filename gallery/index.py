@@ -123,31 +123,35 @@ class Index:
         """Until nothing is due: at once what only copies, and a graph when few rows come."""
         try:
             while self._folding.due(self.view) and not self._stop.is_set():
-                view = self.view
-                if self._folding.full(view):
-                    graph = view.base.kind == GRAPH and not self._folding.flooded(view)
-                elif self._stop.wait(QUIET_SECONDS) or self._folding.full(self.view):
-                    continue
-                else:
-                    graph = True
-                self._compact_once(graph)
+                if not self._folding.full(self.view):
+                    self._stop.wait(QUIET_SECONDS)
+                with self._replacing_base("compacting"):
+                    self._compact_once()
         except GalleryClosed:
             logger.info("a compaction was given up, because the gallery is being closed")
         except Exception:
             # Searches stay right without it; the next change over the limit tries again.
             logger.exception("the index could not be compacted")
 
-    def _compact_once(self, graph: bool) -> None:
+    def _compact_once(self) -> None:
+        # Decided here, because another new base may have been waited for.
+        view = self.view
+        if self._folding.full(view):
+            graph = view.base.kind == GRAPH and not self._folding.flooded(view)
+        elif self._folding.wants_graph(view):
+            graph = True
+        else:
+            return
+
         def stop() -> bool:
             return self._stop.is_set() or self._folding.flooded(self.view)
 
-        with self._replacing_base("compacting"):
-            try:
-                self._fold(graph=graph, stop=stop)
-            except BuildStopped:
-                return
-            if self._worth_saving():
-                self._write()
+        try:
+            self._fold(graph=graph, stop=stop)
+        except BuildStopped:
+            return
+        if self._worth_saving():
+            self._write()
 
     @contextmanager
     def _replacing_base(self, state: IndexState) -> Iterator[None]:
