@@ -6,6 +6,8 @@ from threading import Event, Thread
 
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
+from app.importing import Importer, rebuild_index
+from app.jobs import Jobs
 from app.packs import pack_folders
 from app.recognizer import Recognizer
 from app.sample import enrol_sample_gallery
@@ -53,6 +55,11 @@ class Service:
         )
         self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
         self.model = model_name(self.pack)
+        importer = Importer(self.gallery, self.enroller, settings.image_limits)
+        self.jobs = Jobs(
+            settings.data_dir / "jobs",
+            {"import": importer.run, "rebuild": rebuild_index(self.gallery)},
+        )
         self._stopping = Event()
         self._not_ready: str | None = None
         self._samples: Thread | None = None
@@ -75,6 +82,7 @@ class Service:
     def close(self) -> None:
         """Stop, in the reverse order of starting."""
         self._stopping.set()
+        self.jobs.close()
         if self._samples is not None:
             self._samples.join()
         self._opened.close()

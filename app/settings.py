@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     max_request_bytes: PositiveInt = Field(
         200 * MIB, description="Largest request body, all its files together, in bytes."
     )
+    max_import_bytes: PositiveInt = Field(
+        4096 * MIB, description="Largest archive to import, in bytes."
+    )
     max_files: PositiveInt = Field(64, description="Most images in one request.")
     max_image_pixels: PositiveInt = Field(
         50_000_000, description="Most pixels of an image (width × height), read from its header."

@@ -1,8 +1,9 @@
 """`tillsight gallery`: fill and inspect the gallery."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx2
@@ -10,11 +11,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.archive import IMAGE_SUFFIXES
 from app.cli.client import CommandError, call, connect
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+POLL_SECONDS = 0.3
+CHUNK_BYTES = 1024 * 1024
 
 app = typer.Typer(help="Fill and inspect the gallery.", no_args_is_help=True)
 
@@ -41,8 +45,7 @@ def add(
         )
     added = known = 0
     refused: list[str] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with connect(Settings(), url) as client, Progress(*columns, TimeRemainingColumn()) as progress:
+    with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Enrolling", total=total)
         for product_id, images in products.items():
             path = product_path(product_id)
@@ -65,6 +68,46 @@ def add(
         raise typer.Exit(1)
 
 
+@app.command("import")
+def import_archive(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A zip file.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")
+    ] = False,
+    url: ServiceUrl = None,
+) -> None:
+    """Import a zip: a folder of images per product and, for names and metadata, products.csv.
+
+    The service goes on with it when this command is interrupted.
+    """
+    with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
+        task = progress.add_task("Importing", total=None)
+        accepted = call(
+            client,
+            "POST",
+            "/gallery/import",
+            params={"dry_run": dry_run},
+            headers={"Content-Type": "application/zip"},
+            content=_chunks(file),
+        )
+        job: dict[str, Any] = {"finished_at": None}
+        while job["finished_at"] is None:
+            time.sleep(POLL_SECONDS)
+            job = call(client, "GET", f"/jobs/{accepted.json()['job_id']}").json()
+            progress.update(task, completed=job["done"], total=job["total"])
+    console = Console()
+    console.print(
+        f"{job['added']} images added, {job['duplicates']} were there already, "
+        f"{job['failed']} items refused."
+    )
+    for error in job["errors"]:
+        console.print(f"  {error['item']}: {error['detail']}", highlight=False, markup=False)
+    if job["state"] == "failed":
+        raise CommandError(str(job["detail"]))
+    if job["failed"]:
+        raise typer.Exit(1)
+
+
 @app.command()
 def stats(url: ServiceUrl = None) -> None:
     """Counts, revision and model of the gallery."""
@@ -78,6 +121,12 @@ def product_path(product_id: str) -> str:
 
 def _images_in(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 def _part(path: Path) -> tuple[str, bytes]:

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http import gallery, health, problems, recognition
+from app.http import gallery, health, jobs, problems, recognition
 from app.http.metrics import Metrics
 from app.http.uploads import LimitBody
 from app.service import Service
@@ -29,10 +29,14 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.metrics = metrics = Metrics()
-    for router in (recognition.router, gallery.router, health.router):
+    for router in (recognition.router, gallery.router, jobs.router, health.router):
         app.include_router(router)
     problems.install(app)
-    app.add_middleware(LimitBody, max_upload_bytes=service.settings.max_request_bytes)
+    app.add_middleware(
+        LimitBody,
+        max_upload_bytes=service.settings.max_request_bytes,
+        max_archive_bytes=service.settings.max_import_bytes,
+    )
     app.add_middleware(CountRequests, metrics=metrics)
     return app
 

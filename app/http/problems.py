@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import images
+from app.archive import UnusableArchive
+from app.jobs import UnknownJob
 from gallery import (
     GalleryClosed,
     HistoryForgotten,
@@ -54,6 +56,8 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (images.DamagedImage, 422, "damaged-image"),
     (images.ImageTooLarge, 413, "image-too-large"),
     (images.ImageTooSmall, 422, "image-too-small"),
+    (UnusableArchive, 422, "unusable-archive"),
+    (UnknownJob, 404, "unknown-job"),
     (UnknownProduct, 404, "unknown-product"),
     (UnknownImage, 404, "unknown-image"),
     (VersionConflict, 412, "version-conflict"),

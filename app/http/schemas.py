@@ -5,17 +5,23 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from app.http.metadata import check_metadata, check_name, check_product_id
+from app.checks import (
+    MAX_ID_LENGTH,
+    MAX_NAME_LENGTH,
+    check_metadata,
+    check_name,
+    check_product_id,
+)
 from app.recognizer import BoxSource, Outcome
 
 ProductId = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=128),
+    StringConstraints(min_length=1, max_length=MAX_ID_LENGTH),
     AfterValidator(check_product_id),
     Field(description="The client's own id: SKU, GTIN …", examples=["4006381333931"]),
 ]
 ProductName = Annotated[
-    str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_name)
+    str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(check_name)
 ]
 # What is measured is given as precisely as it is known; more digits would only be noise.
 Score = Annotated[float, AfterValidator(lambda value: round(value, 4))]
@@ -207,6 +213,10 @@ class AddedImageItem(Document):
 class AddImagesAnswer(Document):
     images: list[AddedImageItem]
     gallery_revision: int
+
+
+class JobAccepted(Document):
+    job_id: str = Field(description="Ask `/jobs/{job_id}` how far it is.")
 
 
 class Health(Document):

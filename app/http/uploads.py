@@ -85,9 +85,14 @@ def request_body(*, several: bool = False) -> dict[str, Any]:
 class LimitBody:
     """ASGI middleware: a body over the limit is refused while it arrives."""
 
-    def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_upload_bytes: int, max_archive_bytes: int) -> None:
         self._app = app
-        self._max_upload_bytes = max_upload_bytes
+        self._limits = {
+            b"multipart/form-data": max_upload_bytes,
+            b"image/": max_upload_bytes,
+            b"application/zip": max_archive_bytes,
+            b"application/x-zip-compressed": max_archive_bytes,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,8 +100,8 @@ class LimitBody:
             return
         headers = dict(scope["headers"])
         content_type = headers.get(b"content-type", b"").lower()
-        is_upload = content_type.startswith((b"multipart/form-data", b"image/"))
-        limit = self._max_upload_bytes if is_upload else MAX_DOCUMENT_BYTES
+        limits = [most for kind, most in self._limits.items() if content_type.startswith(kind)]
+        limit = limits[0] if limits else MAX_DOCUMENT_BYTES
         declared = headers.get(b"content-length", b"")
         received = int(declared) if declared.isdigit() else 0
         refused = received > limit

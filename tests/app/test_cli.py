@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,21 @@ def test_a_refused_file_is_named_and_the_others_are_kept(data_dir: Path, tmp_pat
     assert added.returncode == 1
     assert "1 images added, 0 were there already, 1 refused" in added.stdout
     assert "broken.jpg: This is not an image" in added.stdout
+
+
+def test_an_archive_is_imported(data_dir: Path, shop: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "shop"), "zip", shop)
+    dry = tillsight("gallery", "import", "--dry-run", archive, data_dir=data_dir)
+    assert dry.returncode == 0, dry.stderr
+    assert "0 images added" in dry.stdout
+    imported = tillsight("gallery", "import", archive, data_dir=data_dir)
+    assert imported.returncode == 0, imported.stderr
+    again = tillsight("gallery", "import", archive, data_dir=data_dir)
+    assert "0 images added, 3 were there already, 0 items refused" in again.stdout
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    failed = tillsight("gallery", "import", str(tmp_path / "no.zip"), data_dir=data_dir)
+    assert failed.returncode == 1
+    assert "not a zip file" in failed.stderr
 
 
 def test_an_empty_folder_is_explained(data_dir: Path, tmp_path: Path) -> None:

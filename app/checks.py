@@ -5,6 +5,8 @@ import math
 
 from pydantic import JsonValue
 
+MAX_ID_LENGTH = 128
+MAX_NAME_LENGTH = 256
 MAX_METADATA_BYTES = 16 * 1024
 MAX_METADATA_DEPTH = 8
 
@@ -12,13 +14,17 @@ MAX_METADATA_DEPTH = 8
 def check_product_id(value: str) -> str:
     """A product id can stand in a path: printable, no slash, not a dot segment."""
     check_name(value)
+    if len(value) > MAX_ID_LENGTH:
+        raise ValueError(f"an id has at most {MAX_ID_LENGTH} characters")
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("an id holds no slash or backslash and is not '.' or '..'")
     return value
 
 
 def check_name(value: str) -> str:
-    """One line of printable text without white space around it."""
+    """One line of printable text, without white space around it."""
+    if not 1 <= len(value) <= MAX_NAME_LENGTH:
+        raise ValueError(f"1 to {MAX_NAME_LENGTH} characters are allowed")
     if not value.isprintable():
         raise ValueError("only printable characters are allowed")
     if value != value.strip():

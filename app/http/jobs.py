@@ -1,0 +1,92 @@
+"""Work that outlasts a request: `/gallery/import`, `/gallery/rebuild`, `/jobs`."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
+
+from app.archive import Archive
+from app.http.problems import RequestProblem, responses
+from app.http.schemas import JobAccepted
+from app.http.state import ServiceDep
+from app.importing import ARCHIVE
+from app.jobs import Job
+
+router = APIRouter(tags=["jobs"])
+ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
+
+
+@router.post(
+    "/gallery/import",
+    summary="Import a zip of products and images",
+    status_code=202,
+    responses=responses(400, 413, 415, 422),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def import_archive(
+    request: Request,
+    service: ServiceDep,
+    dry_run: Annotated[
+        bool, Query(description="Read and check everything, store nothing.")
+    ] = False,
+) -> JobAccepted:
+    """A folder of images per product, named by its id, and perhaps `products.csv`.
+
+    Its columns are `id`, `name` and `metadata` (JSON); any other column becomes metadata. The
+    archive is looked over before the answer; its items are taken one after another by the job, also
+    after a restart. The same archive may be sent again: what is there is not added twice.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in ARCHIVE_TYPES:
+        raise RequestProblem(
+            415,
+            "unsupported-body",
+            "Send the zip file as it is: curl -H 'Content-Type: application/zip' "
+            "--data-binary @shop.zip …",
+        )
+    folder = service.jobs.prepare()
+    try:
+        await _receive(request, folder / ARCHIVE)
+        await to_thread.run_sync(_look_over, folder / ARCHIVE)
+        job = await to_thread.run_sync(
+            lambda: service.jobs.start("import", folder, dry_run=dry_run)
+        )
+    except BaseException:
+        # Refused, or the client went away amid its upload.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return JobAccepted(job_id=job.id)
+
+
+@router.post("/gallery/rebuild", summary="Build the index again", status_code=202)
+def rebuild(service: ServiceDep) -> JobAccepted:
+    """From the database, while serving; nothing is lost or unavailable meanwhile."""
+    return JobAccepted(job_id=service.jobs.start("rebuild").id)
+
+
+@router.get("/jobs/{job_id}", summary="How far is a job?", responses=responses(404, 422))
+def get_job(
+    job_id: Annotated[str, PathParameter(min_length=1, max_length=64)], service: ServiceDep
+) -> Job:
+    """Its state, how many items are done, and the errors of those that were left out."""
+    return service.jobs.get(job_id)
+
+
+async def _receive(request: Request, path: Path) -> None:
+    # Straight to the disk: an archive may be larger than the memory.
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            await to_thread.run_sync(file.write, chunk)
+
+
+def _look_over(path: Path) -> None:
+    with Archive(path):
+        pass

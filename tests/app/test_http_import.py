@@ -1,0 +1,137 @@
+import io
+import time
+import zipfile
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.service import Service
+from tests.app import pictures
+from tests.app.problems import assert_problem
+
+ZIP = {"Content-Type": "application/zip"}
+
+
+def archive(entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, data in entries.items():
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def shop() -> bytes:
+    table = (
+        "id,name,metadata,store\n"
+        '4001,Apple juice,"{""litres"": 1}",north\n'
+        "4002,Rye bread,,\n"
+        "a/b,Bad id,,\n"
+        '4003,Bad metadata,"[1]",\n'
+    )
+    return archive(
+        {
+            "shop/products.csv": table.encode(),
+            "shop/4001/front.jpg": pictures.jpeg(1),
+            "shop/4001/back.jpg": pictures.jpeg(2),
+            "shop/4002/1.jpg": pictures.jpeg(3),
+            "shop/unlisted/1.jpg": pictures.jpeg(4),
+            "shop/4002/broken.jpg": b"not an image",
+            "loose.jpg": pictures.jpeg(5),
+            "__MACOSX/shop/4001/._front.jpg": b"shadow",
+            "shop/readme.txt": b"ignored",
+        }
+    )
+
+
+def run(client: TestClient, data: bytes, query: str = "") -> dict[str, Any]:
+    accepted = client.post(f"/gallery/import{query}", content=data, headers=ZIP)
+    assert accepted.status_code == 202, accepted.text
+    return finished(client, accepted.json()["job_id"])
+
+
+def finished(client: TestClient, job_id: str) -> dict[str, Any]:
+    for _ in range(600):
+        job = client.get(f"/jobs/{job_id}").json()
+        if job["finished_at"]:
+            return job
+        time.sleep(0.05)
+    raise AssertionError(job)
+
+
+def test_a_shop_is_imported_and_recognised(client: TestClient) -> None:
+    job = run(client, shop())
+    assert (job["state"], job["added"], job["duplicates"], job["failed"]) == ("done", 4, 0, 4)
+    assert job["done"] == job["total"] == 10
+    assert {error["item"] for error in job["errors"]} == {
+        "shop/products.csv:4",
+        "shop/products.csv:5",
+        "shop/4002/broken.jpg",
+        "loose.jpg",
+    }
+    product = client.get("/gallery/products/4001").json()
+    assert (product["name"], product["image_count"]) == ("Apple juice", 2)
+    assert product["metadata"] == {"litres": 1, "store": "north"}
+    assert client.get("/gallery/products/unlisted").json()["name"] == "unlisted"
+    seen = client.post("/recognize?detect=false", files={"image": pictures.jpeg(2)}).json()
+    assert seen["results"][0]["product"]["id"] == "4001"
+
+
+def test_the_same_archive_again_adds_nothing(client: TestClient) -> None:
+    run(client, shop())
+    again = run(client, shop())
+    assert (again["added"], again["duplicates"]) == (0, 4)
+    assert client.get("/gallery").json()["images"] == 4
+
+
+def test_a_dry_run_stores_nothing(client: TestClient) -> None:
+    job = run(client, shop(), "?dry_run=true")
+    assert (job["state"], job["failed"]) == ("done", 4)
+    assert client.get("/gallery").json()["products"] == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PK", b"not a zip", archive({}), archive({"a.txt": b"x"}), shop()[: len(shop()) // 2]],
+    ids=["empty", "two bytes", "text", "no entries", "no images", "truncated"],
+)
+def test_what_is_no_archive_is_refused_at_once(
+    client: TestClient, service: Service, data: bytes
+) -> None:
+    answer = client.post("/gallery/import", content=data, headers=ZIP)
+    assert_problem(answer, 422, "unusable-archive")
+    folder = service.settings.data_dir / "jobs"
+    assert not [path for path in folder.iterdir() if not (path / "job.json").exists()]
+
+
+def test_another_type_is_refused(client: TestClient) -> None:
+    assert_problem(client.post("/gallery/import", files={"f": shop()}), 415, "unsupported-body")
+
+
+def test_a_bomb_costs_no_more_than_an_image_may(client: TestClient) -> None:
+    # 300 MB of zeros in 300 KB: read up to the limit of one image, then refused.
+    job = run(client, archive({"p/bomb.jpg": bytes(300_000_000)}))
+    assert (job["state"], job["failed"]) == ("done", 1)
+    assert "bytes" in job["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("name", ["../../evil/x.jpg", "/etc/x.jpg", "..\\..\\x/y.jpg"])
+def test_paths_of_an_archive_lead_nowhere(client: TestClient, service: Service, name: str) -> None:
+    before = set(service.settings.data_dir.rglob("*.jpg"))
+    run(client, archive({name: pictures.jpeg(1), "honest/1.jpg": pictures.jpeg(2)}))
+    assert set(service.settings.data_dir.rglob("*.jpg")) == before
+    stored = {item["id"] for item in client.get("/gallery/products").json()["products"]}
+    assert stored <= {"honest", "etc"}
+
+
+def test_the_index_is_rebuilt_while_serving(client: TestClient) -> None:
+    run(client, shop())
+    before = client.post("/recognize", files={"image": pictures.jpeg(1)}).json()["results"]
+    accepted = client.post("/gallery/rebuild")
+    assert accepted.status_code == 202
+    assert finished(client, accepted.json()["job_id"])["state"] == "done"
+    assert client.post("/recognize", files={"image": pictures.jpeg(1)}).json()["results"] == before
+
+
+def test_an_unknown_job(client: TestClient) -> None:
+    assert_problem(client.get("/jobs/none"), 404, "unknown-job")

@@ -1,0 +1,90 @@
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from app.jobs import Job, Jobs, UnknownJob
+
+
+def wait(jobs: Jobs, job_id: str) -> Job:
+    for _ in range(1000):
+        job = jobs.get(job_id)
+        if job.finished_at:
+            return job
+        Event().wait(0.01)
+    raise AssertionError(f"still {job.state}")
+
+
+def counting(items: int, taken: list[int]):
+    def work(job: Job, _: Path, save) -> None:
+        job.total = items
+        while job.done < items:
+            taken.append(job.done)
+            job.done += 1
+            save()
+
+    return work
+
+
+def test_jobs_run_in_order_and_tell_how_far_they_are(tmp_path: Path) -> None:
+    taken: list[int] = []
+    jobs = Jobs(tmp_path, {"rebuild": counting(3, taken)})
+    first, second = jobs.start("rebuild"), jobs.start("rebuild")
+    assert wait(jobs, second.id).done == 3
+    assert wait(jobs, first.id).state == "done"
+    assert taken == [0, 1, 2, 0, 1, 2]
+    jobs.close()
+
+
+def test_a_job_goes_on_after_a_restart(tmp_path: Path) -> None:
+    reached, taken = Event(), []
+
+    def interrupted(job: Job, _: Path, save) -> None:
+        job.total = 5
+        while job.done < 5:
+            job.done += 1
+            if job.done == 2:
+                reached.set()
+                Event().wait(0.2)
+            save()
+
+    jobs = Jobs(tmp_path, {"import": interrupted})
+    folder = jobs.prepare()
+    (folder / "archive.zip").write_bytes(b"kept until it is done")
+    job = jobs.start("import", folder)
+    assert reached.wait(10)
+    jobs.close()
+    assert (folder / "archive.zip").exists()
+
+    jobs = Jobs(tmp_path, {"import": counting(5, taken)})
+    done = wait(jobs, job.id)
+    assert (done.state, done.done) == ("done", 5)
+    assert taken == [2, 3, 4]
+    jobs.close()
+    assert not (folder / "archive.zip").exists()
+
+
+def test_a_failure_is_told_and_the_next_job_runs(tmp_path: Path) -> None:
+    def failing(job: Job, _: Path, __) -> None:
+        raise OSError("the disk is full")
+
+    jobs = Jobs(tmp_path, {"import": failing, "rebuild": counting(1, [])})
+    failed = wait(jobs, jobs.start("import").id)
+    assert (failed.state, failed.detail) == ("failed", "the disk is full")
+    assert wait(jobs, jobs.start("rebuild").id).state == "done"
+    jobs.close()
+
+
+def test_what_never_became_a_job_is_swept_away(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, {})
+    (jobs.prepare() / "archive.zip").write_bytes(b"half an upload")
+    jobs.close()
+    Jobs(tmp_path, {}).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_job(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, {})
+    with pytest.raises(UnknownJob, match="no job 'x'"):
+        jobs.get("x")
+    jobs.close()
