@@ -2,7 +2,10 @@
 
 import hashlib
 
-from app.images import ImageLimits, decode, encode_thumbnail
+import numpy as np
+from numpy.typing import NDArray
+
+from app.images import ImageLimits, RGBImage, decode, encode_thumbnail
 from app.recognizer import DetectsBodies, EmbedsCrops, crop
 from gallery import NewImage
 
@@ -18,21 +21,25 @@ class Enroller:
     def prepare(self, data: bytes) -> NewImage:
         """Decode, embed and thumbnail one reference image.
 
-        It is embedded in two views, the whole image and its best body, because queries come in
-        both: either alone loses 8 to 9 points of recall on one kind of photograph
-        (docs/benchmarks.md).
-
         Raises:
             ImageError: the image is refused; nothing was stored.
         """
         image = decode(data, self._limits)
         height, width = image.shape[:2]
-        bodies, _ = self._detector.detect(image, max_results=1)
-        vectors, _ = self._embedder.embed([image, *(crop(image, body.box) for body in bodies)])
         return NewImage(
             content_sha256=hashlib.sha256(data).hexdigest(),
             width=width,
             height=height,
             thumbnail=encode_thumbnail(image),
-            vectors=vectors,
+            vectors=self.embed(image),
         )
+
+    def embed(self, image: RGBImage) -> NDArray[np.float32]:
+        """The vectors [1 or 2, dimension] of a reference: the whole image and its best body.
+
+        Both, because queries come in both views: either alone loses 8 to 9 points of recall on one
+        kind of photograph (docs/benchmarks.md).
+        """
+        bodies, _ = self._detector.detect(image, max_results=1)
+        vectors, _ = self._embedder.embed([image, *(crop(image, body.box) for body in bodies)])
+        return vectors

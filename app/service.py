@@ -39,7 +39,7 @@ class Service:
             self.embedder = opened.enter_context(closing(Embedder(self.pack, settings.threads)))
             self.gallery = opened.enter_context(
                 Gallery.open(
-                    settings.data_dir / "gallery",
+                    settings.gallery_dir,
                     dimension=self.embedder.dimension,
                     fingerprint=self.embedder.fingerprint,
                 )

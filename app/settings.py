@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     )
 
     @property
+    def gallery_dir(self) -> Path:
+        return self.data_dir / "gallery"
+
+    @property
     def image_limits(self) -> ImageLimits:
         return ImageLimits(
             max_bytes=self.max_image_bytes,

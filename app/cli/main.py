@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.cli import gallery, models, recognize, train
+from app.cli import gallery, maintenance, models, recognize, train
 from app.cli.client import CommandError
 from app.data_folder import DataFolderInUse
 from app.settings import Settings
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
+for command in (maintenance.backup, maintenance.restore, maintenance.reembed):
+    gallery.app.command()(command)
 app.command("recognize")(recognize.recognize)
 
 

@@ -12,6 +12,8 @@ from PIL import Image
 from tests.app import pictures
 from tests.app.processes import RunningService, running_service, service_environment
 
+ROOT = Path(__file__).parents[2]
+
 
 def tillsight(*arguments: str, data_dir: Path, **settings: object) -> subprocess.CompletedProcess:
     return subprocess.run(
@@ -135,6 +137,51 @@ def test_a_service_may_be_stopped_while_it_starts(tmp_path: Path, seconds: float
     _, errors = started.communicate(timeout=60)
     assert started.returncode in (0, -signal.SIGTERM)
     assert errors == b""
+
+
+def test_backup_while_serving_and_restore(data_dir: Path, shop: Path, tmp_path: Path) -> None:
+    assert tillsight("gallery", "add", str(shop), data_dir=data_dir).returncode == 0
+    backup = str(tmp_path / "gallery.backup")
+    made = tillsight("gallery", "backup", backup, data_dir=data_dir)
+    assert made.returncode == 0, made.stderr
+    refused = tillsight("gallery", "restore", backup, data_dir=data_dir)
+    assert refused.returncode == 1
+    assert "already serves the data folder" in refused.stderr
+    elsewhere = tmp_path / "restored"
+    restored = tillsight("gallery", "restore", backup, data_dir=elsewhere)
+    assert restored.returncode == 0, restored.stderr
+    seen = tillsight("recognize", str(shop / "rye-bread" / "3.jpg"), data_dir=elsewhere)
+    assert "rye-bread" in seen.stdout
+    (tmp_path / "foreign").write_bytes(b"not a backup")
+    foreign = tillsight("gallery", "restore", str(tmp_path / "foreign"), data_dir=elsewhere)
+    assert foreign.returncode == 1
+    assert "Traceback" not in foreign.stderr
+
+
+def test_another_embedder_is_refused_until_the_gallery_is_embedded_again(
+    tmp_path: Path, shop: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    assert tillsight("gallery", "add", str(shop), data_dir=data_dir).returncode == 0
+    other = data_dir / "packs" / "other"
+    shutil.copytree(ROOT / "models" / "packs" / "embedded", other)
+    manifest = (other / "pack.toml").read_text(encoding="utf-8")
+    # Another interpolation is another embedder: its vectors differ.
+    head, embedder = manifest.replace('name = "embedded"', 'name = "other"').split("[embedder]")
+    assert 'interpolation = "area"' in embedder
+    embedder = embedder.replace('interpolation = "area"', 'interpolation = "linear"')
+    (other / "pack.toml").write_text(f"{head}[embedder]{embedder}", encoding="utf-8")
+
+    photograph = str(shop / "rye-bread" / "3.jpg")
+    refused = tillsight("recognize", photograph, data_dir=data_dir, pack="other")
+    assert refused.returncode == 1
+    assert "can't be compared" in refused.stderr
+    done = tillsight("gallery", "reembed", data_dir=data_dir, pack="other")
+    assert done.returncode == 0, done.stderr
+    assert "3 images embedded" in done.stdout
+    seen = tillsight("recognize", photograph, data_dir=data_dir, pack="other")
+    assert "rye-bread" in seen.stdout
+    assert tillsight("recognize", photograph, data_dir=data_dir).returncode == 1
 
 
 def test_settings_are_checked_in_words(tmp_path: Path) -> None:
