@@ -12,6 +12,7 @@ from app.archive import Archive
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import JobAccepted
 from app.http.state import ServiceDep
+from app.http.uploads import media_type
 from app.importing import ARCHIVE
 from app.jobs import Job
 
@@ -44,8 +45,7 @@ async def import_archive(
     archive is looked over before the answer; its items are taken one after another by the job, also
     after a restart. The same archive may be sent again: what is there is not added twice.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type not in ARCHIVE_TYPES:
+    if media_type(request) not in ARCHIVE_TYPES:
         raise RequestProblem(
             415,
             "unsupported-body",

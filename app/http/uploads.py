@@ -25,6 +25,11 @@ class Upload:
     data: bytes
 
 
+def media_type(request: Request) -> str:
+    """The body's type in lower case, without parameters; empty when it is not stated."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def read_images(request: Request) -> list[Upload]:
     """All images of a request, in order.
 
@@ -33,7 +38,7 @@ async def read_images(request: Request) -> list[Upload]:
         ImageTooLarge: a file is over the limit; reading stops there.
     """
     settings: Settings = request.app.state.service.settings
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = media_type(request)
     if content_type == "multipart/form-data":
         return await _read_form(request, settings)
     if content_type.startswith("image/"):
