@@ -26,7 +26,8 @@ _BUILD_BREADTH = 100
 _SEARCH_BREADTH = 256
 # Beyond it a graph visits so much that comparing with every row is no slower.
 _WIDEST = 2048
-_ROWS_AT_ONCE = 65536
+# Copying them holds up every other thread of Python.
+_ROWS_AT_ONCE = 4096
 # A graph grows by some thousands of rows a second: this is how long stopping may take.
 _GRAPH_ROWS_AT_ONCE = 512
 
@@ -170,9 +171,10 @@ class BaseBuilder:
     def add_base(self, base: Base, alive: NDArray[np.bool_]) -> None:
         """Append the rows of `base` that are `alive` [N], without a second copy of them all."""
         for start in range(0, len(base), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            keep = alive[part]
-            self.add(base.vectors[part][keep], base.images[part][keep], base.products[part][keep])
+            part: slice | NDArray[np.int64] = slice(start, start + _ROWS_AT_ONCE)
+            if not alive[part].all():
+                part = start + np.flatnonzero(alive[part])
+            self.add(base.vectors[part], base.images[part], base.products[part])
 
     def finish(self, *, sequence: int, last_vector: int) -> Base:
         return Base(

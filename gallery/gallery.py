@@ -37,7 +37,7 @@ from gallery.validation import (
     checked_metadata,
     checked_text,
 )
-from gallery.vectors import query_vectors, stored_vectors
+from gallery.vectors import query_vectors, stored_in_parts
 from gallery.view import Hit
 
 INDEX_FOLDER = "index"
@@ -172,7 +172,8 @@ class Gallery(GalleryProtocol):
         checked_text(product_id, "product id")
         for image in images:
             check_image(image)
-        checked = [(image, stored_vectors(image.vectors, self._dimension)) for image in images]
+        vectors = stored_in_parts([image.vectors for image in images], self._dimension)
+        checked = list(zip(images, vectors, strict=True))
         return self._index.change(lambda db, view: edits.add_images(db, view, product_id, checked))
 
     def get_image(self, image_id: str) -> Image:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gallery import image_store, store
 from gallery.database import DATABASE_NAME, Database
 from gallery.errors import InvalidVector, StorageFailed
+from gallery.schema import COUNT_VECTORS
 from gallery.vectors import stored_vectors
 
 # JPEGs → for each its vectors, float32 [V, D].
@@ -100,6 +101,9 @@ def _finish(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
     db.execute("DROP INDEX next_vectors_by_image")
     db.execute("ALTER TABLE next_vectors RENAME TO vectors")
     db.execute("CREATE INDEX vectors_by_image ON vectors (image)")
+    for trigger in COUNT_VECTORS:
+        db.execute(trigger)
+    db.execute("UPDATE counts SET vectors = (SELECT count(*) FROM vectors)")
     db.execute("DROP TABLE next_embedder")
     sequence = store.advance(db)
     # Every index is older than the vectors it would be replayed with.

@@ -86,10 +86,7 @@ def advance(db: sqlite3.Connection) -> int:
 
 
 def counts(db: sqlite3.Connection) -> Counts:
-    row = db.execute(
-        "SELECT (SELECT count(*) FROM products), (SELECT count(*) FROM images),"
-        " (SELECT count(*) FROM vectors)"
-    ).fetchone()
+    row = db.execute("SELECT products, images, vectors FROM counts").fetchone()
     return Counts(*row)
 
 

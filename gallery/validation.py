@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import string
+import re
 from collections.abc import Mapping
 
 from gallery.errors import InvalidValue
 from gallery.records import JSON, NewImage
 
 _LARGEST = 2**63 - 1
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def checked_text(value: str, what: str) -> str:
@@ -54,7 +55,7 @@ def checked_metadata(metadata: Mapping[str, JSON]) -> str:
 def check_image(image: NewImage) -> None:
     """Everything of a new image but its vectors. Raises InvalidValue."""
     digest = checked_text(image.content_sha256, "content_sha256")
-    if len(digest) != 64 or not set(digest) <= set(string.hexdigits.lower()):
+    if not _SHA256.fullmatch(digest):
         raise InvalidValue("The content_sha256 must be 64 hexadecimal digits in lower case.")
     checked_count(image.width, "width")
     checked_count(image.height, "height")

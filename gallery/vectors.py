@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,18 +15,26 @@ def stored_vectors(vectors: ArrayLike, dimension: int) -> NDArray[np.float16]:
 
     Raises InvalidVector for V = 0, another D, NaN, infinity or a vector of zeros.
     """
-    unit = _unit(vectors, dimension)
-    if len(unit) == 0:
+    return stored_in_parts([vectors], dimension)[0]
+
+
+def stored_in_parts(parts: Sequence[ArrayLike], dimension: int) -> list[NDArray[np.float16]]:
+    """`stored_vectors` of each part [V, D], at once because that is many times as quick."""
+    if not parts:
+        return []
+    arrays = [_array(part, dimension) for part in parts]
+    if not all(len(array) for array in arrays):
         raise InvalidVector("A reference image needs at least one vector.")
-    return unit.astype(np.float16)
+    unit = _unit(np.concatenate(arrays)).astype(np.float16)
+    return np.split(unit, np.cumsum([len(array) for array in arrays])[:-1])
 
 
 def query_vectors(vectors: ArrayLike, dimension: int) -> NDArray[np.float32]:
     """Queries [Q, D], Q ≥ 0, at unit length. Raises InvalidVector as `stored_vectors` does."""
-    return _unit(vectors, dimension).astype(np.float32)
+    return _unit(_array(vectors, dimension)).astype(np.float32)
 
 
-def _unit(vectors: ArrayLike, dimension: int) -> NDArray[np.float64]:
+def _array(vectors: ArrayLike, dimension: int) -> NDArray[np.float64]:
     try:
         array = np.asarray(vectors, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -34,6 +44,10 @@ def _unit(vectors: ArrayLike, dimension: int) -> NDArray[np.float64]:
             f"Vectors must have the shape [n, {dimension}], these have {list(array.shape)}. "
             "Use the embedder whose fingerprint the gallery was opened with."
         )
+    return array
+
+
+def _unit(array: NDArray[np.float64]) -> NDArray[np.float64]:
     peak = np.abs(array).max(axis=1, keepdims=True)
     # Faiss answers a NaN query with row -1 and stores a NaN reference without a word.
     if not np.isfinite(peak).all():

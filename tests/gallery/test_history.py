@@ -132,6 +132,7 @@ def test_a_gallery_of_the_first_release_is_brought_up_to_date(tmp_path: Path) ->
     connection.close()
     with opened(tmp_path) as gallery:
         assert gallery.get_product("p").version == 7
+        assert gallery.stats().products == 1
         assert gallery.changes(7, 10) == []
         with pytest.raises(HistoryForgotten):
             gallery.changes(6, 10)
