@@ -1,0 +1,63 @@
+"""Vectors as products make them: families of alike products, each with several views."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIMENSION = 512
+VIEWS = (5, 50)
+# The cosine between two views of one product, from its hardest to its easiest.
+WITHIN = (0.7, 0.9)
+FAMILY = 20
+# The cosine between two products of one family, before their views spread.
+KINSHIP = 0.5
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """P products and N views of them: vectors float16 [N, D], whose they are int32 [N], ascending.
+
+    `centres` is float32 [P, D], `within` [P] the cosine between views of each.
+    """
+
+    centres: NDArray[np.float32]
+    within: NDArray[np.float32]
+    vectors: NDArray[np.float16]
+    products: NDArray[np.int32]
+
+    def views(self, products: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """A new view [n, D] of each of the products [n]."""
+        return _around(self.centres[products], self.within[products], rng)
+
+
+def make(count: int, rng: np.random.Generator) -> Clusters:
+    """Clusters of `count` views in all."""
+    sizes = rng.integers(VIEWS[0], VIEWS[1] + 1, size=count // VIEWS[0] + 1)
+    products = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[:count]
+    number = int(products[-1]) + 1
+    families = _directions(number // FAMILY + 1, rng)[np.arange(number) // FAMILY]
+    centres = _around(families, np.full(number, KINSHIP, dtype=np.float32), rng)
+    within = rng.uniform(*WITHIN, size=number).astype(np.float32)
+    vectors = np.empty((count, DIMENSION), dtype=np.float16)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        rows = products[start : start + _ROWS_AT_ONCE]
+        vectors[start : start + _ROWS_AT_ONCE] = _around(centres[rows], within[rows], rng)
+    return Clusters(centres, within, vectors, products)
+
+
+def _around(
+    centres: NDArray[np.float32], cosines: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Directions [n, D] about the centres [n, D]: any two about the same have the cosine [n]."""
+    mixed = np.sqrt(cosines)[:, None] * centres
+    mixed += np.sqrt(1 - cosines)[:, None] * _directions(len(centres), rng)
+    unit: NDArray[np.float32] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    return unit
+
+
+def _directions(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    vectors = rng.standard_normal((count, DIMENSION), dtype=np.float32)
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit

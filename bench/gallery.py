@@ -1,0 +1,314 @@
+"""The gallery's figures on clustered vectors: search, changes beside it, restart, memory."""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.clusters import DIMENSION, Clusters, make
+from bench.report import circumstances, table, write_section
+from bench.restart import FINGERPRINT
+from gallery import Gallery, In, NewImage
+
+WRITERS = 16
+QUERIES = 500
+K = 5
+ASSORTMENTS = 100
+SINGLE_ADDS = 200
+DELETES = 100
+RATE = 100.0
+LOADED_SECONDS = 10.0
+# Beside other searches, only so many additions are searched for.
+FOUND_EVERY = 10
+# As long as a small thumbnail is.
+THUMBNAIL = b"\xff\xd8" + bytes(range(256)) * 16 + b"\xff\xd9"
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How many vectors, and from how many on a graph is used."""
+
+    rows: int
+    graph_from: int
+
+
+class Bench:
+    """One gallery, filled and measured."""
+
+    def __init__(self, folder: Path, setting: Setting) -> None:
+        self.folder = folder
+        self.setting = setting
+        self.rng = np.random.default_rng(7)
+        self.clusters = make(setting.rows, self.rng)
+        self.serial = 0
+        self.found: dict[str, str] = {}
+        # Drawn once: searches before, during and after are of the same products.
+        self.wanted = self.rng.integers(0, len(self.clusters.centres), QUERIES, dtype=np.int32)
+        self.queries = self.clusters.views(self.wanted, self.rng)
+
+    def run(self) -> dict[str, str]:
+        """Every measure by name."""
+        with self.opened() as gallery:
+            self.fill(gallery)
+            self.search(gallery)
+            self.filtered(gallery)
+            self.add_one_at_a_time(gallery)
+            self.delete(gallery)
+            self.search_beside_writes(gallery)
+        self.restart()
+        return self.found
+
+    def opened(self) -> Gallery:
+        return Gallery.open(
+            self.folder,
+            dimension=DIMENSION,
+            fingerprint=FINGERPRINT,
+            graph_from=self.setting.graph_from,
+        )
+
+    def image(self, vector: NDArray[np.float32] | NDArray[np.float16]) -> NewImage:
+        self.serial += 1
+        digest = hashlib.sha256(str(self.serial).encode()).hexdigest()
+        return NewImage(digest, 300, 200, THUMBNAIL, vector[None].astype(np.float32))
+
+    def fill(self, gallery: Gallery) -> None:
+        def enrol(product: int, images: list[NewImage]) -> None:
+            gallery.put_product(_name(product), "a product", {"assortment": product % ASSORTMENTS})
+            gallery.add_images(_name(product), images)
+
+        seconds = 0.0
+        with ThreadPoolExecutor(WRITERS) as threads:
+            for part in _parts(self.products(), WRITERS * 64):
+                start = perf_counter()
+                list(threads.map(lambda item: enrol(*item), part))
+                seconds += perf_counter() - start
+        self.found["added in batches of 5 to 50, 16 writers, rows/s"] = _whole(
+            self.setting.rows / seconds
+        )
+        start = perf_counter()
+        gallery.compact()
+        self.found["index built"] = f"{gallery.stats().index_kind}, {perf_counter() - start:.0f} s"
+
+    def products(self) -> Iterator[tuple[int, list[NewImage]]]:
+        ends = np.searchsorted(
+            self.clusters.products, np.arange(len(self.clusters.centres)), side="right"
+        )
+        start = 0
+        for product, end in enumerate(ends):
+            yield product, [self.image(vector) for vector in self.clusters.vectors[start:end]]
+            start = end
+
+    def search(self, gallery: Gallery) -> None:
+        times, answers = self.asked(gallery)
+        exact = self.exact(np.arange(len(self.clusters.vectors)))
+        right = np.mean(
+            [answer[0] == _name(p) for answer, p in zip(answers, self.wanted, strict=True)]
+        )
+        truly = np.mean([rows[0] == p for rows, p in zip(exact, self.wanted, strict=True)])
+        same = np.mean(
+            [
+                answer == [_name(p) for p in best]
+                for answer, best in zip(answers, exact, strict=True)
+            ]
+        )
+        self.found["search, median / 99 %, ms"] = _times(times)
+        self.found["label accuracy (exact)"] = f"{right:.3f} ({truly:.3f})"
+        self.found["the same five products as exact"] = f"{same:.3f}"
+
+    def filtered(self, gallery: Gallery) -> None:
+        where = In("assortment", (3,))
+        start = perf_counter()
+        gallery.search(self.queries[:1], K, where)
+        first = (perf_counter() - start) * 1000
+        times, answers = self.asked(gallery, where)
+        exact = self.exact(np.flatnonzero(self.clusters.products % ASSORTMENTS == 3))
+        hits = sum(
+            len(set(answer) & {_name(p) for p in best})
+            for answer, best in zip(answers, exact, strict=True)
+        )
+        self.found["filter keeping 1 %: median / 99 %, ms (first)"] = (
+            f"{_times(times)} ({first:.0f})"
+        )
+        self.found["filter keeping 1 %: recall"] = f"{hits / sum(map(len, exact)):.4f}"
+
+    def add_one_at_a_time(self, gallery: Gallery) -> None:
+        seconds = sum(self.add(gallery) for _ in range(SINGLE_ADDS))
+        self.found["added one at a time, rows/s"] = _whole(SINGLE_ADDS / seconds)
+
+    def add(self, gallery: Gallery, *, find: bool = True) -> float:
+        """Add one view of a product and see that it is found; the seconds that adding took."""
+        product = self.rng.integers(0, len(self.clusters.centres), 1, dtype=np.int32)
+        vector = self.clusters.views(product, self.rng)
+        image = self.image(vector[0])
+        start = perf_counter()
+        (added,) = gallery.add_images(_name(int(product[0])), [image])
+        seconds = perf_counter() - start
+        if find and gallery.search(vector, 1).candidates[0][0].image_id != added.id:
+            raise RuntimeError(f"an image that was added was not found: {added.id}")
+        return seconds
+
+    def delete(self, gallery: Gallery) -> None:
+        times = []
+        for _ in range(DELETES):
+            vector = self.clusters.views(self.wanted[:1], self.rng)
+            (added,) = gallery.add_images(_name(int(self.wanted[0])), [self.image(vector[0])])
+            start = perf_counter()
+            gallery.delete_image(added.id)
+            candidates = gallery.search(vector, K).candidates[0]
+            times.append((perf_counter() - start) * 1000)
+            if any(candidate.image_id == added.id for candidate in candidates):
+                raise RuntimeError(f"an image that was deleted was found: {added.id}")
+        self.found["deleted, then searched: median / 99 %, ms"] = _times(times)
+
+    def search_beside_writes(self, gallery: Gallery) -> None:
+        """While images come at a steady rate and a compaction runs again and again."""
+        done = threading.Event()
+        added = 0
+
+        def write() -> None:
+            nonlocal added
+            due = perf_counter()
+            while not done.is_set():
+                self.add(gallery, find=added % FOUND_EVERY == 0)
+                added += 1
+                due += 1 / RATE
+                time.sleep(max(0.0, due - perf_counter()))
+
+        with ThreadPoolExecutor(2) as threads:
+            writing = threads.submit(write)
+            compacting = threads.submit(_again_and_again, gallery.compact, done)
+            times: list[float] = []
+            start = perf_counter()
+            while perf_counter() - start < LOADED_SECONDS:
+                times += self.asked(gallery)[0]
+            seconds = perf_counter() - start
+            done.set()
+            writing.result()
+            compacting.result()
+        if not gallery.consistent():
+            raise RuntimeError("the index does not agree with the database")
+        self.found["search beside additions and compactions: median / 99 %, ms"] = _times(times)
+        self.found["… additions, rows/s"] = _whole(added / seconds)
+
+    def restart(self) -> None:
+        for name, flags in (("warm", []), ("cold", ["--cold"])):
+            output = subprocess.run(
+                [
+                    *(sys.executable, "-m", "bench.restart", str(self.folder), *flags),
+                    *("--graph-from", str(self.setting.graph_from)),
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            measured = json.loads(output)
+            self.found[f"restart to the first answer, {name}, s"] = f"{measured['seconds']:.2f}"
+        self.found["memory: own + mapped, MB"] = (
+            f"{measured['own_mb']:.0f} + {measured['mapped_mb']:.0f}"
+        )
+
+    def asked(
+        self, gallery: Gallery, where: In | None = None
+    ) -> tuple[list[float], list[list[str]]]:
+        """Milliseconds and product ids of each query, asked one at a time."""
+        times, answers = [], []
+        for query in self.queries:
+            start = perf_counter()
+            (candidates,) = gallery.search(query[None], K, where).candidates
+            times.append((perf_counter() - start) * 1000)
+            answers.append([candidate.product_id for candidate in candidates])
+        return times, answers
+
+    def exact(self, rows: NDArray[np.int64]) -> list[list[int]]:
+        """The K best products of each query among the rows, by comparing with all of them."""
+        return exact_products(self.clusters, rows, self.queries)
+
+
+def exact_products(
+    clusters: Clusters, rows: NDArray[np.int64], queries: Vectors
+) -> list[list[int]]:
+    """For each query [Q, D] the K products whose best view among the rows [n] is nearest."""
+    best = np.full((len(queries), len(clusters.centres)), -2.0, dtype=np.float32)
+    for start in range(0, len(rows), 8192):
+        part = rows[start : start + 8192]
+        scores = queries @ clusters.vectors[part].astype(np.float32).T
+        # Rows are in the order of their products: the maximum of each run of equal ones.
+        products, firsts = np.unique(clusters.products[part], return_index=True)
+        peaks = np.maximum.reduceat(scores, firsts, axis=1)
+        best[:, products] = np.maximum(best[:, products], peaks)
+    order = np.argsort(-best, axis=1)[:, :K]
+    return [
+        [int(product) for product in ranked if best[query, product] > -2.0]
+        for query, ranked in enumerate(order)
+    ]
+
+
+def _again_and_again(task: Callable[[], None], done: threading.Event) -> None:
+    while not done.is_set():
+        task()
+        done.wait(0.5)
+
+
+def _parts(
+    items: Iterator[tuple[int, list[NewImage]]], size: int
+) -> Iterator[list[tuple[int, list[NewImage]]]]:
+    part = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    yield part
+
+
+def _name(product: int) -> str:
+    return f"sku-{product:07d}"
+
+
+def _times(milliseconds: list[float]) -> str:
+    return f"{np.median(milliseconds):.2f} / {np.percentile(milliseconds, 99):.2f}"
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("rows", type=int, nargs="+", help="sizes of the galleries")
+    parser.add_argument("--graph-from", type=int, default=300_000)
+    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    options = parser.parse_args()
+    columns: dict[str, dict[str, str]] = {}
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            columns[f"{rows:,}"] = Bench(Path(folder), Setting(rows, options.graph_from)).run()
+            print(json.dumps(columns[f"{rows:,}"], indent=2))
+    names = next(iter(columns.values()))
+    body = [(name, *(column[name] for column in columns.values())) for name in names]
+    how = (
+        f"`python -m bench.gallery {' '.join(map(str, options.rows))}`: {DIMENSION}-d views of "
+        f"products in families, {K} products asked for, one query at a time. {circumstances()}"
+    )
+    section = "\n\n".join(("## Gallery", how, table(("vectors", *columns), body)))
+    print(section)
+    if options.write:
+        write_section(options.write, "gallery", section)
+
+
+if __name__ == "__main__":
+    main()
