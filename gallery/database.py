@@ -24,6 +24,9 @@ from gallery.schema import MIGRATIONS
 DATABASE_NAME = "gallery.sqlite3"
 
 _BUSY_SECONDS = 30.0
+# SQLite's own 1000 pages are less than one batch of images: each would be written twice at once.
+_CHECKPOINT_PAGES = 8192
+_CACHE_KIB = 32768
 
 
 class Database:
@@ -45,6 +48,8 @@ class Database:
         try:
             self._writer.execute("PRAGMA journal_mode = WAL")
             self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._migrate(migrations)
         except sqlite3.Error as error:
             self._writer.close()

@@ -29,6 +29,8 @@ _ROUNDING = 1e-5
 _MOST_DEAD = 0.2
 # After a graph that was not good enough, how far the gallery grows before the next is tried.
 _PATIENCE = 1.25
+# Folding copies an exact base: of a great one, this part may be pending, and is as quickly searched.
+_PENDING_PART = 32
 # How many times what makes a view full means that an exact base must do for now.
 _FLOOD = 8
 # Half of the cores: the others answer.
@@ -58,7 +60,7 @@ class Folding:
     def full(self, view: View) -> bool:
         """Whether what is pending slows searches down."""
         if view.base.kind == FLAT:
-            return view.pending > self._compact_at
+            return view.pending > max(self._compact_at, len(view.base) // _PENDING_PART)
         return len(view.delta) > self._compact_at or self._worn(view)
 
     def flooded(self, view: View) -> bool:
