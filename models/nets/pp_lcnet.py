@@ -40,10 +40,17 @@ def scaled_channels(channels: int, scale: float) -> int:
 
 
 class ConvNorm(nn.Layer):
-    """Convolution that keeps the size (but for its stride), batch norm, h-swish."""
+    """Convolution that keeps the size (but for its stride), batch norm, activation."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: type[nn.Layer] = nn.Hardswish,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2D(
@@ -57,22 +64,22 @@ class ConvNorm(nn.Layer):
             bias_attr=False,
         )
         self.bn = nn.BatchNorm2D(outputs)
-        self.act = nn.Hardswish()
+        self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.bn(self.conv(x)))
 
 
 class SqueezeExcite(nn.Layer):
-    """Weighs every channel by what the whole map says: pool, reduce, expand, hard sigmoid."""
+    """Weighs every channel by what the whole map says: pool, reduce, expand, gate."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, gate: type[nn.Layer] = nn.Hardsigmoid) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2D(1)
         self.reduce = nn.Conv2D(channels, channels // SQUEEZE_REDUCTION, 1)
         self.relu = nn.ReLU()
         self.expand = nn.Conv2D(channels // SQUEEZE_REDUCTION, channels, 1)
-        self.gate = nn.Hardsigmoid()
+        self.gate = gate()
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(self.expand(self.relu(self.reduce(self.pool(x)))))
