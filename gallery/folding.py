@@ -29,7 +29,7 @@ _ROUNDING = 1e-5
 _MOST_DEAD = 0.2
 # After a graph that was not good enough, how far the gallery grows before the next is tried.
 _PATIENCE = 1.25
-# Folding copies an exact base: of a great one, this part may be pending, and is as quickly searched.
+# Folding copies an exact base: this part of a great one may be pending, and is searched as quickly.
 _PENDING_PART = 32
 # How many times what makes a view full means that an exact base must do for now.
 _FLOOD = 8
