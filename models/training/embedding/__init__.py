@@ -1,0 +1,1 @@
+"""Metric learning of the feature extractor: losses, sampling, augmentation, evaluation."""
