@@ -21,8 +21,9 @@ FLAT: Kind = "flat-fp16"
 GRAPH: Kind = "hnsw32-fp16"
 
 _LINKS = 32
-# Faiss's 40 loses 7 points of recall at a million rows, 100 one.
-_BUILD_BREADTH = 100
+# Faiss's 40 loses 7 points of recall at a million rows, 100 one; with 100, products enrolled one
+# after the other lost up to 0.4 points of label accuracy at 100,000, with 200 none.
+_BUILD_BREADTH = 200
 _SEARCH_BREADTH = 256
 # Beyond it a graph visits so much that comparing with every row is no slower.
 _WIDEST = 2048
