@@ -6,7 +6,6 @@ Inputs are called `image` and `scale_factor`; what they and the outputs hold is 
     python -m models.training.export_detector WEIGHTS --from PACK --to PACK --size 640
 """
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +15,11 @@ from paddle.static import InputSpec
 
 from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet
 from models.nets.picodet import PicoDet
-from models.pack import PACK_FILE, DetectorSpec, Pack, manifest_toml, sha256_of
+from models.pack import DetectorSpec, Pack, sha256_of
 from models.training.detection.normalisation import normalisation_of
 from models.training.detection.serving import ServedDetector
 from models.training.detection.weights import detector_from, name_tensors, read_weights
+from models.training.installation import install
 
 STEM = "detector"
 
@@ -58,14 +58,8 @@ def install_detector(
     licence: str,
     origin: str,
 ) -> Pack:
-    """A pack in `folder` with this detector and the embedder of `pack`; the two may be one folder.
-
-    `pack.toml` is written last: if anything fails before it, the hashes it holds tell.
-    """
+    """A pack in `folder` with this detector and the embedder of `pack`; see `install`."""
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() != pack.folder.resolve():
-        for name in pack.embedder.sha256:
-            shutil.copy(pack.folder / name, folder)
     hashes = export_detector(detector, folder, size)
     normalisation = normalisation_of(detector.architecture)
     spec = DetectorSpec(
@@ -84,14 +78,7 @@ def install_detector(
         origin=origin,
     )
     description = f"PicoDet for {size[0]} x {size[1]} px, with the embedder of {pack.name}"
-    manifest = pack.manifest.model_copy(
-        update={"name": folder.name, "description": description, "detector": spec}
-    )
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
-    if folder.resolve() == pack.folder.resolve():
-        for name in pack.detector.sha256.keys() - hashes.keys():
-            (folder / name).unlink()
-    return Pack.load(folder)
+    return install(spec, pack, folder, description=description)
 
 
 def main(
