@@ -137,7 +137,11 @@ class PPLCNet(nn.Layer):
 
 
 class PPLCNetClassifier(nn.Layer):
-    """The published ImageNet network: trunk, pooling, a hidden layer of 1,280, one linear layer."""
+    """The published ImageNet network: trunk, pooling, a hidden layer of 1,280, one linear layer.
+
+    Its dropout does not scale up what it keeps while training; it scales down when serving, which
+    the published weights rely on.
+    """
 
     def __init__(self, scale: float = 1.0, classes: int = 1000) -> None:
         super().__init__()
@@ -145,7 +149,7 @@ class PPLCNetClassifier(nn.Layer):
         self.pool = nn.AdaptiveAvgPool2D(1)
         self.hidden = nn.Conv2D(self.trunk.channels[-1], HIDDEN_CHANNELS, 1, bias_attr=False)
         self.act = nn.Hardswish()
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(0.2, mode="downscale_in_infer")
         self.fc = nn.Linear(HIDDEN_CHANNELS, classes)
 
     def forward(self, x: Tensor) -> Any:

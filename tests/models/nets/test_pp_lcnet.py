@@ -1,3 +1,4 @@
+import numpy as np
 import paddle
 import pytest
 
@@ -41,3 +42,15 @@ def test_widths_are_multiples_of_8_at_most_a_tenth_too_narrow():
         16,
         16,
     ]
+
+
+def test_dropout_scales_down_when_serving():
+    network = PPLCNetClassifier(0.25)
+    network.eval()
+    with paddle.no_grad():
+        x = paddle.uniform([1, 3, 64, 64])
+        pooled = network.pool(network.trunk(x)[-1])
+        kept = 0.8 * network.act(network.hidden(pooled)).flatten(1)
+        logits, expected = network(x).numpy(), network.fc(kept).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
+    assert not np.allclose(expected, network.fc(kept / 0.8).numpy(), atol=1e-5)
