@@ -47,6 +47,25 @@ def make(count: int, rng: np.random.Generator) -> Clusters:
     return Clusters(centres, within, vectors, products)
 
 
+def nearest_products(
+    clusters: Clusters, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int
+) -> list[list[int]]:
+    """For each query [Q, D] the `k` products whose best view among the rows [n] is nearest."""
+    best = np.full((len(queries), len(clusters.centres)), -2.0, dtype=np.float32)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[start : start + _ROWS_AT_ONCE]
+        scores = queries @ clusters.vectors[part].astype(np.float32).T
+        # Rows are in the order of their products: the maximum of each run of equal ones.
+        products, firsts = np.unique(clusters.products[part], return_index=True)
+        peaks = np.maximum.reduceat(scores, firsts, axis=1)
+        best[:, products] = np.maximum(best[:, products], peaks)
+    order = np.argsort(-best, axis=1)[:, :k]
+    return [
+        [int(product) for product in ranked if best[query, product] > -2.0]
+        for query, ranked in enumerate(order)
+    ]
+
+
 def _around(
     centres: NDArray[np.float32], cosines: NDArray[np.float32], rng: np.random.Generator
 ) -> NDArray[np.float32]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bench import gallery
-from bench.clusters import FAMILY, make
-from bench.gallery import Bench, Setting, exact_products
+from bench.clusters import FAMILY, make, nearest_products
+from bench.gallery import Bench, Setting
 
 
 def test_clusters_have_the_cosines_they_are_said_to_have():
@@ -20,7 +20,7 @@ def test_clusters_have_the_cosines_they_are_said_to_have():
     kin = (families[:, None] == families) & (clusters.products[:, None] != clusters.products)
     assert 0.3 < cosines[kin].mean() < 0.5
     views = clusters.views(clusters.products, np.random.default_rng(1))
-    assert (exact_products(clusters, np.arange(2000), views[::50])[0][0]) == clusters.products[0]
+    assert nearest_products(clusters, np.arange(2000), views[::50], 1)[0] == [clusters.products[0]]
 
 
 def test_exact_products_are_ranked_by_their_best_view():
@@ -28,12 +28,12 @@ def test_exact_products_are_ranked_by_their_best_view():
     queries = clusters.views(clusters.products[::60], np.random.default_rng(1))
     rows = np.arange(0, 300, 3)
     scores = queries @ clusters.vectors[rows].astype(np.float32).T
-    for query, ranked in enumerate(exact_products(clusters, rows, queries)):
+    for query, ranked in enumerate(nearest_products(clusters, rows, queries, 5)):
         peaks = {}
         for row, score in zip(rows, scores[query], strict=True):
             product = int(clusters.products[row])
             peaks[product] = max(peaks.get(product, -2), score)
-        assert ranked == sorted(peaks, key=lambda product: -peaks[product])[: gallery.K]
+        assert ranked == sorted(peaks, key=lambda product: -peaks[product])[:5]
 
 
 @pytest.mark.parametrize("graph_from", [200, 10**6])
