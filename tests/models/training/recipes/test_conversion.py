@@ -8,14 +8,18 @@ import pytest
 
 from models.nets.pico_head import PicoHead
 from models.nets.picodet import PicoDet
+from models.training.build_embedded import PACK
 from models.training.convert import efficientnet_lite_name
 from models.training.detection.criterion import detection_losses
+from models.training.detection.weights import detector_from, read_exported
 from models.training.recipes.embedded_detector import ARCHITECTURE, from_twin
-from models.training.recipes.names import STATISTICS, paddle_name, published_name
+from models.training.recipes.names import PROBE, STATISTICS, paddle_name, probe, published_name
 from tests.models.training.recipes.seeded import seeded_case, seeded_weights
 
 # What `twin.Twin` answered to `names.probe` with `seeded_weights`, in PyTorch.
 ANSWERS = Path(__file__).parent / "twin_answers.npz"
+# The same of the weights that were trained.
+SHIPPED = Path(__file__).parent / "shipped_answers.npz"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,16 @@ def test_paddle_answers_as_pytorch_did(trained):
     assert detector.architecture == ARCHITECTURE
     assert trained["probe.scores"].std() > 0.1
     assert trained["probe.sides"].std() > 0.1
+
+
+def test_the_shipped_weights_answer_as_they_did_in_pytorch():
+    shipped = detector_from(read_exported(PACK / "detector.json"))
+    assert shipped.architecture == ARCHITECTURE
+    with paddle.no_grad():
+        answers = shipped(paddle.to_tensor(probe()))
+    with np.load(SHIPPED) as expected:
+        for name, answer in zip(PROBE, answers, strict=True):
+            np.testing.assert_allclose(answer.numpy(), expected[name], atol=1e-4)
 
 
 def test_another_answer_is_refused(trained):
