@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.errors import PackError
 from models.pack import Pack
 from models.preprocess import Preprocessor
-from models.salience import boxes_from_mask
 from models.session import Output, Session
 from models.worker import StageTimes, Worker
 
@@ -53,7 +52,7 @@ class Detector:
         """Load the pack's detector and run it once.
 
         Raises:
-            PackError: it does not load, or has other inputs or outputs than its kind needs.
+            PackError: it does not load, or has other inputs or outputs than a detector's.
         """
         self._pack = pack
         self._preprocessor = Preprocessor(pack.detector)
@@ -103,7 +102,7 @@ class Detector:
     def _start(self, threads: int) -> Callable[[Sequence[_View]], Sequence[NDArray[np.float32]]]:
         spec = self._pack.detector
         session = Session(self._pack.folder / spec.model, self._pack.folder / spec.params, threads)
-        find = _mask_network(session) if spec.kind == "mask" else _box_network(session)
+        find = _box_network(session)
         pixels = self._preprocessor.batch(1)
         pixels[:] = 0
         find(_View(pixels, *spec.input_size))
@@ -115,7 +114,7 @@ def _box_network(session: Session) -> Callable[[_View], NDArray[np.float32]]:
     inputs = set(session.inputs)
     if not {"image", "scale_factor"} <= inputs <= {"image", "scale_factor", "im_shape"}:
         raise PackError(
-            "A detector of kind 'boxes' takes image, scale_factor and, at most, im_shape; "
+            "A detector takes image, scale_factor and, at most, im_shape; "
             f"this one takes {', '.join(session.inputs)}"
         )
 
@@ -145,35 +144,8 @@ def _boxes_of(outputs: Sequence[Output]) -> NDArray[np.float32]:
             return boxes[0][:found, 1:].astype(np.float32, copy=False)
     described = ", ".join(f"{o.value.dtype} {list(o.value.shape)}" for o in outputs)
     raise PackError(
-        "A detector of kind 'boxes' gives boxes float32 [M, 6] and counts int32 [N]; "
-        f"this one gives {described}"
+        f"A detector gives boxes float32 [M, 6] and counts int32 [N]; this one gives {described}"
     )
-
-
-def _mask_network(session: Session) -> Callable[[_View], NDArray[np.float32]]:
-    """One salience map; boxes are drawn around its clear bodies."""
-    if len(session.inputs) != 1:
-        raise PackError(
-            f"A detector of kind 'mask' takes one image; this one takes {', '.join(session.inputs)}"
-        )
-    name = session.inputs[0]
-
-    def find(view: _View) -> NDArray[np.float32]:
-        outputs = session.run({name: view.pixels})
-        shape = outputs[0].value.shape
-        if len(outputs) != 1 or np.squeeze(outputs[0].value).shape != view.pixels.shape[2:]:
-            raise PackError(
-                "A detector of kind 'mask' gives one map of the input's size; "
-                f"this one gives {len(outputs)} outputs, the first {list(shape)}"
-            )
-        mask = np.squeeze(outputs[0].value).astype(np.float32, copy=False)
-        rows = [
-            (score, x1 * view.width, y1 * view.height, x2 * view.width, y2 * view.height)
-            for x1, y1, x2, y2, score in boxes_from_mask(mask)
-        ]
-        return np.asarray(rows, np.float32).reshape(-1, 5)
-
-    return find
 
 
 def _select(

@@ -179,7 +179,6 @@ def _write_pack(name: str, folder: Path, archives: dict[Role, tuple[Path, str]])
         version="2.0.0",
         description="The official PP-ShiTuV2 weights: PicoDet-LCNet x2.5 and PP-LCNetV2-base",
         detector=DetectorSpec(
-            kind="boxes",
             model=files["detector"][0],
             params=files["detector"][1],
             sha256=hashes["detector"],

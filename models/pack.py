@@ -63,9 +63,8 @@ class NetworkSpec(_Strict):
 
 
 class DetectorSpec(NetworkSpec):
-    """`boxes`: the PicoDet contract with NMS inside; `mask`: a salience map."""
+    """The PicoDet contract: NMS is in the graph."""
 
-    kind: Literal["boxes", "mask"]
     score_threshold: Share
     max_results: int = Field(ge=1, le=100)
 

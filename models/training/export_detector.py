@@ -63,7 +63,6 @@ def install_detector(
     hashes = export_detector(detector, folder, size)
     normalisation = normalisation_of(detector.architecture)
     spec = DetectorSpec(
-        kind="boxes",
         model=f"{STEM}.json",
         params=f"{STEM}.pdiparams",
         sha256=hashes,

@@ -18,7 +18,6 @@ def exported(tmp_path_factory):
     for name, network in (
         ("detector", tiny_networks.GridDetector()),
         ("detector_im_shape", tiny_networks.ClippingGridDetector()),
-        ("mask", tiny_networks.BrightnessMask()),
         ("embedder", tiny_networks.QuarterEmbedder()),
         ("nan_embedder", tiny_networks.QuarterEmbedder(factor=float("nan"))),
         ("short_embedder", tiny_networks.QuarterEmbedder(dimension=64)),

@@ -16,7 +16,6 @@ def test_a_pack_is_read_back_as_it_was_written(pack_folder):
     pack = Pack.load(pack_folder)
     assert pack.name == "tiny"
     assert pack.version == "1.0.0"
-    assert pack.detector.kind == "boxes"
     assert pack.detector.input_size == (640, 640)
     assert pack.embedder.match_threshold == 0.5
     (pack_folder / PACK_FILE).write_text(manifest_toml(pack.manifest), encoding="utf-8")
@@ -37,7 +36,7 @@ def test_free_text_survives_quotes_newlines_and_other_scripts(pack_folder):
         ("[detector]", "[detector]\ncolour = 1", "detector.colour: Extra inputs"),
         ('name = "tiny"', 'name = "tiny"\nnote = ""', "note: Extra inputs"),
         ('version = "1.0.0"\n', "", "version: Field required"),
-        ('kind = "boxes"', 'kind = "circles"', "detector.kind"),
+        ('interpolation = "cubic"', 'interpolation = "round"', "detector.interpolation"),
         ("score_threshold = 0.6", "score_threshold = nan", "detector.score_threshold"),
         ("score_threshold = 0.6", "score_threshold = 60", "detector.score_threshold"),
         ("input_size = [640, 640]", "input_size = [640]", "detector.input_size"),
@@ -93,7 +92,7 @@ def test_the_fingerprint_follows_what_changes_vectors(tmp_path, exported):
     same = [
         fingerprint("renamed"),
         fingerprint("thresholds", embedder_fields={"match_threshold": 0.9}),
-        fingerprint("detector", detector="mask"),
+        fingerprint("detector", detector="detector_im_shape"),
     ]
     assert set(same) == {plain}
     other = [

@@ -14,7 +14,7 @@ def run(folder):
     )
 
 
-@pytest.mark.parametrize("detector", ["detector", "detector_im_shape", "mask"])
+@pytest.mark.parametrize("detector", ["detector", "detector_im_shape"])
 def test_a_sound_pack_passes_every_check(tmp_path, exported, detector):
     report = verify_pack(write_pack(tmp_path / "tiny", exported, detector=detector))
     assert report.passed

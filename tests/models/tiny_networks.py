@@ -16,7 +16,6 @@ from paddle.static import InputSpec
 
 DETECTOR_SIDE = 640
 EMBEDDER_SIDE = 224
-MASK_SIDE = 64
 GRID = 4
 DIMENSION = 512
 
@@ -99,18 +98,6 @@ class QuarterEmbedder(nn.Layer):
         return self.project(functional.sigmoid(quarters) - 0.5)
 
 
-class BrightnessMask(nn.Layer):
-    """Salience is brightness: [N, 1, H, W]."""
-
-    def __init__(self):
-        super().__init__()
-        self.grey = nn.Conv2D(3, 1, 1, bias_attr=False)
-        self.grey.weight.set_value(np.full((1, 3, 1, 1), 4.0, np.float32))
-
-    def forward(self, x):
-        return functional.sigmoid(self.grey(x))
-
-
 def _image(name, side):
     return InputSpec([None, 3, side, side], "float32", name)
 
@@ -127,7 +114,6 @@ INPUTS = {
         _pair("scale_factor"),
     ],
     QuarterEmbedder: [_image("x", EMBEDDER_SIDE)],
-    BrightnessMask: [_image("x", MASK_SIDE)],
 }
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from models.pack import PACK_FILE, PackManifest, manifest_toml, sha256_of
-from tests.models.tiny_networks import DETECTOR_SIDE, DIMENSION, EMBEDDER_SIDE, MASK_SIDE
+from tests.models.tiny_networks import DETECTOR_SIDE, DIMENSION, EMBEDDER_SIDE
 
 LEGACY = Path(__file__).parents[1] / "data" / "legacy"
 
@@ -28,7 +28,6 @@ def write_pack(
 ) -> Path:
     """A pack called like `folder` with two networks of `source`, by their file stems."""
     folder.mkdir()
-    side = MASK_SIDE if detector == "mask" else DETECTOR_SIDE
     manifest = PackManifest.model_validate(
         {
             "name": folder.name,
@@ -37,8 +36,7 @@ def write_pack(
             "detector": NETWORK
             | _files(source, detector, folder)
             | {
-                "kind": "mask" if detector == "mask" else "boxes",
-                "input_size": [side, side],
+                "input_size": [DETECTOR_SIDE, DETECTOR_SIDE],
                 "interpolation": "cubic",
                 "score_threshold": 0.6,
                 "max_results": 5,

@@ -40,15 +40,15 @@ def initial_detector(
 ) -> PicoDet:
     """What training starts from.
 
-    That is `weights` where given; else, unless an architecture or backbone weights are asked for, a
-    pack's detector of kind "boxes"; else random numbers, perhaps behind backbone weights.
+    That is `weights` where given; else, unless an architecture or backbone weights are asked for,
+    the pack's own; else random numbers, perhaps behind backbone weights.
 
     Raises:
         ModelError: weights that cannot be read or do not fit.
     """
     if weights is not None:
         return detector_from(read_weights(weights))
-    if architecture is None and backbone is None and pack.detector.kind == "boxes":
+    if architecture is None and backbone is None:
         return detector_from(read_exported(pack.folder / pack.detector.model))
     network = PicoDet(architecture or OWN)
     if backbone is not None:
@@ -115,7 +115,7 @@ def main(
     network = initial_detector(
         source, weights, backbone_weights, None if architecture is None else parsed(architecture)
     )
-    side = size or (source.detector.input_size[0] if source.detector.kind == "boxes" else OWN_SIZE)
+    side = size or (source.detector.input_size[0] if architecture is None else OWN_SIZE)
     train, kept_out = read_data(data, validation)
     settings = Settings(
         size=side,
