@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -278,6 +279,7 @@ def main() -> None:
     parser.add_argument("--graph-from", type=int, default=300_000)
     parser.add_argument("--write", type=Path, help="report whose section is replaced")
     options = parser.parse_args()
+    busy = os.getloadavg()[0]
     columns: dict[str, dict[str, str]] = {}
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:
@@ -286,7 +288,8 @@ def main() -> None:
     body = [(name, *(column[name] for column in columns.values())) for name in names]
     how = (
         f"`python -m bench.gallery {' '.join(map(str, options.rows))}`: {DIMENSION}-d views of "
-        f"products in families, {K} products asked for, one query at a time. {circumstances()}"
+        f"products in families, {K} products asked for, one query at a time. {circumstances()} "
+        f"Load average before: {busy:.1f}."
     )
     section = "\n\n".join(("## Gallery", how, table(("vectors", *columns), body)))
     print(section)

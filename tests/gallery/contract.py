@@ -56,6 +56,10 @@ class GalleryContract:
                 plain.add(name, content, vectors_of(content))
         return plain
 
+    def counts(self, gallery: GalleryProtocol) -> tuple[int, ...]:
+        stats = gallery.stats()
+        return stats.products, stats.images, stats.vectors, stats.revision
+
     def check(
         self, gallery: GalleryProtocol, plain: Reference, among: set[str] | None = None, **where
     ) -> None:
@@ -149,7 +153,7 @@ class GalleryContract:
 
     def test_a_call_that_raises_changes_nothing(self, gallery: GalleryProtocol) -> None:
         self.fill(gallery, products=1)
-        before = gallery.stats()
+        before = self.counts(gallery)
         with pytest.raises(InvalidVector):
             gallery.add_images("p0", [new_image("x"), new_image("y", np.zeros((1, DIMENSION)))])
         with pytest.raises(UnknownProduct):
@@ -160,7 +164,7 @@ class GalleryContract:
             gallery.search(np.full((1, DIMENSION), np.nan, dtype=np.float32), 1)
         with pytest.raises(InvalidValue):
             gallery.search(bits(0)[None], 0)
-        assert gallery.stats() == before
+        assert self.counts(gallery) == before
 
     def test_flush_compact_and_reopen(self, open_gallery: OpenGallery) -> None:
         gallery = open_gallery()
