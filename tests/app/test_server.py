@@ -1,0 +1,40 @@
+import asyncio
+import socket
+
+import pytest
+
+from app.server import StartError, bind, url_of
+from app.settings import Settings
+
+
+def test_answers_do_not_wait_for_delayed_acknowledgements() -> None:
+    """What the listener accepts has TCP_NODELAY: an answer takes 40 ms longer without."""
+
+    async def no_delay() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            option = writer.get_extra_info("socket").getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY
+            )
+            writer.close()
+            accepted.set_result(option)
+
+        listener = bind(Settings(port=0))
+        async with await asyncio.start_server(connected, sock=listener):
+            with socket.create_connection(listener.getsockname()):
+                return await accepted
+
+    assert asyncio.run(no_delay()) != 0
+
+
+def test_the_address_is_told_as_a_url() -> None:
+    with bind(Settings(port=0)) as listener:
+        assert url_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_taken_port_is_a_start_error() -> None:
+    with bind(Settings(port=0)) as listener:
+        listener.listen()
+        with pytest.raises(StartError, match="TILLSIGHT_PORT"):
+            bind(Settings(port=listener.getsockname()[1]))
