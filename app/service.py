@@ -7,7 +7,7 @@ from threading import Event, Thread
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
 from app.importing import Importer, rebuild_index
-from app.jobs import Jobs
+from app.jobs import Jobs, Kind, Work
 from app.packs import pack_folders
 from app.recognizer import Recognizer
 from app.sample import enrol_sample_gallery
@@ -44,6 +44,13 @@ class Service:
                     fingerprint=self.embedder.fingerprint,
                 )
             )
+            self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
+            importer = Importer(self.gallery, self.enroller, settings.image_limits)
+            work: dict[Kind, Work] = {
+                "import": importer.run,
+                "rebuild": rebuild_index(self.gallery),
+            }
+            self.jobs = opened.enter_context(closing(Jobs(settings.data_dir / "jobs", work)))
             # All of it or, when one fails to start, none of it stays open.
             self._opened = opened.pop_all()
         self.recognizer = Recognizer(
@@ -53,13 +60,7 @@ class Service:
             match_threshold=self.pack.embedder.match_threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )
-        self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
         self.model = model_name(self.pack)
-        importer = Importer(self.gallery, self.enroller, settings.image_limits)
-        self.jobs = Jobs(
-            settings.data_dir / "jobs",
-            {"import": importer.run, "rebuild": rebuild_index(self.gallery)},
-        )
         self._stopping = Event()
         self._not_ready: str | None = None
         self._samples: Thread | None = None
@@ -82,7 +83,6 @@ class Service:
     def close(self) -> None:
         """Stop, in the reverse order of starting."""
         self._stopping.set()
-        self.jobs.close()
         if self._samples is not None:
             self._samples.join()
         self._opened.close()

@@ -42,12 +42,17 @@ def connect(settings: Settings, url: str | None) -> Iterator[httpx2.Client]:
         yield client
 
 
-def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> httpx2.Response:
-    """One request; anything but success becomes a CommandError with the service's own advice."""
+def send(client: httpx2.Client, method: str, path: str, **arguments: Any) -> httpx2.Response:
+    """One request, whatever its answer; CommandError when there is none."""
     try:
-        response = client.request(method, path, **arguments)
+        return client.request(method, path, **arguments)
     except httpx2.TransportError as error:
         raise CommandError(f"No TillSight answers at {client.base_url} ({error}).") from error
+
+
+def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> httpx2.Response:
+    """One request; anything but success becomes a CommandError with the service's own advice."""
+    response = send(client, method, path, **arguments)
     if response.is_error:
         raise CommandError(problem_text(response))
     return response

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.archive import IMAGE_SUFFIXES
-from app.cli.client import CommandError, call, connect
+from app.cli.client import CommandError, call, connect, problem_text, send
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
@@ -49,16 +49,16 @@ def add(
         task = progress.add_task("Enrolling", total=total)
         for product_id, images in products.items():
             path = product_path(product_id)
-            if client.get(path).status_code == httpx2.codes.NOT_FOUND:
+            if send(client, "GET", path).status_code == httpx2.codes.NOT_FOUND:
                 call(client, "PUT", path, json={"name": product_id})
             for image in images:
                 # One file a request: each is kept the moment it is counted.
-                response = client.post(f"{path}/images", files={"image": _part(image)})
+                response = send(client, "POST", f"{path}/images", files={"image": _part(image)})
                 if response.is_success:
                     duplicate = response.json()["images"][0]["duplicate"]
                     added, known = added + (not duplicate), known + duplicate
                 else:
-                    refused.append(f"{image}: {response.json()['detail']}")
+                    refused.append(f"{image}: {problem_text(response)}")
                 progress.advance(task)
     console = Console()
     console.print(f"{added} images added, {known} were there already, {len(refused)} refused.")

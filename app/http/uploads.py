@@ -108,8 +108,7 @@ class LimitBody:
         limits = [most for kind, most in self._limits.items() if content_type.startswith(kind)]
         limit = limits[0] if limits else MAX_DOCUMENT_BYTES
         declared = headers.get(b"content-length", b"")
-        received = int(declared) if declared.isdigit() else 0
-        refused = received > limit
+        refused = declared.isdigit() and int(declared) > limit
         received = 0
 
         async def limited() -> Message:
