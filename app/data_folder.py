@@ -3,12 +3,25 @@
 import fcntl
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 
 class DataFolderInUse(Exception):
     """Another process serves this data folder."""
+
+
+class DataFolderUnusable(Exception):
+    """The data folder can't be made or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where the service of a data folder listens, and the key that commands present to it."""
+
+    url: str
+    key: str
 
 
 class DataFolder:
@@ -19,11 +32,19 @@ class DataFolder:
 
         Raises:
             DataFolderInUse: another service holds it.
-            OSError: it can't be created or written.
+            DataFolderUnusable: it can't be created or written.
         """
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[str] = (path / "service.lock").open("a+", encoding="utf-8")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[str] = (path / "service.lock").open("a+", encoding="utf-8")
+            # It holds a key: for the owner of the folder only.
+            os.fchmod(self._lock.fileno(), 0o600)
+        except OSError as error:
+            raise DataFolderUnusable(
+                f"The data folder {path.resolve()} can't be written ({error.strerror}). Check its "
+                "owner and permissions, or choose another with TILLSIGHT_DATA_DIR."
+            ) from error
         try:
             # The kernel drops the lock with the process, however it ends.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,16 +52,17 @@ class DataFolder:
             self._lock.close()
             raise DataFolderInUse(
                 f"Another TillSight already serves the data folder {path.resolve()}"
-                f"{_at(serving_url(path))}. Stop it first, or choose another folder with "
+                f"{_at(serving(path))}. Stop it first, or choose another folder with "
                 "TILLSIGHT_DATA_DIR."
             ) from None
         self.announce(None)
 
-    def announce(self, url: str | None) -> None:
+    def announce(self, serving: Serving | None) -> None:
         """Write down where the service listens, for the command line to find."""
+        content = {"pid": os.getpid()} | ({} if serving is None else asdict(serving))
         self._lock.seek(0)
         self._lock.truncate()
-        json.dump({"pid": os.getpid(), "url": url}, self._lock)
+        json.dump(content, self._lock)
         self._lock.flush()
 
     def close(self) -> None:
@@ -48,20 +70,20 @@ class DataFolder:
         self._lock.close()
 
 
-def serving_url(path: Path) -> str | None:
-    """The address of the service that holds this data folder now, if one does."""
+def serving(path: Path) -> Serving | None:
+    """How to reach the service that holds this data folder now, if one does."""
     try:
         with (path / "service.lock").open("r+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                url = json.load(lock)["url"]
-                return str(url) if url else None
+                content = json.load(lock)
+                return Serving(content["url"], content["key"])
     except (OSError, ValueError, KeyError):
-        # No lock file, or its owner is just writing it.
+        # No lock file, or its owner is starting or just writing it.
         return None
     return None
 
 
-def _at(url: str | None) -> str:
-    return f" at {url}" if url else ""
+def _at(service: Serving | None) -> str:
+    return f" at {service.url}" if service else ""

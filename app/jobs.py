@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Literal
+from typing import Literal, get_args
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
@@ -114,6 +114,12 @@ class Jobs:
                     f"There is no job {job_id[:80]!r}; the last {KEPT_JOBS} are remembered."
                 )
             return self._jobs[job_id].model_copy(deep=True)
+
+    def states(self) -> dict[State, int]:
+        """How many of the remembered jobs are in each state."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        return {state: sum(job.state == state for job in jobs) for state in get_args(State)}
 
     def close(self) -> None:
         """Stop after the item at hand; what is unfinished goes on at the next start."""

@@ -11,7 +11,10 @@ from time import sleep
 
 import uvicorn
 
+from app.data_folder import Serving
+from app.http.access import is_loopback
 from app.http.application import create_app
+from app.keys import read_keys
 from app.service import Service
 from app.settings import Settings
 
@@ -49,6 +52,23 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
+def check_exposure(settings: Settings) -> None:
+    """Beyond this machine only with keys, or when the operator says that it shall be so.
+
+    Raises:
+        StartError: neither is the case.
+        KeyProblem: the keys can't be read.
+    """
+    if is_loopback(settings.host) or settings.anonymous_access or read_keys(settings.keys_path):
+        return
+    raise StartError(
+        f"Not listening on {settings.host}: there are no keys in {settings.data_dir.resolve()}, so "
+        "whoever reaches the port could read and change everything. Make one with `tillsight keys "
+        "create NAME --scope recognize`, or set TILLSIGHT_ANONYMOUS_ACCESS=true if something "
+        "else controls who reaches it."
+    )
+
+
 def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -60,20 +80,21 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError, DataFolderInUse, ModelError, GalleryError: it could not start.
     """
+    check_exposure(settings)
     with bind(settings) as listener, closing(_started(settings)) as service:
         # uvicorn stops on these signals and raises them again when it has: as an exit, so that the
         # gallery is closed behind it.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: sys.exit(0))
         url = url_of(listener)
-        service.folder.announce(url)
+        service.folder.announce(Serving(url, service.keys.own_token))
         logger.info("TillSight is ready at %s (documentation: %s/docs).", url, url)
         _uvicorn(service, settings.log_level).run(sockets=[listener])
 
 
 @contextmanager
-def background_service(settings: Settings) -> Iterator[str]:
-    """Serve on a free port of the loopback for the length of a command; yields the address.
+def background_service(settings: Settings) -> Iterator[Serving]:
+    """Serve on a free port of the loopback for the length of a command.
 
     Raises:
         StartError: the service could not start.
@@ -86,7 +107,7 @@ def background_service(settings: Settings) -> Iterator[str]:
         try:
             while not server.started:
                 sleep(0.01)
-            yield url_of(listener)
+            yield Serving(url_of(listener), service.keys.own_token)
         finally:
             server.should_exit = True
             thread.join()
@@ -112,5 +133,6 @@ def _uvicorn(service: Service, log_level: str) -> uvicorn.Server:
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             server_header=False,
+            access_log=False,  # app.http.request_log's has an id and the stages' times
         )
     )

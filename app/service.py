@@ -8,6 +8,7 @@ from app.data_folder import DataFolder
 from app.enrolment import Enroller
 from app.importing import Importer, rebuild_index
 from app.jobs import Jobs, Kind, Work
+from app.keys import KeyRing
 from app.packs import pack_folders
 from app.recognizer import Recognizer
 from app.sample import enrol_sample_gallery
@@ -30,8 +31,10 @@ class Service:
             DataFolderInUse: another service holds the data folder.
             ModelError: the pack is missing or damaged.
             GalleryError: the gallery can't be opened with this pack.
+            KeyProblem: the keys can't be read.
         """
         self.settings = settings
+        self.keys = KeyRing(settings.keys_path)
         with ExitStack() as opened:
             self.folder = opened.enter_context(closing(DataFolder(settings.data_dir)))
             self.pack = find_pack(settings.pack, pack_folders(settings))

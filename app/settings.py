@@ -1,9 +1,10 @@
 """Settings: environment variables with the prefix `TILLSIGHT_`, each with a documented default."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.images import ImageLimits
@@ -44,9 +45,42 @@ class Settings(BaseSettings):
     min_image_side: PositiveInt = Field(
         16, description="Shortest side of an image that is still recognised, in pixels."
     )
+    anonymous_access: bool = Field(
+        False,
+        description="Listen beyond the loopback though there are no keys: whoever reaches the port "
+        "may do everything.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose web pages may call, such as `https://till.example`, separated "
+        "by commas; `*` for all.",
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""), description="Key that commands send to a service elsewhere (`--url`)."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged."
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="A JSON document per line, or text; auto: text on a terminal only."
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in _split(value):
+            # Browsers send scheme, host and port, nothing behind them.
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://till.example")
+        return value
+
+    @property
+    def origins(self) -> list[str]:
+        return _split(self.cors_origins)
+
+    @property
+    def keys_path(self) -> Path:
+        return self.data_dir / "keys.json"
 
     @property
     def gallery_dir(self) -> Path:
@@ -59,3 +93,7 @@ class Settings(BaseSettings):
             max_pixels=self.max_image_pixels,
             min_side=self.min_image_side,
         )
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from app.data_folder import serving_url
+from app.data_folder import Serving, serving
 from app.settings import Settings
 
 TIMEOUT_SECONDS = 120
@@ -26,9 +26,11 @@ def connect(settings: Settings, url: str | None) -> Iterator[httpx2.Client]:
     Raises:
         CommandError: nothing answers at the address.
     """
-    url = url or serving_url(settings.data_dir)
-    if url is not None:
-        with _client(url) as client:
+    service = serving(settings.data_dir)
+    if url:
+        service = Serving(url, settings.api_key.get_secret_value())
+    if service is not None:
+        with _client(service) as client:
             yield client
         return
     # Only here: it brings the models with it.
@@ -65,6 +67,9 @@ def problem_text(response: httpx2.Response) -> str:
         return f"{response.request.url} answered {response.status_code}."
 
 
-def _client(url: str) -> httpx2.Client:
+def _client(service: Serving) -> httpx2.Client:
+    headers = {"Authorization": f"Bearer {service.key}"} if service.key else {}
     # A proxy of the environment has no business between two processes of one shop.
-    return httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+    return httpx2.Client(
+        base_url=service.url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
+    )

@@ -1,6 +1,5 @@
 """`tillsight`: serve, recognise a file, fill the gallery, manage model packs."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +8,11 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.cli import gallery, maintenance, models, recognize, train
+from app.cli import gallery, keys, maintenance, models, recognize, train
 from app.cli.client import CommandError
-from app.data_folder import DataFolderInUse
+from app.data_folder import DataFolderInUse, DataFolderUnusable
+from app.keys import KeyProblem
+from app.logs import set_up
 from app.settings import Settings
 from gallery.errors import GalleryError
 from models.errors import ModelError
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 for command in (maintenance.backup, maintenance.restore, maintenance.reembed):
@@ -44,10 +46,7 @@ def serve(
     given = {"host": host, "port": port, "data_dir": data_dir, "pack": pack}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = Settings(**chosen)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.captureWarnings(True)
+    set_up(settings)
     run(settings)
 
 
@@ -68,7 +67,15 @@ def main() -> None:
 def _reported() -> tuple[type[Exception], ...]:
     from app.server import StartError
 
-    return (CommandError, DataFolderInUse, GalleryError, ModelError, StartError)
+    return (
+        CommandError,
+        DataFolderInUse,
+        DataFolderUnusable,
+        GalleryError,
+        KeyProblem,
+        ModelError,
+        StartError,
+    )
 
 
 def _fail(message: str) -> None:

@@ -1,13 +1,17 @@
-"""The FastAPI application: routes, errors, limits."""
+"""The FastAPI application: routes, errors, and what every request passes on its way to them."""
 
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http import gallery, health, jobs, problems, recognition
+from app.http import access, gallery, health, jobs, problems, recognition
+from app.http.access import Authenticate
+from app.http.cors import CrossOrigin
+from app.http.headers import SecurityHeaders
 from app.http.metrics import Metrics
+from app.http.problems import AnswerFaults
+from app.http.request_log import LogRequests
 from app.http.uploads import LimitBody
 from app.service import Service
 
@@ -19,6 +23,7 @@ Every error is an RFC 9457 problem document with a stable `code` and advice in `
 
 def create_app(service: Service) -> FastAPI:
     """The application over a service that has been started; whoever started it closes it."""
+    settings = service.settings
     # The documentation page must work without internet: its assets are served from here.
     app: FastAPI = FastAPIOffline(
         title="TillSight",
@@ -26,38 +31,29 @@ def create_app(service: Service) -> FastAPI:
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        # A key typed into the page outlives its reload.
+        swagger_ui_parameters={"persistAuthorization": True},
     )
     app.state.service = service
-    app.state.metrics = metrics = Metrics()
+    app.state.metrics = metrics = Metrics(service)
     for router in (recognition.router, gallery.router, jobs.router, health.router):
         app.include_router(router)
+    access.document(app.openapi())
     problems.install(app)
+    # The last added is the first that a request meets.
+    app.add_middleware(AnswerFaults)
     app.add_middleware(
         LimitBody,
-        max_upload_bytes=service.settings.max_request_bytes,
-        max_archive_bytes=service.settings.max_import_bytes,
+        max_upload_bytes=settings.max_request_bytes,
+        max_archive_bytes=settings.max_import_bytes,
     )
-    app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(
+        Authenticate,
+        ring=service.keys,
+        loopback=access.is_loopback(settings.host),
+        origins=settings.origins,
+    )
+    app.add_middleware(CrossOrigin, origins=settings.origins)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(LogRequests, metrics=metrics)
     return app
-
-
-class CountRequests:
-    """ASGI middleware: counts answers by route, method and status."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                # The route's pattern, not the path: ids would make a series each.
-                route = getattr(scope.get("route"), "path", "none")
-                self._metrics.count_request(route, scope["method"], message["status"])
-            await send(message)
-
-        await self._app(scope, receive, counted)

@@ -31,6 +31,6 @@ def readyz(service: ServiceDep) -> Health:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-def metrics(service: ServiceDep, metrics: MetricsDep) -> Response:
+def metrics(metrics: MetricsDep) -> Response:
     """Prometheus text format."""
-    return Response(metrics.render(service), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

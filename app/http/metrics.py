@@ -1,14 +1,26 @@
 """What Prometheus scrapes at `/metrics`."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from importlib.metadata import version
+from typing import Annotated, get_args
 
 from fastapi import Depends, Request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
+from app.http.current import current_request
 from app.http.schemas import Timing
 from app.recognizer import Outcome
 from app.service import Service
+from gallery.records import IndexState
 
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -16,50 +28,94 @@ STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 class Metrics:
     """Counters and histograms of one application; gauges are read from the service when scraped."""
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._stages = Histogram(
-            "tillsight_stage_seconds",
-            "Time spent in a stage of a request.",
-            ("route", "stage"),
-            buckets=STAGE_SECONDS,
-            registry=self._registry,
-        )
-        self._outcomes = Counter(
-            "tillsight_outcomes", "Results by outcome.", ("outcome",), registry=self._registry
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._registry = registry = CollectorRegistry()
+        # Memory, CPU, open files, start time; the Python version.
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        build = Info("tillsight_build", "What serves.", registry=registry)
+        build.info(
+            {
+                "version": version("tillsight"),
+                "pack": service.pack.name,
+                "pack_version": service.pack.version,
+                "fingerprint": service.embedder.fingerprint,
+            }
         )
         self._requests = Counter(
             "tillsight_requests",
             "Requests by route, method and status.",
             ("route", "method", "status"),
-            registry=self._registry,
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "tillsight_request_seconds",
+            "From a request's head to the end of its answer.",
+            ("route",),
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "tillsight_stage_seconds",
+            "Time spent in a stage of a request.",
+            ("route", "stage"),
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self._outcomes = Counter(
+            "tillsight_outcomes", "Results by outcome.", ("outcome",), registry=registry
+        )
+        # From the start, so that a rate of unknown results has a denominator.
+        for outcome in get_args(Outcome):
+            self._outcomes.labels(outcome)
+        self._problems = Counter(
+            "tillsight_problems", "Errors by code (docs/errors.md).", ("code",), registry=registry
         )
         self._gallery = Gauge(
-            "tillsight_gallery_size", "What the gallery holds.", ("kind",), registry=self._registry
+            "tillsight_gallery_size", "What the gallery holds.", ("kind",), registry=registry
         )
         self._revision = Gauge(
-            "tillsight_gallery_revision", "Revision of the gallery.", registry=self._registry
+            "tillsight_gallery_revision", "Revision of the gallery.", registry=registry
+        )
+        self._index = Gauge(
+            "tillsight_index_state",
+            "1 for the state the index is in.",
+            ("state",),
+            registry=registry,
+        )
+        self._jobs = Gauge(
+            "tillsight_jobs", "Remembered jobs by state.", ("state",), registry=registry
         )
         self._waiting = Gauge(
             "tillsight_queue_depth",
             "Requests that wait for a model.",
             ("model",),
-            registry=self._registry,
+            registry=registry,
+        )
+        self._ready = Gauge(
+            "tillsight_ready", "1 when /readyz says that it can answer.", registry=registry
         )
 
     def observe_stages(self, route: str, timing: Timing) -> None:
         for stage, milliseconds in timing:
             self._stages.labels(route, stage).observe(milliseconds / 1000)
+        current_request().timing_ms = timing.model_dump()
 
     def count_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._outcomes.labels(outcome).inc()
 
-    def count_request(self, route: str, method: str, status: int) -> None:
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
-    def render(self, service: Service) -> bytes:
+    def count_problem(self, code: str) -> None:
+        self._problems.labels(code).inc()
+
+    def render(self) -> bytes:
         """The text exposition format."""
+        service = self._service
         stats = service.gallery.stats()
         for kind, size in (
             ("products", stats.products),
@@ -68,8 +124,13 @@ class Metrics:
         ):
             self._gallery.labels(kind).set(size)
         self._revision.set(stats.revision)
+        for state in get_args(IndexState):
+            self._index.labels(state).set(state == stats.index_state)
+        for state, count in service.jobs.states().items():
+            self._jobs.labels(state).set(count)
         self._waiting.labels("detector").set(service.detector.queue_depth)
         self._waiting.labels("embedder").set(service.embedder.queue_depth)
+        self._ready.set(service.not_ready() is None)
         return generate_latest(self._registry)
 
 

@@ -1,5 +1,7 @@
 """Every error is one shape: RFC 9457 problem+json, with a stable `code` and advice in `detail`."""
 
+import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -8,9 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import images
 from app.archive import UnusableArchive
+from app.http.current import current_request
 from app.jobs import UnknownJob
 from gallery import (
     GalleryClosed,
@@ -23,6 +28,8 @@ from gallery import (
     VersionConflict,
 )
 from models.errors import ClosedError
+
+logger = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
@@ -41,12 +48,15 @@ class Problem(BaseModel):
 
 
 class RequestProblem(Exception):
-    """A request that can't be served as it is: its status, code and advice."""
+    """A request that can't be served as it is: its status, code, advice and further headers."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
+        self.headers = headers
 
 
 # Domain errors, the most special first: their messages are written for the client.
@@ -88,6 +98,14 @@ def describe(error: Exception) -> Problem:
             return _problem(status, code, str(error))
     if isinstance(error, RequestProblem):
         return _problem(error.status, error.code, str(error))
+    if isinstance(error, OSError):
+        # Its own text names paths of this machine.
+        return _problem(
+            503,
+            "storage-failed",
+            f"The disk refused ({error.strerror}). Check free space and permissions of the data "
+            "folder and of the folder for temporary files.",
+        )
     return _problem(500, "internal-error", "Something went wrong in the service; see its log.")
 
 
@@ -102,6 +120,17 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def to_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The answer that a problem document is; also noted for the request's line in the log."""
+    current_request().problem = problem.code
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=problem.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` as a problem document."""
 
@@ -109,7 +138,7 @@ def install(app: FastAPI) -> None:
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         detail = HTTP_DETAILS.get(error.status_code, str(error.detail))
         code = HTTP_CODES.get(error.status_code, "http-error")
-        return _response(_problem(error.status_code, code, detail), error.headers)
+        return to_response(_problem(error.status_code, code, detail), error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -121,18 +150,46 @@ def install(app: FastAPI) -> None:
         detail = "; ".join(f"{item['where']}: {item['message']}" for item in errors[:5])
         problem = _problem(422, "invalid-request", detail)
         problem.errors = errors
-        return _response(problem)
+        return to_response(problem)
+
+    @app.exception_handler(RequestProblem)
+    async def request_problem(_: Request, error: RequestProblem) -> JSONResponse:
+        return to_response(describe(error), error.headers)
 
     async def domain_error(_: Request, error: Exception) -> JSONResponse:
-        return _response(describe(error))
+        return to_response(describe(error))
 
-    for kind in (*(row[0] for row in DOMAIN_PROBLEMS), RequestProblem):
+    for kind, _, _ in DOMAIN_PROBLEMS:
         app.add_exception_handler(kind, domain_error)
 
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        # Starlette logs the traceback as it passes the exception on to the server.
-        return _response(describe(error))
+
+class AnswerFaults:
+    """ASGI middleware, next to the routes: what nobody expected is logged and answered as well.
+
+    Starlette's own place for this is outside all middleware: those answers would have no headers of
+    theirs, and no line in the log.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except ClientDisconnect:
+            logger.info("The client went away amid its upload.")
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            logger.exception("A request failed.")
+            await to_response(describe(error))(scope, receive, send)
 
 
 def _problem(status: int, code: str, detail: str) -> Problem:
@@ -143,13 +200,4 @@ def _problem(status: int, code: str, detail: str) -> Problem:
         detail=detail,
         code=code,
         errors=None,
-    )
-
-
-def _response(problem: Problem, headers: Any = None) -> JSONResponse:
-    return JSONResponse(
-        problem.model_dump(exclude_none=True),
-        status_code=problem.status,
-        headers=headers,
-        media_type="application/problem+json",
     )

@@ -46,14 +46,14 @@ class RunningService:
         return status
 
     def _wait_until_ready(self) -> str:
-        from app.data_folder import serving_url
+        from app.data_folder import serving
 
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            url = serving_url(self._data_dir)
+            found = serving(self._data_dir)
             try:
-                if url and httpx2.get(f"{url}/readyz", trust_env=False).is_success:
-                    return url
+                if found and httpx2.get(f"{found.url}/readyz", trust_env=False).is_success:
+                    return found.url
             except httpx2.TransportError:
                 pass  # announced, not accepting yet
             time.sleep(0.05)

@@ -1,0 +1,161 @@
+"""Who may call what: a key in `Authorization: Bearer`, checked before anything else is read."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import keys
+from app.http.current import current_request
+from app.http.problems import RequestProblem, describe, responses, to_response
+from app.http.rates import Rates
+
+# The first that is the path, or a folder it lies in, decides. What is not listed needs a key of
+# any scope, so that a route that is forgotten here is not open.
+ACCESS: dict[str, keys.Scope | Literal["open"]] = {
+    "/healthz": "open",
+    "/readyz": "open",
+    "/docs": "open",
+    "/openapi.json": "open",
+    "/static-offline-docs": "open",
+    "/detect": keys.Scope.RECOGNIZE,
+    "/embed": keys.Scope.RECOGNIZE,
+    "/recognize": keys.Scope.RECOGNIZE,
+    "/gallery/rebuild": keys.Scope.ADMIN,
+    "/metrics": keys.Scope.ADMIN,
+    "/gallery": keys.Scope.GALLERY,
+    "/jobs": keys.Scope.GALLERY,
+}
+
+
+def access_to(path: str) -> keys.Scope | Literal["open"] | None:
+    """The scope that a path needs; None where any key does."""
+    for prefix, access in ACCESS.items():
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return access
+    return None
+
+
+class Authenticate:
+    """ASGI middleware: lets pass what the caller's key allows, as often as it allows.
+
+    Without keys everybody is let in, but no web page of another origin: a service on the loopback
+    can be reached by whatever page its operator's browser shows.
+    """
+
+    def __init__(
+        self, app: ASGIApp, ring: keys.KeyRing, *, loopback: bool, origins: Sequence[str]
+    ) -> None:
+        self._app = app
+        self._ring = ring
+        self._rates = Rates()
+        self._loopback = loopback
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            access = access_to(scope["path"])
+            headers = Headers(scope=scope)
+            try:
+                if access != "open" and self._ring.required:
+                    self._check_key(access, headers)
+                elif access != "open":
+                    self._check_origin(headers)
+            except RequestProblem as problem:
+                await to_response(describe(problem), problem.headers)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check_key(self, access: keys.Scope | None, headers: Headers) -> None:
+        key = self._presented(headers.get("authorization"))
+        current_request().key = key.label
+        if access is not None and access not in key.scopes:
+            raise RequestProblem(
+                403,
+                "missing-scope",
+                f"The key {key.name!r} is for {', '.join(key.scopes)}; this call needs {access}.",
+                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{access}"'},
+            )
+        wait = self._rates.take(key)
+        if wait is not None:
+            raise RequestProblem(
+                429,
+                "rate-limited",
+                f"The key {key.name!r} may call {key.per_minute} times a minute; wait {wait} s.",
+                {"Retry-After": str(wait)},
+            )
+
+    def _presented(self, authorization: str | None) -> keys.Key:
+        if authorization is None:
+            raise RequestProblem(
+                401,
+                "missing-key",
+                "This call needs a key: curl -H 'Authorization: Bearer tillsight_…'. "
+                "The operator makes one with `tillsight keys create`.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        scheme, _, token = authorization.partition(" ")
+        key = self._ring.find(token.strip()) if scheme.lower() == "bearer" else None
+        if key is None:
+            raise RequestProblem(
+                401,
+                "invalid-key",
+                "This is not a key in use: it is mistyped, revoked or of another service.",
+                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+            )
+        return key
+
+    def _check_origin(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        origin = headers.get("origin")
+        own = origin is None or urlsplit(origin).netloc == host or origin in self._origins
+        # A name that someone made point here (DNS rebinding) is its own origin, so on the loopback
+        # the name counts as well.
+        if not own or (self._loopback and not _is_local(host)):
+            raise RequestProblem(
+                403,
+                "foreign-origin",
+                "A web page of another origin may not call a service without keys. Make keys "
+                "(`tillsight keys create`), or name the page's origin in TILLSIGHT_CORS_ORIGINS.",
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def document(schema: dict[str, Any]) -> None:
+    """Write into an OpenAPI document what each operation needs, and how it is refused."""
+    schema.setdefault("components", {})["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key from `tillsight keys create`. A service without keys asks none.",
+        }
+    }
+    refusals = {str(status): entry for status, entry in responses(401, 403, 429).items()}
+    for path, operations in schema["paths"].items():
+        access = access_to(path)
+        for operation in operations.values():
+            if access == "open":
+                operation["security"] = []
+                continue
+            operation["security"] = [{"key": [access] if access else []}]
+            operation["responses"] |= refusals
+
+
+def _is_local(host: str) -> bool:
+    """Whether a `Host` can't be a name that someone else has registered: an address, or no dot."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        ip_address(name)
+    except ValueError:
+        return "." not in name
+    return True
