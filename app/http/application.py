@@ -31,8 +31,8 @@ def create_app(service: Service) -> FastAPI:
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
-        # A key typed into the page outlives its reload.
-        swagger_ui_parameters={"persistAuthorization": True},
+        # A photograph is not sent twice because of a slash: such a path is not found.
+        redirect_slashes=False,
     )
     app.state.service = service
     app.state.metrics = metrics = Metrics(service)

@@ -2,11 +2,11 @@
 
 from time import perf_counter
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Query
 
 from app.filters import read_filter
+from app.http.current import current_request
 from app.http.metrics import MetricsDep
 from app.http.problems import responses
 from app.http.schemas import (
@@ -144,7 +144,7 @@ def recognize(
     metrics.observe_stages("/recognize", timing)
     metrics.count_outcomes(item.outcome for item in items)
     return RecognizeAnswer(
-        request_id=uuid4().hex,
+        request_id=current_request().id,
         image=_size(image),
         results=items,
         gallery_revision=revision,
