@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.allocation import keep_freed_memory
 from models.errors import PackError
 from models.pack import Pack
 from models.preprocess import Preprocessor
@@ -54,6 +55,7 @@ class Detector:
         Raises:
             PackError: it does not load, or has other inputs or outputs than a detector's.
         """
+        keep_freed_memory()
         self._pack = pack
         self._preprocessor = Preprocessor(pack.detector)
         self._worker: Worker[_View, NDArray[np.float32]] = Worker(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.allocation import keep_freed_memory
 from models.errors import ModelError, PackError
 from models.pack import Pack
 from models.preprocess import Preprocessor
@@ -27,6 +28,7 @@ class Embedder:
         Raises:
             PackError: it does not load, or has other inputs or outputs than an embedder's.
         """
+        keep_freed_memory()
         self._pack = pack
         self.dimension = pack.embedder.dimension
         self.fingerprint = pack.embedder.fingerprint

@@ -1,78 +1,23 @@
 """One Paddle Inference predictor, with its inputs and outputs known by name and shape."""
 
-import ctypes
-import logging
 import os
 import re
-import signal
-import threading
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError, PackError
+from models.paddle_library import load_inference
 
 # Distinct input shapes whose oneDNN primitives stay cached: every batch size up to 16 is one.
 _CACHED_SHAPES = 32
-_PADDLE_SIGNALS = (
-    signal.SIGSEGV,
-    signal.SIGILL,
-    signal.SIGFPE,
-    signal.SIGABRT,
-    signal.SIGBUS,
-    signal.SIGTERM,
-)
-_SIGACTION_BYTES = 1024  # more than `struct sigaction` takes anywhere; its content is opaque here
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_importing = threading.Lock()
 
 Array = NDArray[np.float32] | NDArray[np.int32]
-
-
-@contextmanager
-def _log_level_kept() -> Iterator[None]:
-    # `import paddle` sets the root logger to WARNING, and a service's own messages are gone.
-    before = logging.root.level
-    try:
-        yield
-    finally:
-        logging.root.setLevel(before)
-
-
-@contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    # `import paddle` puts its own crash reporter on SIGTERM, so that a service told to stop would
-    # print a C++ trace and die amid its requests. signal.signal() works in the main thread only,
-    # and predictors are made in others: hence sigaction itself.
-    libc = ctypes.CDLL(None)
-    before = {number: ctypes.create_string_buffer(_SIGACTION_BYTES) for number in _PADDLE_SIGNALS}
-    for number, action in before.items():
-        libc.sigaction(number, None, action)
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            libc.sigaction(number, action, None)
-
-
-def load_paddle() -> ModuleType:
-    """Import Paddle quietly, once; the process keeps its warnings, log level, signal handlers.
-
-    Here and not at the top of the file: it takes 1 to 2 s and 300 MB, which commands that run no
-    network need not pay (`paddle.inference` alone costs the same: it imports the whole package).
-    """
-    with _importing, warnings.catch_warnings(), _log_level_kept(), _signal_handlers_kept():
-        warnings.simplefilter("ignore")  # it recommends ccache, a compiler's cache
-        import paddle
-        import paddle.inference
-    return paddle  # type: ignore[no-any-return]
 
 
 def available_cores() -> int:
@@ -107,10 +52,10 @@ class Session:
         Raises:
             PackError: Paddle cannot load the files.
         """
-        inference = load_paddle().inference
+        inference = load_inference()
         self._model = model
         try:
-            config = inference.Config(str(model), str(params))
+            config = inference.AnalysisConfig(str(model), str(params))
             config.disable_gpu()
             config.disable_glog_info()
             if model.suffix == ".json":
@@ -154,7 +99,7 @@ class Session:
         try:
             for name, value in feeds.items():
                 self._inputs[name].reshape(value.shape)
-                self._inputs[name].copy_from_cpu(np.ascontiguousarray(value))
+                self._inputs[name]._copy_from_cpu_bind(np.ascontiguousarray(value))
             self._predictor.run()
             return [Output(name, out.copy_to_cpu()) for name, out in self._outputs.items()]
         except Exception as error:

@@ -88,7 +88,7 @@ def test_cores_respect_the_container_quota(monkeypatch, tmp_path, quota, cores):
     assert available_cores() == cores
 
 
-def test_users_see_none_of_paddles_messages_and_keep_signal_handler_and_log_level(exported):
+def test_the_framework_stays_out_with_its_messages_signal_handlers_and_log_level(exported):
     program = f"""
 import logging, os, signal, sys, threading
 from pathlib import Path
@@ -106,9 +106,31 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 os.kill(os.getpid(), signal.SIGTERM)
-sys.exit(0 if stopped and logging.getLogger().level == logging.INFO else 1)
+kept = stopped and logging.getLogger().level == logging.INFO
+sys.exit(0 if kept and "paddle" not in sys.modules else 1)
 """
     ran = subprocess.run(
         [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["first = run(); import paddle", "import paddle; first = run()"],
+    ids=["after", "before"],
+)
+def test_the_framework_can_be_imported_beside_it(exported, order):
+    program = f"""
+from pathlib import Path
+import numpy as np
+from models.session import Session
+def run():
+    model = Path({str(exported)!r}, "embedder.json")
+    session = Session(model, model.with_suffix(".pdiparams"), 1)
+    return session.run({{"x": np.ones((1, 3, 224, 224), np.float32)}})[0].value
+{order}
+assert np.array_equal(first, run())
+assert int(paddle.ones([2]).sum()) == 2
+"""
+    subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
