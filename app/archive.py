@@ -1,7 +1,8 @@
 """A shop in a zip file: a folder of images per product and, for names and metadata, `products.csv`.
 
-Nothing is unpacked to the disk: entries are read one at a time, each within the limits of an image,
-so that neither paths nor sizes that an archive claims can do harm.
+An export is one, too; it says more of its images. Nothing is unpacked to the disk: entries are read
+one at a time, each within limits, so that neither paths nor sizes that an archive claims can do
+harm.
 """
 
 import csv
@@ -11,14 +12,18 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from pydantic import ValidationError
+
 from app.checks import check_metadata, check_name, check_product_id
+from app.export_format import MANIFEST, REFERENCES, VERSION, Manifest, ReferenceLine
 from gallery import JSON
 
 PRODUCTS = "products.csv"
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
-MOST_ENTRIES = 500_000
+MOST_ENTRIES = 1_250_000
 MOST_TABLE_BYTES = 64 * 1024 * 1024
 
 
@@ -35,14 +40,35 @@ class ProductRow:
     metadata: dict[str, JSON] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a product, and what an export says of it."""
+
+    entry: ZipInfo
+    product: str
+    line: ReferenceLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What can't be taken: where it stands, and why."""
+
+    place: str
+    error: ValueError
+
+
+Item: TypeAlias = ProductRow | Picture | Refused
+
+
 class Archive:
-    """An open archive. Entries are read by name order, the same at every reading."""
+    """An open archive."""
 
     def __init__(self, path: Path) -> None:
         """Look at the table of contents.
 
         Raises:
-            UnusableArchive: not a zip file, encrypted, too many entries, or nothing in it.
+            UnusableArchive: not a zip file, encrypted, too many entries, nothing in it, or an
+                export of a newer release.
         """
         try:
             self._zip = ZipFile(path)
@@ -56,15 +82,20 @@ class Archive:
             )
         if any(entry.flag_bits & 1 for entry in entries):
             raise UnusableArchive("The archive is encrypted; send it without a password.")
-        self.images = sorted(filter(_is_image, entries), key=lambda entry: entry.filename)
+        self._images = sorted(filter(_is_image, entries), key=lambda entry: entry.filename)
         self._tables = [
             entry for entry in entries if PurePosixPath(entry.filename).name == PRODUCTS
         ]
-        if not self.images and not self._tables:
+        if not self._images and not self._tables:
             raise UnusableArchive(
                 "The archive holds neither images nor products.csv. Put the images of each product "
                 "into a folder named by its id."
             )
+        self.manifest = self._read_manifest()
+        self._references = sorted(
+            (entry for entry in entries if self.manifest and _is_references(entry)),
+            key=lambda entry: entry.filename,
+        )
 
     def __enter__(self) -> "Archive":
         return self
@@ -72,20 +103,24 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         self._zip.close()
 
-    def products(self) -> Iterator[ProductRow | tuple[str, ValueError]]:
-        """The rows of `products.csv`, or the line and error of those that can't be taken.
+    def items(self) -> Iterator[Item]:
+        """Products, the pictures of an export in its order, other images by name.
 
-        Columns: `id`, `name` (the id by default), `metadata` (a JSON object); any other column
-        becomes metadata under its own name.
+        The same at every reading.
         """
         for table in self._tables:
-            text = self.read(table, MOST_TABLE_BYTES).decode("utf-8-sig", errors="replace")
-            reader = csv.DictReader(io.StringIO(text))
-            for row in reader:
-                try:
-                    yield _product(row)
-                except ValueError as error:
-                    yield f"{table.filename}:{reader.line_num}", error
+            yield from self._rows(table)
+        left = {entry.filename: entry for entry in self._images}
+        for entry in self._references:
+            for item in self._lines(entry):
+                if isinstance(item, Picture):
+                    left.pop(item.entry.filename, None)
+                yield item
+        for entry in left.values():
+            try:
+                yield Picture(entry, _product_of(entry))
+            except ValueError as error:
+                yield Refused(entry.filename, error)
 
     def read(self, entry: ZipInfo, most_bytes: int) -> bytes:
         """At most one byte more than `most_bytes`, whatever size the entry claims.
@@ -100,8 +135,59 @@ class Archive:
             # zipfile raises what its decompressors do (zlib.error, EOFError …).
             raise ValueError(f"the entry can't be read ({error})") from error
 
+    def _read_manifest(self) -> Manifest | None:
+        entry = self._zip.NameToInfo.get(MANIFEST)
+        if entry is None:
+            return None
+        try:
+            manifest = Manifest.model_validate_json(self.read(entry, MOST_TABLE_BYTES))
+        except ValueError as error:
+            raise UnusableArchive(
+                f"{MANIFEST} is not that of an export. Export again, or take the file out to have "
+                "the archive's images embedded as photographs."
+            ) from error
+        if manifest.version > VERSION:
+            raise UnusableArchive("A newer release wrote this export: import it with that one.")
+        return manifest
 
-def product_of(entry: ZipInfo) -> str:
+    def _rows(self, table: ZipInfo) -> Iterator[ProductRow | Refused]:
+        """Columns: `id`, `name` (the id by default), `metadata` (a JSON object).
+
+        Any other column becomes metadata under its own name.
+        """
+        try:
+            reader = csv.DictReader(_text(self.read(table, MOST_TABLE_BYTES)))
+            for row in reader:
+                try:
+                    yield _product(row)
+                except ValueError as error:
+                    yield Refused(f"{table.filename}:{reader.line_num}", error)
+        except (csv.Error, ValueError) as error:
+            yield Refused(table.filename, ValueError(f"the rest of the table is lost ({error})"))
+
+    def _lines(self, part: ZipInfo) -> Iterator[Picture | Refused]:
+        try:
+            lines = _text(self.read(part, MOST_TABLE_BYTES))
+        except ValueError as error:
+            yield Refused(part.filename, error)
+            return
+        for number, text in enumerate(lines, start=1):
+            place = f"{part.filename}:{number}"
+            try:
+                line = ReferenceLine.model_validate_json(text)
+                entry = self._zip.NameToInfo.get(line.file)
+                if entry is None or entry.is_dir():
+                    raise ValueError(f"the archive doesn't hold its picture {line.file[:200]!r}")
+                yield Picture(entry, check_product_id(line.product), line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "line"
+                yield Refused(place, ValueError(f"{where}: {first['msg']}"))
+            except ValueError as error:
+                yield Refused(place, error)
+
+
+def _product_of(entry: ZipInfo) -> str:
     """The product that an image belongs to: the folder it lies in.
 
     Raises:
@@ -119,6 +205,14 @@ def _is_image(entry: ZipInfo) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     link = stat.S_ISLNK(entry.external_attr >> 16)
     return path.suffix.lower() in IMAGE_SUFFIXES and not (entry.is_dir() or hidden or link)
+
+
+def _is_references(entry: ZipInfo) -> bool:
+    return entry.filename.startswith(REFERENCES) and entry.filename.endswith(".jsonl")
+
+
+def _text(data: bytes) -> io.StringIO:
+    return io.StringIO(data.decode("utf-8-sig", errors="replace"), newline="")
 
 
 def _product(row: dict[str | None, str | None]) -> ProductRow:

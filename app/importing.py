@@ -1,76 +1,171 @@
 """Import a shop: the work of an import job."""
 
-from collections.abc import Callable
-from itertools import islice
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
-from zipfile import ZipInfo
+from typing import Literal, TypeAlias, TypeVar
 
-from app.archive import Archive, ProductRow, product_of
-from app.enrolment import Enroller
-from app.images import ImageError, ImageLimits
+from app.archive import Archive, Item, Picture, ProductRow, Refused
+from app.enrolment import Enroller, Photograph
+from app.images import ImageError, ImageLimits, RGBImage, UnsupportedImage, decode
 from app.jobs import Job
-from gallery import Gallery, UnknownProduct
+from gallery import (
+    JSON,
+    AddedImage,
+    Gallery,
+    InvalidValue,
+    InvalidVector,
+    NewImage,
+    UnknownProduct,
+)
+from models.errors import ModelError
 
 ARCHIVE = "archive.zip"
 
+Kind: TypeAlias = Literal["row", "reference", "photograph"]
+# Photographs are held decoded: four of the largest are 600 MB.
+AT_ONCE: dict[Kind, int] = {"row": 64, "reference": 64, "photograph": 4}
+# Customers go first, but the import must end some day.
+PATIENCE_SECONDS = 1.0
+LOOK_SECONDS = 0.005
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
 
 class Importer:
-    """Enrols what an archive holds, item by item; each is kept the moment it is counted."""
+    """Enrols what an archive holds, some images at a time; each is kept when it is counted."""
 
-    def __init__(self, gallery: Gallery, enroller: Enroller, limits: ImageLimits) -> None:
+    def __init__(
+        self, gallery: Gallery, enroller: Enroller, limits: ImageLimits, busy: Callable[[], bool]
+    ) -> None:
+        """`busy`: whether somebody waits for the models."""
         self._gallery = gallery
         self._enroller = enroller
         self._limits = limits
+        self._busy = busy
 
     def run(self, job: Job, folder: Path, save: Callable[[], None]) -> None:
         """Take the archive in `folder`, from the item on at which `job` stands.
 
-        With `dry_run` everything is read and checked, and nothing is stored. An image that its
-        product already has is not added twice, so that an archive may be sent again.
+        With `dry_run` everything is read and checked, and nothing is stored. What the gallery has
+        already is left as it is, so that an archive may be sent again.
 
         Raises:
             UnusableArchive: the file as a whole can't be read.
             GalleryError: the storage refuses: what is counted by then is kept.
         """
+        ours = self._gallery.stats().fingerprint
         with Archive(folder / ARCHIVE) as archive:
-            items = [*archive.products(), *archive.images]
-            job.total = len(items)
-            for item in islice(items, job.done, None):
-                self._take(job, archive, item)
-                job.done += 1
+            job.total = sum(1 for _ in archive.items())
+            fits = archive.manifest is not None and archive.manifest.fingerprint == ours
+            for kind, batch in _batches(islice(archive.items(), job.done, None), fits=fits):
+                pictures = [item for item in batch if isinstance(item, Picture)]
+                if kind == "reference":
+                    self._add(job, pictures, [self._stored(archive, item) for item in pictures])
+                elif kind == "photograph":
+                    self._add(job, pictures, self._embedded(job, archive, pictures))
+                else:
+                    self._take_rows(job, batch)
+                job.done += len(batch)
                 save()
 
-    def _take(
-        self, job: Job, archive: Archive, item: ProductRow | tuple[str, ValueError] | ZipInfo
-    ) -> None:
-        match item:
-            case ProductRow(product_id, name, metadata):
-                if not job.dry_run:
-                    self._gallery.put_product(product_id, name, metadata)
-            case (str(place), ValueError() as error):
-                job.fail_item(place, "invalid-value", str(error))
-            case ZipInfo():
-                try:
-                    self._take_image(job, archive, item)
-                except ImageError as error:
-                    job.fail_item(item.filename, "unusable-image", str(error))
-                except ValueError as error:
-                    job.fail_item(item.filename, "invalid-value", str(error))
+    def _take_rows(self, job: Job, rows: Sequence[Item]) -> None:
+        for row in rows:
+            if isinstance(row, Refused):
+                _refuse(job, row.place, row.error)
+            elif isinstance(row, ProductRow) and not job.dry_run and not self._has(row):
+                self._gallery.put_product(row.id, row.name, row.metadata)
 
-    def _take_image(self, job: Job, archive: Archive, entry: ZipInfo) -> None:
-        product_id = product_of(entry)
-        image = self._enroller.prepare(archive.read(entry, self._limits.max_bytes))
+    def _has(self, row: ProductRow) -> bool:
+        try:
+            product = self._gallery.get_product(row.id)
+        except UnknownProduct:
+            return False
+        return (product.name, _text(product.metadata)) == (row.name, _text(row.metadata))
+
+    def _stored(self, archive: Archive, picture: Picture) -> NewImage | Exception:
+        """The reference as it was stored where it was exported, vectors and all."""
+        try:
+            data = archive.read(picture.entry, self._limits.max_bytes)
+            if picture.line is None or not picture.line.describes(data):
+                return self._enroller.prepare(data)
+            self._check_thumbnail(data)
+            return picture.line.image(data)
+        except (ImageError, ModelError, ValueError) as error:
+            return error
+
+    def _embedded(
+        self, job: Job, archive: Archive, pictures: Sequence[Picture]
+    ) -> list[NewImage | Exception]:
+        self._give_way()
+        read = [self._photograph(job, archive, picture) for picture in pictures]
+        photographs = [item for item in read if isinstance(item, Photograph)]
+        made = iter(_together(self._enroller.enrolled, photographs, ModelError))
+        return [next(made) if isinstance(item, Photograph) else item for item in read]
+
+    def _photograph(self, job: Job, archive: Archive, picture: Picture) -> Photograph | Exception:
+        try:
+            data = archive.read(picture.entry, self._limits.max_bytes)
+            line = picture.line
+            if line is None or not line.describes(data):
+                return self._enroller.read(data)
+            pixels = self._check_thumbnail(data)
+        except (ImageError, ValueError) as error:
+            return error
+        job.embedded_again += 1
+        return Photograph(
+            pixels, line.content_sha256, line.width, line.height, thumbnail=data, id=line.id
+        )
+
+    def _check_thumbnail(self, data: bytes) -> RGBImage:
+        # It is served as it is: a JPEG. Thumbnails of thin images are thinner than images may be.
+        limits = ImageLimits(self._limits.max_bytes, self._limits.max_pixels, min_side=1)
+        if not data.startswith(b"\xff\xd8"):
+            raise UnsupportedImage("The picture of an export is a JPEG; this is none.")
+        return decode(data, limits)
+
+    def _give_way(self) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while self._busy() and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+
+    def _add(
+        self, job: Job, pictures: Sequence[Picture], images: Sequence[NewImage | Exception]
+    ) -> None:
+        good: list[tuple[Picture, NewImage]] = []
+        for picture, image in zip(pictures, images, strict=True):
+            if isinstance(image, NewImage):
+                good.append((picture, image))
+            else:
+                _refuse(job, picture.entry.filename, image)
         if job.dry_run:
             return
+        for product, group in groupby(good, key=lambda pair: pair[0].product):
+            pairs = list(group)
+            answers = _together(
+                partial(self._added, product),
+                [image for _, image in pairs],
+                InvalidValue,
+                InvalidVector,
+            )
+            for (picture, _), answer in zip(pairs, answers, strict=True):
+                if isinstance(answer, Exception):
+                    _refuse(job, picture.entry.filename, answer)
+                elif answer.duplicate:
+                    job.duplicates += 1
+                else:
+                    job.added += 1
+
+    def _added(self, product: str, images: Sequence[NewImage]) -> list[AddedImage]:
         try:
-            (added,) = self._gallery.add_images(product_id, [image])
+            return self._gallery.add_images(product, images)
         except UnknownProduct:
-            self._gallery.put_product(product_id, product_id, {})
-            (added,) = self._gallery.add_images(product_id, [image])
-        if added.duplicate:
-            job.duplicates += 1
-        else:
-            job.added += 1
+            self._gallery.put_product(product, product, {})
+            return self._gallery.add_images(product, images)
 
 
 def rebuild_index(gallery: Gallery) -> Callable[[Job, Path, Callable[[], None]], None]:
@@ -82,3 +177,40 @@ def rebuild_index(gallery: Gallery) -> Callable[[Job, Path, Callable[[], None]],
         job.done = 1
 
     return run
+
+
+def _batches(items: Iterator[Item], *, fits: bool) -> Iterator[tuple[Kind, list[Item]]]:
+    """Items of a kind that follow each other; `fits`: the archive's vectors are our embedder's."""
+
+    def kind_of(item: Item) -> Kind:
+        if not isinstance(item, Picture):
+            return "row"
+        return "reference" if fits and item.line is not None else "photograph"
+
+    for kind, run in groupby(items, key=kind_of):
+        while batch := list(islice(run, AT_ONCE[kind])):
+            yield kind, batch
+
+
+def _together(
+    make: Callable[[Sequence[Given]], Sequence[Made]],
+    given: Sequence[Given],
+    *refusals: type[Exception],
+) -> list[Made | Exception]:
+    """What is made of each: all at once or, so that one can't spoil the others, one by one."""
+    try:
+        return [*make(given)]
+    except refusals as error:
+        if len(given) == 1:
+            return [error]
+        return [made for one in given for made in _together(make, [one], *refusals)]
+
+
+def _refuse(job: Job, place: str, error: Exception) -> None:
+    unusable = isinstance(error, ImageError | ModelError)
+    job.fail_item(place, "unusable-image" if unusable else "invalid-value", str(error))
+
+
+def _text(metadata: dict[str, JSON]) -> str:
+    # As text, because Python takes 1 and true for equal.
+    return json.dumps(metadata, sort_keys=True)

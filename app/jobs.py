@@ -47,6 +47,9 @@ class Job(BaseModel):
     total: int = 0
     added: int = Field(0, description="Images that are new in the gallery.")
     duplicates: int = Field(0, description="Images that their product already had.")
+    embedded_again: int = Field(
+        0, description="Images of an export by another embedder: embedded from their thumbnails."
+    )
     failed: int = 0
     errors: list[ItemError] = Field([], description=f"The first {MOST_ERRORS} of the failed.")
     detail: str | None = Field(None, description="Why the job as a whole failed.")

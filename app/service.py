@@ -48,7 +48,9 @@ class Service:
                 )
             )
             self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
-            importer = Importer(self.gallery, self.enroller, settings.image_limits)
+            importer = Importer(
+                self.gallery, self.enroller, settings.image_limits, self._models_are_busy
+            )
             work: dict[Kind, Work] = {
                 "import": importer.run,
                 "rebuild": rebuild_index(self.gallery),
@@ -82,6 +84,9 @@ class Service:
         if not self.gallery.consistent():
             return "The index does not agree with the database yet."
         return None
+
+    def _models_are_busy(self) -> bool:
+        return self.detector.queue_depth + self.embedder.queue_depth > 0
 
     def close(self) -> None:
         """Stop, in the reverse order of starting."""

@@ -1,6 +1,7 @@
 """Products, their reference images and vectors, and the search among them."""
 
 from gallery.backup import restore
+from gallery.contents import Contents
 from gallery.errors import (
     FingerprintMismatch,
     GalleryClosed,
@@ -29,6 +30,7 @@ from gallery.records import (
     Image,
     NewImage,
     Product,
+    Reference,
     SearchResult,
     StoredImage,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "Candidate",
     "Change",
     "ChangeKind",
+    "Contents",
     "Filter",
     "FingerprintMismatch",
     "Gallery",
@@ -58,6 +61,7 @@ __all__ = [
     "NewImage",
     "Not",
     "Product",
+    "Reference",
     "SearchResult",
     "StorageFailed",
     "StoredImage",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from gallery import edits, history, image_store, product_store, store
 from gallery.backup import Progress, back_up
 from gallery.columns import Columns
+from gallery.contents import Contents
 from gallery.database import DATABASE_NAME, Database
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.filters import Filter
@@ -282,6 +284,12 @@ class Gallery(GalleryProtocol):
                 store.state(db).sequence,
                 store.counts(db).vectors,
             )
+
+    @contextmanager
+    def contents(self) -> Iterator[Contents]:
+        """The gallery of this moment, to be read at leisure while others read and write."""
+        with self._database.read() as db:
+            yield Contents(db)
 
     def backup(self, path: Path, progress: Progress | None = None) -> None:
         """Write the gallery of this moment to the file `path`, while it serves.

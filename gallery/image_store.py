@@ -40,14 +40,19 @@ def sort_out(
     """Which of the images, with their checked vectors [V, D], are new. Raises UnknownProduct."""
     product = product_number(db, product_id)
     known = _known(db, product, [image.content_sha256 for image, _ in images])
+    taken = _taken(db, [image.id for image, _ in images if image.id])
     answers: list[AddedImage] = []
     fresh: list[tuple[str, NewImage, NDArray[np.float16]]] = []
     for image, vectors in images:
-        image_id = known.get(image.content_sha256)
-        answers.append(AddedImage(image_id or _new_id(), duplicate=image_id is not None))
-        if image_id is None:
-            known[image.content_sha256] = answers[-1].id
-            fresh.append((answers[-1].id, image, vectors))
+        known_id = known.get(image.content_sha256)
+        if known_id is not None:
+            answers.append(AddedImage(known_id, duplicate=True))
+            continue
+        image_id = image.id if image.id and image.id not in taken else _new_id()
+        taken.add(image_id)
+        known[image.content_sha256] = image_id
+        answers.append(AddedImage(image_id, duplicate=False))
+        fresh.append((image_id, image, vectors))
     return Sorted(product, answers, fresh)
 
 
@@ -67,6 +72,14 @@ def _known(db: sqlite3.Connection, product: int, contents: list[str]) -> dict[st
         (json.dumps(contents), product),
     )
     return dict(rows.fetchall())
+
+
+def _taken(db: sqlite3.Connection, ids: list[str]) -> set[str]:
+    """Those of the image ids that the gallery has already."""
+    rows = db.execute(
+        "SELECT id FROM images WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+    )
+    return {row[0] for row in rows}
 
 
 def insert(db: sqlite3.Connection, images: Sorted) -> VectorRows:
@@ -141,6 +154,22 @@ def scan(db: sqlite3.Connection, last: int, limit: int) -> list[tuple[int, Store
         (last, limit),
     )
     return [(number, StoredImage(_image(row), jpeg)) for number, jpeg, *row in rows]
+
+
+def vectors_of(
+    db: sqlite3.Connection, first: int, last: int, dimension: int
+) -> dict[int, NDArray[np.float16]]:
+    """Image number → vectors [V, D], of the images with numbers from `first` to `last`."""
+    blobs: dict[int, list[bytes]] = {}
+    for number, blob in db.execute(
+        "SELECT image, vector FROM vectors WHERE image BETWEEN ? AND ? ORDER BY number",
+        (first, last),
+    ):
+        blobs.setdefault(number, []).append(blob)
+    return {
+        number: np.frombuffer(b"".join(rows), dtype="<f2").reshape(len(rows), dimension)
+        for number, rows in blobs.items()
+    }
 
 
 def count_up_to(db: sqlite3.Connection, last: int) -> int:

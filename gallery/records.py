@@ -36,14 +36,16 @@ class NewImage:
 
     `content_sha256`: 64 hexadecimal digits over the image's bytes; the same content is one
     reference of a product. `width`, `height`: pixels of the upright image. `thumbnail`: a JPEG.
-    `vectors`: float32 [V, D], V ≥ 1, of any length but zero.
+    `vectors`: float32 [V, D], V ≥ 1, of any length but zero; or float16, as a gallery gave them
+    out, which are kept bit by bit. `id`: the one it had in a gallery, or another if it is taken.
     """
 
     content_sha256: str
     width: int
     height: int
     thumbnail: bytes
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float32] | NDArray[np.float16]
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,15 @@ class StoredImage:
 
     image: Image
     thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A reference image with all that is stored of it: vectors are float16 [V, D]."""
+
+    image: Image
+    thumbnail: bytes
+    vectors: NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gallery.records import JSON, NewImage
 
 _LARGEST = 2**63 - 1
 _SHA256 = re.compile("[0-9a-f]{64}")
+_IMAGE_ID = re.compile("[0-9a-f]{32}")
 
 
 def checked_text(value: str, what: str) -> str:
@@ -61,3 +62,5 @@ def check_image(image: NewImage) -> None:
     checked_count(image.height, "height")
     if not isinstance(image.thumbnail, bytes) or not image.thumbnail:
         raise InvalidValue("The thumbnail must be the bytes of a JPEG.")
+    if image.id is not None and not _IMAGE_ID.fullmatch(checked_text(image.id, "image id")):
+        raise InvalidValue("The image id must be 32 hexadecimal digits in lower case.")

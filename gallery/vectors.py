@@ -9,10 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from gallery.errors import InvalidVector
 
+# Rounding to float16 changes a vector's length by no more than this.
+_ROUNDED = 2.0**-10
+
 
 def stored_vectors(vectors: ArrayLike, dimension: int) -> NDArray[np.float16]:
     """References [V, D] as both SQLite and the index hold them: unit length, float16.
 
+    What has been stored before, float16 of such a length, stays as it is.
     Raises InvalidVector for V = 0, another D, NaN, infinity or a vector of zeros.
     """
     return stored_in_parts([vectors], dimension)[0]
@@ -25,8 +29,13 @@ def stored_in_parts(parts: Sequence[ArrayLike], dimension: int) -> list[NDArray[
     arrays = [_array(part, dimension) for part in parts]
     if not all(len(array) for array in arrays):
         raise InvalidVector("A reference image needs at least one vector.")
-    unit = _unit(np.concatenate(arrays)).astype(np.float16)
-    return np.split(unit, np.cumsum([len(array) for array in arrays])[:-1])
+    given = np.concatenate(arrays)
+    unit = _unit(given)
+    if all(getattr(part, "dtype", None) == np.float16 for part in parts):
+        # Scaling it again could round a value to its neighbour.
+        rounded = np.abs(np.linalg.norm(given, axis=1) - 1) <= _ROUNDED
+        unit[rounded] = given[rounded]
+    return np.split(unit.astype(np.float16), np.cumsum([len(array) for array in arrays])[:-1])
 
 
 def query_vectors(vectors: ArrayLike, dimension: int) -> NDArray[np.float32]:

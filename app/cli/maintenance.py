@@ -66,7 +66,7 @@ def reembed() -> None:
         enroller = Enroller(detector, embedder, limits)
 
         def embed(thumbnails: list[bytes]) -> list[NDArray[np.float32]]:
-            return [enroller.embed(decode(data, limits)) for data in thumbnails]
+            return enroller.embed([decode(data, limits) for data in thumbnails])
 
         report = opened.enter_context(_progress("Embedding"))
         count = reembed_gallery(

@@ -1,8 +1,13 @@
 """`/gallery`: products and their reference images."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from app.exporting import export
 
 from app.http.preconditions import ExpectedVersion, set_etag
 from app.http.problems import describe, responses
@@ -56,6 +61,33 @@ def list_changes(
     """The changes after a revision, oldest first: for clients that keep a copy of the gallery."""
     changes = service.gallery.changes(after, limit)
     return ChangesAnswer(changes=[ChangeItem.model_validate(change) for change in changes])
+
+
+@router.get(
+    "/export",
+    summary="Export as a zip",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+def export_gallery(service: ServiceDep) -> StreamingResponse:
+    """The gallery of this moment, as `POST /gallery/import` takes it: the same answers elsewhere.
+
+    Pictures in a folder per product, products.csv, and the embedder's vectors, which are taken over
+    as they are where the embedder is the same and made again from the pictures where it is another.
+    """
+
+    def pieces() -> Iterator[bytes]:
+        with service.gallery.contents() as contents:
+            yield from export(contents)
+
+    following = pieces()
+    # The first one here: what is wrong then can still be answered.
+    body = chain([next(following)], following)
+    return StreamingResponse(
+        body,
+        media_type="application/zip",
+        headers={"Content-Disposition": 'attachment; filename="gallery.zip"'},
+    )
 
 
 @router.get("/products", summary="List products")

@@ -37,6 +37,7 @@ OPERATIONS = [
     ("POST", "/recognize"),
     ("GET", "/gallery"),
     ("GET", "/gallery/changes"),
+    ("GET", "/gallery/export"),
     ("GET", "/gallery/products"),
     ("PUT", "/gallery/products/{product_id}"),
     ("GET", "/gallery/products/{product_id}"),

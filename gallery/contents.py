@@ -1,0 +1,43 @@
+"""All that a gallery holds at one revision, for an export."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from gallery import image_store, product_store, store
+from gallery.records import Product, Reference
+
+_AT_ONCE = 64
+
+
+class Contents:
+    """Reads in one transaction: whatever is written meanwhile, this stays as it was.
+
+    The write-ahead log can't be folded into the database for as long as it is open.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        state, counts = store.state(db), store.counts(db)
+        self.revision = state.sequence
+        self.fingerprint = state.fingerprint
+        self.dimension = state.dimension
+        self.product_count = counts.products
+        self.image_count = counts.images
+
+    def products(self) -> Iterator[Product]:
+        """All of them, by id."""
+        last = ""
+        while page := product_store.products_after(self._db, last, _AT_ONCE):
+            yield from page
+            last = page[-1].id
+
+    def references(self) -> Iterator[Reference]:
+        """All of them, in the order in which they were added."""
+        last = 0
+        while page := image_store.scan(self._db, last, _AT_ONCE):
+            first, last = page[0][0], page[-1][0]
+            vectors = image_store.vectors_of(self._db, first, last, self.dimension)
+            for number, stored in page:
+                yield Reference(stored.image, stored.thumbnail, vectors[number])
