@@ -89,10 +89,16 @@ class Jobs:
         self._thread.start()
 
     def prepare(self) -> Path:
-        """A new folder for a job's input; `start` makes it a job, removing it forgets it."""
+        """A new folder for a job's input, until `start` makes it a job or `discard` removes it."""
         folder = self._folder / uuid4().hex
         folder.mkdir()
         return folder
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder that was prepared, unless it has become a job's."""
+        with self._lock:
+            if folder.name not in self._jobs:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, kind: Kind, folder: Path | None = None, *, dry_run: bool = False) -> Job:
         """Queue a job; it is on the disk when this returns."""

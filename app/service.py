@@ -6,6 +6,7 @@ from threading import Event, Thread
 
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
+from app.idempotency import Answers
 from app.importing import Importer, rebuild_index
 from app.jobs import Jobs, Kind, Work
 from app.keys import KeyRing
@@ -37,6 +38,9 @@ class Service:
         self.keys = KeyRing(settings.keys_path)
         with ExitStack() as opened:
             self.folder = opened.enter_context(closing(DataFolder(settings.data_dir)))
+            self.answers = opened.enter_context(
+                closing(Answers(settings.data_dir / "answers.sqlite3"))
+            )
             self.pack = find_pack(settings.pack, pack_folders(settings))
             self.detector = opened.enter_context(closing(Detector(self.pack, settings.threads)))
             self.embedder = opened.enter_context(closing(Embedder(self.pack, settings.threads)))

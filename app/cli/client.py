@@ -60,6 +60,18 @@ def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> htt
     return response
 
 
+def download(client: httpx2.Client, path: str) -> Iterator[bytes]:
+    """The pieces of an answer that may be larger than the memory; CommandError as `call`."""
+    try:
+        with client.stream("GET", path) as response:
+            if response.is_error:
+                response.read()
+                raise CommandError(problem_text(response))
+            yield from response.iter_bytes()
+    except httpx2.TransportError as error:
+        raise CommandError(f"{client.base_url} broke off ({error}).") from error
+
+
 def problem_text(response: httpx2.Response) -> str:
     try:
         return str(response.json()["detail"])

@@ -1,5 +1,6 @@
 """`tillsight gallery`: fill and inspect the gallery."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,22 @@ from urllib.parse import quote
 import httpx2
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from app.archive import IMAGE_SUFFIXES
-from app.cli.client import CommandError, call, connect, problem_text, send
+from app.cli.client import CommandError, call, connect, download, problem_text, send
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
+DOWNLOAD = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 POLL_SECONDS = 0.3
 CHUNK_BYTES = 1024 * 1024
@@ -100,12 +110,44 @@ def import_archive(
         f"{job['added']} images added, {job['duplicates']} were there already, "
         f"{job['failed']} items refused."
     )
+    if job["embedded_again"]:
+        console.print(
+            f"The export is by another embedder: {job['embedded_again']} images were embedded "
+            "again from their thumbnails."
+        )
     for error in job["errors"]:
         console.print(f"  {error['item']}: {error['detail']}", highlight=False, markup=False)
     if job["state"] == "failed":
         raise CommandError(str(job["detail"]))
     if job["failed"]:
         raise typer.Exit(1)
+
+
+@app.command("export")
+def export_archive(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The zip file to write.")],
+    url: ServiceUrl = None,
+) -> None:
+    """Export the gallery as a zip: pictures, products.csv and vectors, for `import` elsewhere.
+
+    A running service goes on serving and writing; the file is there as a whole or not at all.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    with connect(Settings(), url) as client, Progress(*DOWNLOAD) as progress:
+        task = progress.add_task("Exporting", total=None)
+        try:
+            with partial.open("wb") as target:
+                for chunk in download(client, "/gallery/export"):
+                    target.write(chunk)
+                    progress.advance(task, len(chunk))
+                target.flush()
+                os.fsync(target.fileno())
+            partial.replace(file)
+        except OSError as error:
+            raise CommandError(f"Can't write {file} ({error.strerror}).") from error
+        finally:
+            partial.unlink(missing_ok=True)
+    Console().print(f"Exported to {file}", highlight=False)
 
 
 @app.command()

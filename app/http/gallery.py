@@ -1,6 +1,7 @@
 """`/gallery`: products and their reference images."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import chain
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.exporting import export
-
+from app.http.idempotency import OnceDep
 from app.http.preconditions import ExpectedVersion, set_etag
 from app.http.problems import describe, responses
 from app.http.schemas import (
@@ -27,8 +28,9 @@ from app.http.schemas import (
     ProductPage,
 )
 from app.http.state import ServiceDep
-from app.http.uploads import SeveralImages, request_body
+from app.http.uploads import SeveralImages, Upload, request_body
 from app.images import ImageError
+from app.service import Service
 from gallery import AddedImage, NewImage
 
 router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(400, 422))
@@ -155,17 +157,24 @@ def delete_product(product_id: ProductPath, service: ServiceDep, expected: Expec
     summary="Add reference images to a product",
     status_code=201,
     openapi_extra=request_body(several=True),
-    response_model_exclude_none=True,
-    responses=responses(404, 413, 415),
+    response_model=AddImagesAnswer,
+    responses=responses(404, 409, 413, 415),
 )
 def add_images(
-    product_id: ProductPath, uploads: SeveralImages, service: ServiceDep
-) -> AddImagesAnswer:
+    product_id: ProductPath, uploads: SeveralImages, service: ServiceDep, once: OnceDep
+) -> Response:
     """They are searchable when the answer arrives. The same image twice is one reference.
 
     Each file succeeds or fails on its own. With a single file, or when none could be taken, the
     answer is the problem itself.
     """
+    return once(
+        " ".join(f"{upload.filename!r} {sha256(upload.data).hexdigest()}" for upload in uploads),
+        lambda: (201, _enrol(product_id, uploads, service)),
+    )
+
+
+def _enrol(product_id: str, uploads: list[Upload], service: Service) -> AddImagesAnswer:
     service.gallery.get_product(product_id)  # before any work is done for it
     prepared: list[NewImage | ImageError] = []
     for upload in uploads:

@@ -1,20 +1,22 @@
 """Work that outlasts a request: `/gallery/import`, `/gallery/rebuild`, `/jobs`."""
 
-import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from app.archive import Archive
+from app.http.idempotency import OnceDep
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import JobAccepted
 from app.http.state import ServiceDep
 from app.http.uploads import media_type
 from app.importing import ARCHIVE
 from app.jobs import Job
+from app.service import Service
 
 router = APIRouter(tags=["jobs"])
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
@@ -24,7 +26,8 @@ ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
     "/gallery/import",
     summary="Import a zip of products and images",
     status_code=202,
-    responses=responses(400, 413, 415, 422),
+    response_model=JobAccepted,
+    responses=responses(400, 409, 413, 415, 422),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -35,10 +38,11 @@ ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
 async def import_archive(
     request: Request,
     service: ServiceDep,
+    once: OnceDep,
     dry_run: Annotated[
         bool, Query(description="Read and check everything, store nothing.")
     ] = False,
-) -> JobAccepted:
+) -> Response:
     """A folder of images per product, named by its id, and perhaps `products.csv`.
 
     Its columns are `id`, `name` and `metadata` (JSON); any other column becomes metadata. The
@@ -54,22 +58,25 @@ async def import_archive(
         )
     folder = service.jobs.prepare()
     try:
-        await _receive(request, folder / ARCHIVE)
-        await to_thread.run_sync(_look_over, folder / ARCHIVE)
-        job = await to_thread.run_sync(
-            lambda: service.jobs.start("import", folder, dry_run=dry_run)
+        digest = await _receive(request, folder / ARCHIVE)
+        return await to_thread.run_sync(
+            once, digest, lambda: (202, _start_import(service, folder, dry_run=dry_run))
         )
-    except BaseException:
-        # Refused, or the client went away amid its upload.
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return JobAccepted(job_id=job.id)
+    finally:
+        # Refused, sent before, or the client went away amid its upload.
+        service.jobs.discard(folder)
 
 
-@router.post("/gallery/rebuild", summary="Build the index again", status_code=202)
-def rebuild(service: ServiceDep) -> JobAccepted:
+@router.post(
+    "/gallery/rebuild",
+    summary="Build the index again",
+    status_code=202,
+    response_model=JobAccepted,
+    responses=responses(400, 409, 422),
+)
+def rebuild(service: ServiceDep, once: OnceDep) -> Response:
     """From the database, while serving; nothing is lost or unavailable meanwhile."""
-    return JobAccepted(job_id=service.jobs.start("rebuild").id)
+    return once("", lambda: (202, JobAccepted(job_id=service.jobs.start("rebuild").id)))
 
 
 @router.get("/jobs/{job_id}", summary="How far is a job?", responses=responses(404, 422))
@@ -80,13 +87,17 @@ def get_job(
     return service.jobs.get(job_id)
 
 
-async def _receive(request: Request, path: Path) -> None:
-    # Straight to the disk: an archive may be larger than the memory.
+async def _receive(request: Request, path: Path) -> str:
+    """The body's digest; itself straight to the disk, because it may be larger than the memory."""
+    digest = sha256()
     with path.open("wb") as file:
         async for chunk in request.stream():
+            digest.update(chunk)
             await to_thread.run_sync(file.write, chunk)
+    return digest.hexdigest()
 
 
-def _look_over(path: Path) -> None:
-    with Archive(path):
-        pass
+def _start_import(service: Service, folder: Path, *, dry_run: bool) -> JobAccepted:
+    with Archive(folder / ARCHIVE):
+        pass  # looked over
+    return JobAccepted(job_id=service.jobs.start("import", folder, dry_run=dry_run).id)
