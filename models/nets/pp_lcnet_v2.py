@@ -197,8 +197,8 @@ class PPLCNetV2ShiTu(nn.Layer):
 def fold(network: nn.Layer) -> None:
     """Fold every `RepDepthwise` of a trained network, in place; answers in evaluation stay.
 
-    Once: a folded network cannot be folded, nor trained as it was.
+    A folded network trains as one without branches; what is folded stays so.
     """
     for layer in network.sublayers():
-        if isinstance(layer, RepDepthwise):
+        if isinstance(layer, RepDepthwise) and isinstance(layer.branches[0], ConvNorm):
             layer.fold()

@@ -8,15 +8,16 @@ from paddle import nn
 from paddle.static import InputSpec
 
 from models.nets.efficientnet_lite import ConvNorm
+from models.training.state_dict import name_tensors
 
 
 def fold_batch_norms(network: nn.Layer) -> None:
     """Moves every `ConvNorm`'s evaluation-time batch norm into its convolution, in place.
 
-    w' = w · γ/√(σ² + ε) per output channel, b' = β − μ · γ/√(σ² + ε).
+    w' = w · γ/√(σ² + ε) per output channel, b' = β − μ · γ/√(σ² + ε). What is folded stays so.
     """
     for layer in network.sublayers():
-        if not isinstance(layer, ConvNorm):
+        if not isinstance(layer, ConvNorm) or isinstance(layer.bn, nn.Identity):
             continue
         conv, bn = layer.conv, layer.bn
         scale = bn.weight / paddle.sqrt(bn._variance + bn._epsilon)
@@ -29,10 +30,13 @@ def fold_batch_norms(network: nn.Layer) -> None:
 def export(network: nn.Layer, folder: Path, name: str, size: tuple[int, int]) -> dict[str, str]:
     """Writes `name`.json and `name`.pdiparams: input `x` float32 [N, 3, *size].
 
+    Parameters keep the names of the state dict: `state_dict.read_program` gets them back.
+
     Returns:
         sha256 of each file by its name, as pack.toml wants it.
     """
     network.eval()
+    name_tensors(network)
     spec = InputSpec([None, 3, *size], "float32", name="x")
     paddle.jit.save(network, str(folder / name), input_spec=[spec])
     files = (f"{name}.json", f"{name}.pdiparams")

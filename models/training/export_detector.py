@@ -16,10 +16,11 @@ from paddle.static import InputSpec
 from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet
 from models.nets.picodet import PicoDet
 from models.pack import DetectorSpec, Pack, sha256_of
-from models.training.detection.normalisation import normalisation_of
 from models.training.detection.serving import ServedDetector
-from models.training.detection.weights import detector_from, name_tensors, read_weights
+from models.training.detection.weights import detector_from, read_weights
 from models.training.installation import install
+from models.training.normalisation import normalisation_of
+from models.training.state_dict import name_tensors
 
 STEM = "detector"
 

@@ -1,42 +1,52 @@
-"""From a PP-LCNetV2 "ShiTu" to the official serving contract, and into a pack.
+"""From a feature extractor to the official serving contract, and into a pack.
 
-Input `x` float32 [N, 3, 224, 224], output float32 [N, 512], not normalised.
+Input `x` float32 [N, 3, H, W], officially 224 x 224; output float32 [N, 512], not normalised.
 
     python -m models.training.export_embedder WEIGHTS --from PACK --to PACK
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from models.nets.pp_lcnet_v2 import EMBEDDING_CHANNELS, PPLCNetV2ShiTu, fold
+from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu, fold
 from models.pack import EmbedderSpec, Pack
-from models.training.detection.normalisation import IMAGENET
-from models.training.detection.weights import read_weights
-from models.training.embedding.weights import embedder_from
-from models.training.export import export
+from models.training.embedding.weights import (
+    Embedder,
+    dimension_of,
+    embedder_from,
+    normalisation_of,
+)
+from models.training.export import export, fold_batch_norms
 from models.training.installation import install
+from models.training.normalisation import Normalisation
+from models.training.state_dict import read_state_dict
 
 STEM = "embedder"
 INPUT_SIZE = (224, 224)
 
 
-def export_embedder(network: PPLCNetV2ShiTu, folder: Path) -> dict[str, str]:
-    """Write `embedder.json` and `embedder.pdiparams`.
+def export_embedder(
+    network: Embedder, folder: Path, size: tuple[int, int] = INPUT_SIZE
+) -> dict[str, str]:
+    """Write `embedder.json` and `embedder.pdiparams` for an input of `size` (height, width).
 
-    The network's branches are folded in place: it can be served, not trained, afterwards.
+    What can be folded is folded in place: PP-LCNetV2's branches, EfficientNet-Lite's batch norms.
 
     Returns:
         sha256 by file name.
     """
     network.eval()
-    fold(network)
-    return export(network, folder, STEM, INPUT_SIZE)
+    if isinstance(network, PPLCNetV2ShiTu):
+        fold(network)
+    else:
+        fold_batch_norms(network)
+    return export(network, folder, STEM, size)
 
 
 def install_embedder(
-    network: PPLCNetV2ShiTu,
+    network: Embedder,
     pack: Pack,
     folder: Path,
     *,
@@ -44,25 +54,33 @@ def install_embedder(
     ambiguous_margin: float,
     licence: str,
     origin: str,
+    size: tuple[int, int] = INPUT_SIZE,
+    interpolation: Literal["linear", "cubic", "area"] = "linear",
+    normalisation: Normalisation | None = None,
 ) -> Pack:
-    """A pack in `folder` with this embedder and the detector of `pack`; see `install`."""
+    """A pack in `folder` with this embedder and the detector of `pack`; see `install`.
+
+    Without a normalisation it is that of the trunk's published weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    normalisation = normalisation or normalisation_of(network)
+    dimension = dimension_of(network)
     spec = EmbedderSpec(
         model=f"{STEM}.json",
         params=f"{STEM}.pdiparams",
-        sha256=export_embedder(network, folder),
-        input_size=INPUT_SIZE,
-        interpolation="linear",
-        scale=IMAGENET.scale,
-        mean=IMAGENET.mean,
-        std=IMAGENET.std,
-        dimension=EMBEDDING_CHANNELS,
+        sha256=export_embedder(network, folder, size),
+        input_size=size,
+        interpolation=interpolation,
+        scale=normalisation.scale,
+        mean=normalisation.mean,
+        std=normalisation.std,
+        dimension=dimension,
         match_threshold=match_threshold,
         ambiguous_margin=ambiguous_margin,
         licence=licence,
         origin=origin,
     )
-    description = f"PP-LCNetV2 as embedder, with the detector of {pack.name}"
+    description = f"An embedder of {dimension} dimensions, with the detector of {pack.name}"
     return install(spec, pack, folder, description=description)
 
 
@@ -77,7 +95,7 @@ def main(
 ) -> None:
     """Export a feature extractor's weights into a pack."""
     written = install_embedder(
-        embedder_from(read_weights(weights)),
+        embedder_from(read_state_dict(weights)),
         Pack.load(pack),
         to,
         match_threshold=match_threshold,

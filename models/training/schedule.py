@@ -4,15 +4,14 @@ import math
 
 import paddle
 
-WARM_UP_STEPS = 300
 WARM_UP_START = 0.1
 
 EMA_DECAY = 0.9998
 
 
-def learning_rate(step: int, total: int, base: float) -> float:
-    """Linear from a tenth of `base` over 300 steps, times a cosine from 1 to 0 over `total`."""
-    warm = min(1.0, WARM_UP_START + (1 - WARM_UP_START) * step / WARM_UP_STEPS)
+def learning_rate(step: int, total: int, base: float, *, warm_up: int) -> float:
+    """Linear from a tenth of `base` over `warm_up` steps, times a cosine to 0 over `total`."""
+    warm = min(1.0, WARM_UP_START + (1 - WARM_UP_START) * step / warm_up)
     return base * warm * (1 + math.cos(math.pi * step / total)) / 2
 
 

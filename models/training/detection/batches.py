@@ -1,14 +1,13 @@
 """Batches for training and evaluation: drawn by seed, made in threads, in a fixed order."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.ahead import made_ahead
 from models.training.detection.augmentation import crop, distort_colours, flip, resize
 from models.training.detection.coco import Boxes, Record, Sample
 from models.training.detection.composition import Cutout, mosaic, paste
@@ -18,7 +17,6 @@ MULTI_SCALE = 0.1  # sides vary by this share: 576 to 704 around 640
 MOSAIC_SHARE = 0.3
 PASTE_SHARE = 0.3
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
-_AHEAD = 4  # batches under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,13 @@ def training_batches(
     batch: int,
     seed: int,
     epoch: int,
+    start: int = 0,
     cutouts: Sequence[Cutout] = (),
     threads: int = 2,
 ) -> Iterator[Batch]:
     """One epoch, shuffled; every batch has a size of its own. A rest short of a batch is dropped.
 
-    The same arguments give the same batches.
+    The same arguments give the same batches; from `start` on, those after so many.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(records))
@@ -87,7 +86,7 @@ def training_batches(
         ]
         return Batch(np.stack([s.image for s in samples]), [s.boxes for s in samples])
 
-    return _made_ahead(make, len(sides), threads)
+    return made_ahead(make, range(start, len(sides)), threads)
 
 
 def evaluation_batches(
@@ -102,16 +101,4 @@ def evaluation_batches(
         ]
         return Batch(np.stack([s.image for s in samples]), [s.boxes for s in samples])
 
-    return _made_ahead(make, -(-len(records) // batch), threads)
-
-
-def _made_ahead(make: Callable[[int], Batch], count: int, threads: int) -> Iterator[Batch]:
-    # OpenCV and decoding leave the interpreter's lock alone: threads are enough.
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Batch]] = deque()
-        for number in range(count):
-            waiting.append(pool.submit(make, number))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return made_ahead(make, range(-(-len(records) // batch)), threads)

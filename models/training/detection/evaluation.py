@@ -12,8 +12,8 @@ from models.nets.picodet import PicoDet
 from models.training.detection.batches import evaluation_batches
 from models.training.detection.boxes import areas
 from models.training.detection.coco import Boxes, Record
-from models.training.detection.normalisation import normalisation_of
 from models.training.detection.serving import ServedDetector
+from models.training.normalisation import normalisation_of
 
 FOREGROUND = 1
 

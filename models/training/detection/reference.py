@@ -7,12 +7,10 @@ PicoHead with shared towers).
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Weights = dict[str, NDArray[Any]]
+from models.training.state_dict import Weights
 
 # Patterns in the reference's names → ours, all applied, in this order. What no row touches is
 # called the same: convolution and norm inside a ConvNorm, tensors inside a norm.

@@ -18,7 +18,7 @@ from models.nets.picodet import Architecture, Backbone, PicoDet
 from models.pack import Pack
 from models.training.detection.coco import Record, read_coco, split
 from models.training.detection.composition import read_cutouts
-from models.training.detection.trainer import BEST, Settings, Trainer
+from models.training.detection.trainer import DetectorSettings, DetectorTask
 from models.training.detection.weights import (
     detector_from,
     load_backbone,
@@ -27,6 +27,7 @@ from models.training.detection.weights import (
     read_weights,
 )
 from models.training.export_detector import install_detector
+from models.training.trainer import BEST, Trainer
 
 # The published rate of 0.4 belongs to batches of 8 x 56 images.
 RATE_AN_IMAGE = 0.4 / 448
@@ -117,7 +118,7 @@ def main(
     )
     side = size or (source.detector.input_size[0] if architecture is None else OWN_SIZE)
     train, kept_out = read_data(data, validation)
-    settings = Settings(
+    settings = DetectorSettings(
         size=side,
         batch=batch,
         epochs=epochs,
@@ -127,7 +128,7 @@ def main(
         threads=threads,
     )
     pasted = [] if cutouts is None else read_cutouts(cutouts)
-    best = Trainer(network, train, kept_out, settings, run, pasted).run()
+    best = Trainer(DetectorTask(network, train, kept_out, settings, pasted), run).run()
     if to is None:
         return
     files = [path.name for path in (weights, backbone_weights) if path is not None]
@@ -144,10 +145,10 @@ def main(
             # Where the data lies on this machine is nobody's business.
             f"{', '.join(f'{path.absolute().parent.name}/{path.name}' for path in data)}: "
             f"{epochs} epochs, batch {batch}, seed {seed}; "
-            f"AP {best.ap:.3f}, AP50 {best.ap50:.3f} on {len(kept_out)} images kept out"
+            f"AP {best['ap']:.3f}, AP50 {best['ap50']:.3f} on {len(kept_out)} images kept out"
         ),
     )
-    print(f"{written.folder}: detector for {side} x {side} px, AP {best.ap:.3f}")
+    print(f"{written.folder}: detector for {side} x {side} px, AP {best['ap']:.3f}")
 
 
 def parsed(text: str) -> Architecture:

@@ -4,13 +4,7 @@ A pack's detector can be trained further: `models.training.export_detector` leav
 unfolded and gives every parameter of the program its name in the state dict.
 """
 
-import re
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import paddle
-from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.nets import pp_lcnet
@@ -18,37 +12,20 @@ from models.nets.efficientnet_lite import SCALES, EfficientNetLite
 from models.nets.picodet import Architecture, PicoDet
 from models.training.convert import efficientnet_lite
 from models.training.detection.reference import is_reference, our_name, our_weights
-
-Weights = dict[str, NDArray[Any]]
+from models.training.state_dict import Weights, load_weights, read_program, read_state_dict
 
 _ALL_STRIDES = (8, 16, 32, 64)
 _PARTS = ("backbone.", "neck.", "head.")
 _BLOCKS = "backbone.blocks."
-_COUNTER = re.compile(r"_\d+$")
-
-
-def name_tensors(network: paddle.nn.Layer) -> None:
-    """Call every tensor what the state dict calls it.
-
-    Paddle numbers tensors in the order they are made in a process; optimisers and exported programs
-    know them by that name, which is worth nothing in the next process.
-    """
-    for name, tensor in network.state_dict().items():
-        tensor.name = name
 
 
 def read_weights(path: Path) -> Weights:
-    """The state dict in a `.pdparams` file, ours or the reference's.
+    """The state dict in a `.pdparams` file, ours or the reference's, under our names.
 
     Raises:
         ModelError: the file does not exist or is no state dict.
     """
-    try:
-        loaded = paddle.load(str(path), return_numpy=True)
-    except Exception as error:  # unpickling raises anything
-        raise ModelError(f"{path} cannot be read as Paddle weights: {error}") from error
-    if not isinstance(loaded, dict) or not all(isinstance(v, np.ndarray) for v in loaded.values()):
-        raise ModelError(f"{path} holds no state dict")
+    loaded = read_state_dict(path)
     return our_weights(loaded) if is_reference(loaded) else loaded
 
 
@@ -58,12 +35,9 @@ def read_exported(model: Path) -> Weights:
     Raises:
         ModelError: the program is not one of ours.
     """
-    if model.suffix != ".json":
-        raise ModelError(f"{model} is not of this project's exports: it cannot be trained further")
-    layer = paddle.jit.load(str(model.with_suffix("")))
-    # Loading appends a counter to every name.
-    named = {_COUNTER.sub("", tensor.name): tensor.numpy() for tensor in layer.parameters()}
-    weights = {name: tensor for name, tensor in named.items() if name.startswith(_PARTS)}
+    weights = {
+        name: tensor for name, tensor in read_program(model).items() if name.startswith(_PARTS)
+    }
     if not weights:
         raise ModelError(f"{model} holds no PicoDet of this project: it cannot be trained further")
     return weights
@@ -106,26 +80,6 @@ def detector_from(weights: Weights) -> PicoDet:
     load_weights(network, weights)
     network.eval()
     return network
-
-
-def load_weights(network: paddle.nn.Layer, weights: Weights) -> None:
-    """Set every tensor of `network`.
-
-    Raises:
-        ModelError: tensors are missing, left over, or of another shape.
-    """
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    faults = [f"missing {name}" for name in expected.keys() - weights.keys()]
-    faults += [f"unknown {name}" for name in weights.keys() - expected.keys()]
-    faults += [
-        f"{name} is {list(weights[name].shape)} instead of {list(shape)}"
-        for name, shape in expected.items()
-        if name in weights and weights[name].shape != shape
-    ]
-    if faults:
-        shown = "; ".join(sorted(faults)[:5])
-        raise ModelError(f"The weights do not fit the network, {len(faults)} faults: {shown}")
-    network.set_state_dict(weights)
 
 
 def _lcnet_scale(weights: Weights) -> float:

@@ -7,15 +7,10 @@ names in `REFERENCE_NAMES` are read off its published source.
 
 import re
 from collections.abc import Iterable
-from typing import Any
-
-from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
-from models.training.detection.weights import load_weights
-
-Weights = dict[str, NDArray[Any]]
+from models.training.state_dict import Weights, load_weights
 
 # Patterns in the reference's names → ours, all applied, in this order. What no row touches is
 # called the same: convolution and norm inside a ConvNorm, tensors inside a norm, the classifier's

@@ -25,11 +25,11 @@ from models.nets.pico_head import REG_MAX
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import PACK_FILE, Pack
 from models.training.build_embedded import PACK, write_hashes
-from models.training.detection.weights import Weights, load_weights
 from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
 from models.training.recipes.names import PROBE, paddle_name, probe
 from models.training.recipes.rendered import write_scenes
+from models.training.state_dict import Weights, load_weights
 
 ARCHITECTURE = Architecture(
     backbone="efficientnet_lite",

@@ -2,11 +2,14 @@ import hashlib
 
 import numpy as np
 import paddle
+import pytest
 from paddle import nn
 
+from models.errors import ModelError
 from models.nets.efficientnet_lite import ConvNorm
 from models.session import Session
 from models.training.export import export, fold_batch_norms
+from models.training.state_dict import read_program
 
 
 def network_with_history():
@@ -49,6 +52,19 @@ def test_an_exported_network_answers_alike_for_any_batch(tmp_path):
             np.testing.assert_allclose(
                 output.value, network(paddle.to_tensor(x)).numpy(), atol=1e-5
             )
+
+
+def test_an_exported_program_gives_its_weights_back(tmp_path):
+    network = network_with_history()
+    fold_batch_norms(network)
+    export(network, tmp_path, "net", (16, 16))
+    fold_batch_norms(network)  # again: what is folded stays
+    weights = read_program(tmp_path / "net.json")
+    expected = network.state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(np.array_equal(weights[name], expected[name].numpy()) for name in weights)
+    with pytest.raises(ModelError, match="not of this project's exports"):
+        read_program(tmp_path / "net.pdmodel")
 
 
 def test_an_exported_program_does_not_say_where_it_was_made(tmp_path):

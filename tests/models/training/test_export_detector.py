@@ -8,9 +8,9 @@ from models.nets.pico_head import grid
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import Pack
 from models.session import Session
-from models.training.detection.normalisation import normalisation_of
 from models.training.detection.weights import architecture_of, detector_from, read_exported
 from models.training.export_detector import export_detector, install_detector
+from models.training.normalisation import normalisation_of
 
 SIZE = (96, 128)
 ORIGIN = {"licence": "Apache-2.0", "origin": "random numbers"}

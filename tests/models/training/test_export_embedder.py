@@ -8,9 +8,9 @@ from models.errors import ModelError
 from models.nets.pp_lcnet_v2 import PPLCNetV2Classifier, PPLCNetV2ShiTu
 from models.pack import Pack
 from models.session import Session
-from models.training.detection.normalisation import IMAGENET
 from models.training.embedding.weights import embedder_from, size_of
 from models.training.export_embedder import export_embedder, install_embedder
+from models.training.normalisation import IMAGENET
 
 ORIGIN = {"licence": "Apache-2.0", "origin": "random numbers"}
 THRESHOLDS = {"match_threshold": 0.6, "ambiguous_margin": 0.03}

@@ -2,11 +2,11 @@ import numpy as np
 import paddle
 import pytest
 
-from models.training.detection.schedule import CycleEMA, learning_rate
+from models.training.schedule import CycleEMA, learning_rate
 
 
 def test_the_learning_rate_warms_up_and_follows_a_cosine():
-    rate = [learning_rate(step, 1200, 0.4) for step in range(1201)]
+    rate = [learning_rate(step, 1200, 0.4, warm_up=300) for step in range(1201)]
     assert rate[0] == pytest.approx(0.04)
     # Half-way through the warm-up: 0.55, times the cosine at 1/8.
     assert rate[150] == pytest.approx(0.4 * 0.55 * (1 + np.cos(np.pi / 8)) / 2)

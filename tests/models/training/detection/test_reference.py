@@ -10,10 +10,10 @@ from models.training.detection.reference import our_weights
 from models.training.detection.weights import (
     detector_from,
     load_backbone,
-    load_weights,
     read_backbone,
     read_weights,
 )
+from models.training.state_dict import load_weights
 
 WIDTH = 128
 # PP-LCNet x2.5 in PaddleDetection: block list, (kernel, inputs, outputs, squeeze-excite).

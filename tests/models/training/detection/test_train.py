@@ -12,11 +12,13 @@ from models.detector import Detector
 from models.errors import ModelError
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import Pack
+from models.training import trainer as trainer_module
 from models.training.detection import criterion
 from models.training.detection.coco import read_coco
 from models.training.detection.train import main, parsed
-from models.training.detection.trainer import BEST, LAST, LOG, Settings, Trainer
+from models.training.detection.trainer import DetectorSettings, DetectorTask
 from models.training.detection.weights import architecture_of, read_weights
+from models.training.trainer import BEST, LAST, LOG, Trainer
 from tests.models.training.detection.pictures import write_coco
 
 TINY = Architecture(scale=0.25, channels=16, head_blocks=1, strides=(8, 16, 32))
@@ -28,10 +30,12 @@ def annotations(tmp_path_factory):
 
 
 def trainer(folder, annotations, **changes):
-    settings = Settings(**({"size": 64, "batch": 8, "epochs": 2, "learning_rate": 0.02} | changes))
+    settings = DetectorSettings(
+        **({"size": 64, "batch": 8, "epochs": 2, "learning_rate": 0.02} | changes)
+    )
     records = read_coco(annotations)
     paddle.seed(3)
-    return Trainer(PicoDet(TINY), records[:18], records[18:], settings, folder)
+    return Trainer(DetectorTask(PicoDet(TINY), records[:18], records[18:], settings), folder)
 
 
 def numbers(state):
@@ -43,23 +47,25 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, annotations, monkeypat
     whole.run()
 
     stopped = trainer(tmp_path / "stopped", annotations)
-    ends = iter([None, KeyboardInterrupt])
-    step = stopped._train_epoch
+    # In the second epoch, after the first of its two batches.
+    monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0)
+    ends = iter([None, None, None, KeyboardInterrupt])
+    step = stopped._step
 
-    def until_interrupted(progress):
+    def until_interrupted(batch):
         if (end := next(ends)) is not None:
             raise end
-        return step(progress)
+        return step(batch)
 
-    monkeypatch.setattr(stopped, "_train_epoch", until_interrupted)
+    monkeypatch.setattr(stopped, "_step", until_interrupted)
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
     resumed = trainer(tmp_path / "stopped", annotations)
-    assert resumed.epoch == 1
+    assert (resumed.epoch, resumed.step) == (1, 1)
     resumed.run()
 
     for ours, theirs in (
-        (whole.network.state_dict(), resumed.network.state_dict()),
+        (whole.task.network.state_dict(), resumed.task.network.state_dict()),
         (whole.ema.state, resumed.ema.state),
     ):
         expected = numbers(theirs)
@@ -93,7 +99,7 @@ def test_too_few_images_are_refused(tmp_path, annotations):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, annotations):
     broken = trainer(tmp_path, annotations)
-    broken.network.head.sides[0].bias.set_value(np.full(32, np.nan, np.float32))
+    broken.task.network.head.sides[0].bias.set_value(np.full(32, np.nan, np.float32))
     with pytest.raises(ModelError, match="not finite any more at step 0"):
         broken.run()
 

@@ -6,8 +6,8 @@ import pytest
 
 from models.errors import ModelError
 from models.nets.pp_lcnet_v2 import PPLCNetV2Classifier, PPLCNetV2ShiTu
-from models.training.detection.weights import load_weights, read_weights
 from models.training.embedding.reference import is_reference, load_trunk, our_name, our_weights
+from models.training.state_dict import load_weights, read_state_dict
 
 # Of the base size: inputs, outputs, kernel, depth.
 STAGES = ((64, 128, 3, 2), (128, 256, 3, 2), (256, 512, 5, 6), (512, 1024, 5, 2))
@@ -116,7 +116,7 @@ def assert_all_arrived(ours, reference):
 def test_every_tensor_of_the_feature_extractor_lands(tmp_path, shitu):
     path = tmp_path / "general_PPLCNetV2_base_pretrained_v1.0.pdparams"
     paddle.save({name: paddle.to_tensor(tensor) for name, tensor in shitu.items()}, str(path))
-    read = read_weights(path)
+    read = read_state_dict(path)
     assert is_reference(read)
     assert len(left_out(shitu)) == 2 * (6 + 2) + 1
     network = PPLCNetV2ShiTu()

@@ -1,0 +1,84 @@
+"""State dicts: on disk, in exported programs, and into networks.
+
+A network of a pack can be trained further when its export gave every parameter of the program its
+name in the state dict, which `name_tensors` sees to.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from models.errors import ModelError
+
+Weights = dict[str, NDArray[Any]]
+
+_COUNTER = re.compile(r"_\d+$")
+
+
+def name_tensors(network: paddle.nn.Layer) -> None:
+    """Call every tensor what the state dict calls it.
+
+    Paddle numbers tensors in the order they are made in a process; optimisers and exported programs
+    know them by that name, which is worth nothing in the next process.
+    """
+    for name, tensor in network.state_dict().items():
+        tensor.name = name
+
+
+def read_state_dict(path: Path) -> Weights:
+    """The state dict in a `.pdparams` file.
+
+    Raises:
+        ModelError: the file does not exist or is no state dict.
+    """
+    try:
+        loaded = paddle.load(str(path), return_numpy=True)
+    except Exception as error:  # unpickling raises anything
+        raise ModelError(f"{path} cannot be read as Paddle weights: {error}") from error
+    if not isinstance(loaded, dict) or not all(isinstance(v, np.ndarray) for v in loaded.values()):
+        raise ModelError(f"{path} holds no state dict")
+    return loaded
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Save, so that a stop in the middle leaves the file before."""
+    unfinished = path.with_suffix(".unfinished")
+    paddle.save(state, str(unfinished))
+    unfinished.replace(path)
+
+
+def read_program(model: Path) -> Weights:
+    """The parameters of an exported program (`.json` and `.pdiparams`), by their names in it.
+
+    Raises:
+        ModelError: it is in another format.
+    """
+    if model.suffix != ".json":
+        raise ModelError(f"{model} is not of this project's exports: it cannot be trained further")
+    layer = paddle.jit.load(str(model.with_suffix("")))
+    # Loading appends a counter to every name.
+    return {_COUNTER.sub("", tensor.name): tensor.numpy() for tensor in layer.parameters()}
+
+
+def load_weights(network: paddle.nn.Layer, weights: Weights) -> None:
+    """Set every tensor of `network`.
+
+    Raises:
+        ModelError: tensors are missing, left over, or of another shape.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    faults = [f"missing {name}" for name in expected.keys() - weights.keys()]
+    faults += [f"unknown {name}" for name in weights.keys() - expected.keys()]
+    faults += [
+        f"{name} is {list(weights[name].shape)} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in weights and weights[name].shape != shape
+    ]
+    if faults:
+        shown = "; ".join(sorted(faults)[:5])
+        raise ModelError(f"The weights do not fit the network, {len(faults)} faults: {shown}")
+    network.set_state_dict(weights)
