@@ -13,13 +13,14 @@ install: .venv/.serve
 test: .venv/.dev browser  ## The whole suite.
 	$(BIN)/python -m pytest
 
-lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file.
+lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file, Kubernetes manifests.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
 browser:  # The documentation page is tested in a real one.
 	@command -v chromium >/dev/null || { \

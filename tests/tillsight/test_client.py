@@ -1,0 +1,140 @@
+"""Both clients against a real service over a socket."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.keys import Scope, create_key
+from tests.app import pictures
+from tests.app.processes import running_service
+from tests.app.test_http_import import archive
+from tillsight import calls
+from tillsight.client import AsyncClient, Client, TillSightError
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
+    """A service with keys: its address, a key, and one for a single call a minute."""
+    folder = tmp_path_factory.mktemp("client") / "data"
+    _, key = create_key(folder / "keys.json", "shop", [Scope.RECOGNIZE, Scope.GALLERY])
+    _, slow = create_key(folder / "keys.json", "slow", [Scope.GALLERY], per_minute=1)
+    with running_service(folder, sample_gallery=False) as service:
+        yield service.url, key, slow
+
+
+class Waiting:
+    """The asynchronous client with the manners of the other: each call is waited for."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncClient(url, key=key, trust_env=False)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return lambda *args, **kwargs: self._loop.run_until_complete(method(*args, **kwargs))
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._client.close())
+        self._loop.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def tillsight(request: pytest.FixtureRequest, address: tuple[str, str, str]) -> Iterator[Any]:
+    url, key, _ = address
+    made = Client(url, key=key, trust_env=False) if request.param == "sync" else Waiting(url, key)
+    yield made
+    for product in made.list_products()["products"]:
+        made.delete_product(product["id"])
+    made.close()
+
+
+def test_a_product_is_taught_and_recognised(tillsight: Any, tmp_path: Path) -> None:
+    photograph = tmp_path / "juice.jpg"
+    photograph.write_bytes(pictures.jpeg(1))
+    created = tillsight.put_product("a b-c?", "Juice", {"shelf": 7})
+    assert (created["id"], created["metadata"]) == ("a b-c?", {"shelf": 7})
+    added = tillsight.add_images("a b-c?", [photograph, pictures.jpeg(2)])
+    assert added["images"][0]["filename"] == "juice.jpg"
+    seen = tillsight.recognize(photograph, detect=False, top_k=1, where={"shelf": 7})
+    assert seen["results"][0]["product"]["id"] == "a b-c?"
+    assert tillsight.recognize(photograph, where={"shelf": 8})["results"][0]["product"] is None
+    assert tillsight.get_product("a b-c?")["image_count"] == 2
+    assert tillsight.gallery()["images"] == 2
+    image_id = added["images"][1]["id"]
+    assert tillsight.get_image(image_id)["product_id"] == "a b-c?"
+    assert tillsight.delete_image(image_id) is None
+    page = tillsight.list_products(limit=1)
+    assert (page["products"][0]["image_count"], page["next_cursor"]) == (1, None)
+
+
+def test_pictures_are_looked_at(tillsight: Any) -> None:
+    assert tillsight.detect(pictures.jpeg(1), max_results=2)["image"] == {
+        "width": 120,
+        "height": 90,
+    }
+    answer = tillsight.embed([pictures.jpeg(1), pictures.jpeg(2)])
+    assert [len(item["vector"]) for item in answer["embeddings"]] == [512, 512]
+
+
+def test_nobody_overwrites_what_they_have_not_seen(tillsight: Any) -> None:
+    first = tillsight.put_product("p", "One", version=0)
+    tillsight.put_product("p", "Two", version=first["version"])
+    with pytest.raises(TillSightError) as raised:
+        tillsight.put_product("p", "Three", version=first["version"])
+    assert (raised.value.status, raised.value.code) == (412, "version-conflict")
+
+
+def test_an_archive_is_imported(tillsight: Any) -> None:
+    accepted = tillsight.import_archive(archive({"juice/1.jpg": pictures.jpeg(1)}))
+    while (job := tillsight.get_job(accepted["job_id"]))["finished_at"] is None:
+        time.sleep(0.05)
+    assert (job["state"], job["added"]) == ("done", 1)
+
+
+def test_errors_say_what_the_service_said(tillsight: Any) -> None:
+    with pytest.raises(TillSightError, match="not an image") as raised:
+        tillsight.recognize(b"no image")
+    assert (raised.value.status, raised.value.code) == (415, "unsupported-image")
+
+
+def test_a_limited_key_is_told_when_to_come_again(address: tuple[str, str, str]) -> None:
+    url, _, slow = address
+    with Client(url, key=slow, trust_env=False) as client:
+        client.gallery()
+        with pytest.raises(TillSightError) as raised:
+            client.gallery()
+    assert (raised.value.status, raised.value.code) == (429, "rate-limited")
+    assert raised.value.retry_after is not None
+    assert 1 <= raised.value.retry_after <= 60
+
+
+def test_a_stranger_is_told_what_to_bring(address: tuple[str, str, str]) -> None:
+    with Client(address[0], trust_env=False) as stranger, pytest.raises(TillSightError) as raised:
+        stranger.gallery()
+    assert (raised.value.status, raised.value.retry_after) == (401, None)
+
+
+def test_no_service_is_no_answer() -> None:
+    with (
+        Client("http://127.0.0.1:9", trust_env=False) as nobody,
+        pytest.raises(httpx2.TransportError),
+    ):
+        nobody.gallery()
+
+
+def test_both_clients_have_every_call() -> None:
+    made = {
+        name
+        for name, made in inspect.getmembers(calls, inspect.isfunction)
+        if made.__module__ == calls.__name__ and not name.startswith("_")
+    }
+    for client in (Client, AsyncClient):
+        assert made <= set(dir(client))
+        for name in made:
+            assert getattr(client, name).__doc__ == getattr(calls, name).__doc__

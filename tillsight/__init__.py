@@ -1,0 +1,1 @@
+"""What programs that call TillSight import: `from tillsight.client import Client`."""

@@ -1,0 +1,147 @@
+"""The service's JSON answers, as types; `/docs` of a service describes every field."""
+
+from typing import Any, Literal, TypedDict
+
+
+class Box(TypedDict):
+    """Pixels of the upright image, from its top left corner."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class Size(TypedDict):
+    width: int
+    height: int
+
+
+class Detection(TypedDict):
+    box: Box
+    score: float
+    label: str
+
+
+class Detections(TypedDict):
+    image: Size
+    detections: list[Detection]
+    timing_ms: dict[str, float]
+    model: str
+
+
+class Embedding(TypedDict):
+    """`vector`: unit length."""
+
+    image_index: int
+    vector: list[float]
+    box: Box
+
+
+class Embeddings(TypedDict):
+    embeddings: list[Embedding]
+    dimension: int
+    model: str
+
+
+class Candidate(TypedDict):
+    product_id: str
+    name: str
+    score: float
+    image_id: str
+
+
+class ProductName(TypedDict):
+    id: str
+    name: str
+    metadata: dict[str, Any]
+
+
+class Result(TypedDict):
+    """What one body in the photograph is; `product` is None when it is unknown."""
+
+    box: Box
+    box_source: Literal["detector", "whole_image"]
+    detection_score: float | None
+    outcome: Literal["match", "ambiguous", "unknown"]
+    product: ProductName | None
+    score: float | None
+    margin: float | None
+    candidates: list[Candidate]
+
+
+class Recognition(TypedDict):
+    request_id: str
+    image: Size
+    results: list[Result]
+    gallery_revision: int
+    timing_ms: dict[str, float]
+    model: str
+
+
+class Product(TypedDict):
+    id: str
+    name: str
+    metadata: dict[str, Any]
+    image_count: int
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class Image(TypedDict):
+    id: str
+    product_id: str
+    width: int
+    height: int
+    content_sha256: str
+    created_at: str
+
+
+class ProductWithImages(Product):
+    images: list[Image]
+
+
+class ProductPage(TypedDict):
+    products: list[Product]
+    next_cursor: str | None
+
+
+class AddedImage(TypedDict, total=False):
+    """`id` and `duplicate` of a file that was taken, `error` (a problem) of one that was not."""
+
+    filename: str
+    id: str
+    duplicate: bool
+    error: dict[str, Any]
+
+
+class AddedImages(TypedDict):
+    images: list[AddedImage]
+    gallery_revision: int
+
+
+class GalleryState(TypedDict):
+    products: int
+    images: int
+    revision: int
+    index: dict[str, Any]
+    model: dict[str, Any]
+
+
+class Job(TypedDict):
+    """`finished_at` is None until it is `done` or `failed`."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "done", "failed"]
+    dry_run: bool
+    done: int
+    total: int
+    added: int
+    duplicates: int
+    failed: int
+    errors: list[dict[str, str]]
+    detail: str | None
+    created_at: str
+    finished_at: str | None

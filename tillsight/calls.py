@@ -1,0 +1,154 @@
+"""The calls of the API, written down once for both clients: what is sent, and what comes back."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from tillsight.answers import (
+    AddedImages,
+    Detections,
+    Embeddings,
+    GalleryState,
+    Image,
+    Job,
+    Product,
+    ProductPage,
+    ProductWithImages,
+    Recognition,
+)
+
+Answer = TypeVar("Answer")
+# The bytes of an image file, or where it lies.
+Picture = bytes | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Answer]):
+    """A request whose answer is an `Answer`; `arguments` are those of `httpx2.Client.request`."""
+
+    method: str
+    path: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def detect(
+    image: Picture, *, max_results: int | None = None, min_score: float | None = None
+) -> Call[Detections]:
+    """The main bodies in a photograph, best first."""
+    query = _given(max_results=max_results, min_score=min_score)
+    return Call("POST", "/detect", {"params": query, "files": _files([image])})
+
+
+def embed(images: Sequence[Picture], *, detect: bool = False) -> Call[Embeddings]:
+    """A unit vector of each image or, with `detect`, of each body in them."""
+    return Call("POST", "/embed", {"params": _given(detect=detect), "files": _files(images)})
+
+
+def recognize(
+    image: Picture,
+    *,
+    detect: bool = True,
+    top_k: int | None = None,
+    threshold: float | None = None,
+    where: dict[str, Any] | None = None,
+) -> Call[Recognition]:
+    """The products in a photograph, best first; `where` keeps those with certain metadata."""
+    query = _given(
+        detect=detect,
+        top_k=top_k,
+        threshold=threshold,
+        where=None if where is None else json.dumps(where),
+    )
+    return Call("POST", "/recognize", {"params": query, "files": _files([image])})
+
+
+def gallery() -> Call[GalleryState]:
+    """Counts, revision, index and model of the gallery."""
+    return Call("GET", "/gallery")
+
+
+def put_product(
+    product_id: str,
+    name: str,
+    metadata: dict[str, Any] | None = None,
+    *,
+    version: int | None = None,
+) -> Call[Product]:
+    """Create a product, or replace its name and metadata and keep its images.
+
+    `version`: only if it still is the one that was read; 0: only if there is none.
+    """
+    body = {"name": name, "metadata": metadata or {}}
+    return Call("PUT", _path(product_id), {"json": body, "headers": _condition(version)})
+
+
+def get_product(product_id: str) -> Call[ProductWithImages]:
+    """A product and its reference images."""
+    return Call("GET", _path(product_id))
+
+
+def list_products(cursor: str | None = None, limit: int | None = None) -> Call[ProductPage]:
+    """A page of the products, by id; `next_cursor` leads to the next."""
+    return Call("GET", "/gallery/products", {"params": _given(cursor=cursor, limit=limit)})
+
+
+def delete_product(product_id: str, *, version: int | None = None) -> Call[None]:
+    """Remove a product and its images."""
+    return Call("DELETE", _path(product_id), {"headers": _condition(version)})
+
+
+def add_images(product_id: str, images: Sequence[Picture]) -> Call[AddedImages]:
+    """Add reference images; they are found from the moment this returns."""
+    return Call("POST", f"{_path(product_id)}/images", {"files": _files(images)})
+
+
+def get_image(image_id: str) -> Call[Image]:
+    """What is stored of a reference image."""
+    return Call("GET", f"/gallery/images/{quote(image_id, safe='')}")
+
+
+def delete_image(image_id: str) -> Call[None]:
+    """Remove a reference image."""
+    return Call("DELETE", f"/gallery/images/{quote(image_id, safe='')}")
+
+
+def import_archive(archive: bytes, *, dry_run: bool = False) -> Call[dict[str, str]]:
+    """Have a zip of products and images imported, by the job whose `job_id` comes back."""
+    headers = {"Content-Type": "application/zip"}
+    return Call(
+        "POST",
+        "/gallery/import",
+        {"params": _given(dry_run=dry_run), "content": archive, "headers": headers},
+    )
+
+
+def get_job(job_id: str) -> Call[Job]:
+    """How far a job is."""
+    return Call("GET", f"/jobs/{quote(job_id, safe='')}")
+
+
+def _path(product_id: str) -> str:
+    return f"/gallery/products/{quote(product_id, safe='')}"
+
+
+def _files(images: Sequence[Picture]) -> list[tuple[str, tuple[str, bytes]]]:
+    return [
+        (
+            "images",
+            (image.name, image.read_bytes()) if isinstance(image, Path) else ("image", image),
+        )
+        for image in images
+    ]
+
+
+def _given(**query: Any) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _condition(version: int | None) -> dict[str, str]:
+    if version is None:
+        return {}
+    return {"If-Match": f'"{version}"'} if version else {"If-None-Match": "*"}

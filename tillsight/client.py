@@ -1,0 +1,150 @@
+"""Clients of a TillSight service: `Client`, and `AsyncClient` with the same methods.
+
+with Client("http://127.0.0.1:8000", key="tillsight_…") as tillsight:
+    for result in tillsight.recognize(Path("tray.jpg"))["results"]:
+        print(result["outcome"], result["product"])
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+import httpx2
+
+from tillsight import calls
+from tillsight.calls import Call
+
+TIMEOUT_SECONDS = 30.0
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+class TillSightError(Exception):
+    """The service refused: its problem document (RFC 9457), and when to try again if it said so."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"{detail} ({code})")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+def _method(make: Callable[P, Call[Answer]]) -> Callable[Concatenate["Client", P], Answer]:
+    @wraps(make)
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        return self.send(make(*args, **kwargs))
+
+    return method
+
+
+def _async_method(
+    make: Callable[P, Call[Answer]],
+) -> Callable[Concatenate["AsyncClient", P], Awaitable[Answer]]:
+    @wraps(make)
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        return await self.send(make(*args, **kwargs))
+
+    return method
+
+
+class Client:
+    """Keeps its connections open; safe to use from many threads.
+
+    Methods raise TillSightError for an answer that is an error, httpx2.TransportError for none.
+    """
+
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: float = TIMEOUT_SECONDS, **options: Any
+    ) -> None:
+        """`options` are those of `httpx2.Client`: `verify`, `proxy` and so on."""
+        self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=timeout, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, call: Call[Answer]) -> Answer:
+        """Make a call of `tillsight.calls`."""
+        return _answer(call, self._http.request(call.method, call.path, **call.arguments))
+
+    detect = _method(calls.detect)
+    embed = _method(calls.embed)
+    recognize = _method(calls.recognize)
+    gallery = _method(calls.gallery)
+    put_product = _method(calls.put_product)
+    get_product = _method(calls.get_product)
+    list_products = _method(calls.list_products)
+    delete_product = _method(calls.delete_product)
+    add_images = _method(calls.add_images)
+    get_image = _method(calls.get_image)
+    delete_image = _method(calls.delete_image)
+    import_archive = _method(calls.import_archive)
+    get_job = _method(calls.get_job)
+
+
+class AsyncClient:
+    """`Client` for asyncio."""
+
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: float = TIMEOUT_SECONDS, **options: Any
+    ) -> None:
+        """`options` are those of `httpx2.AsyncClient`."""
+        self._http = httpx2.AsyncClient(
+            base_url=url, headers=_headers(key), timeout=timeout, **options
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[Answer]) -> Answer:
+        """Make a call of `tillsight.calls`."""
+        return _answer(call, await self._http.request(call.method, call.path, **call.arguments))
+
+    detect = _async_method(calls.detect)
+    embed = _async_method(calls.embed)
+    recognize = _async_method(calls.recognize)
+    gallery = _async_method(calls.gallery)
+    put_product = _async_method(calls.put_product)
+    get_product = _async_method(calls.get_product)
+    list_products = _async_method(calls.list_products)
+    delete_product = _async_method(calls.delete_product)
+    add_images = _async_method(calls.add_images)
+    get_image = _async_method(calls.get_image)
+    delete_image = _async_method(calls.delete_image)
+    import_archive = _async_method(calls.import_archive)
+    get_job = _async_method(calls.get_job)
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def _answer(_: Call[Answer], response: httpx2.Response) -> Answer:
+    if response.is_success:
+        return cast(Answer, response.json() if response.content else None)
+    try:
+        problem = response.json()
+        code, detail = problem["code"], problem["detail"]
+    except (ValueError, KeyError, TypeError):
+        # Not TillSight's own: a proxy's page.
+        code, detail = "http-error", f"{response.request.url} answered {response.status_code}."
+    wait = response.headers.get("retry-after", "")
+    raise TillSightError(
+        response.status_code, code, detail, float(wait) if wait.isdigit() else None
+    )
