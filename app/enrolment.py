@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.images import ImageLimits, RGBImage, decode, encode_thumbnail
 from app.recognizer import DetectsBodies, EmbedsCrops, crop
 from gallery import NewImage
+from models.preprocess import Pyramid
 
 # More at once is hardly quicker, and a customer's photograph would wait for all of them.
 _CROPS_AT_ONCE = 8
@@ -73,10 +74,11 @@ class Enroller:
         Both, because queries come in both views: either alone loses 8 to 9 points of recall on one
         kind of photograph (docs/benchmarks.md).
         """
-        views: list[list[RGBImage]] = []
+        views: list[list[Pyramid]] = []
         for image in images:
-            bodies, _ = self._detector.detect(image, max_results=1)
-            views.append([image, *(crop(image, body.box) for body in bodies)])
+            whole = Pyramid(image)
+            bodies, _ = self._detector.detect(whole, max_results=1)
+            views.append([whole, *(crop(whole, body.box) for body in bodies)])
         crops = [view for several in views for view in several]
         vectors = [
             self._embedder.embed(crops[start : start + _CROPS_AT_ONCE])[0]

@@ -4,7 +4,7 @@ The whole image is always one more candidate. All crops go through the embedder 
 through the gallery as one search. Overlapping results are merged on the match score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, Protocol
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.images import RGBImage
 from gallery import Candidate, Filter, SearchResult
 from models.detector import Box, Detection
+from models.preprocess import Picture, Pyramid
 from models.worker import StageTimes
 
 Outcome = Literal["match", "ambiguous", "unknown"]
@@ -32,7 +33,8 @@ class DetectsBodies(Protocol):
 
     def detect(
         self,
-        image: RGBImage,
+        picture: Picture,
+        /,
         *,
         max_results: int | None = None,
         min_score: float | None = None,
@@ -42,7 +44,7 @@ class DetectsBodies(Protocol):
 class EmbedsCrops(Protocol):
     """What the recogniser needs of an embedder (models.Embedder)."""
 
-    def embed(self, crops: Sequence[RGBImage]) -> tuple[NDArray[np.float32], StageTimes]: ...
+    def embed(self, crops: Sequence[Picture], /) -> tuple[NDArray[np.float32], StageTimes]: ...
 
 
 class SearchesProducts(Protocol):
@@ -109,6 +111,7 @@ class Recognizer:
         top_k: int = 5,
         threshold: float | None = None,
         where: Filter | None = None,
+        proceed: Callable[[], None] = lambda: None,
     ) -> tuple[list[Recognition], int, RecognitionTimes]:
         """Recognise the products in `image` (uint8 [H, W, 3] RGB).
 
@@ -118,12 +121,18 @@ class Recognizer:
             top_k: most candidates (products) per result.
             threshold: inner product from which a product is named; the pack's by default.
             where: only products with such metadata are candidates.
+            proceed: called before each network; what it raises ends the work.
 
         Returns:
             Results, best first; the gallery's revision that they hold for; the stages' times.
         """
-        regions, detect_times = self.regions(image, detect=detect)
-        vectors, embed_times = self._embedder.embed([crop(image, region.box) for region in regions])
+        photograph = Pyramid(image)
+        proceed()
+        regions, detect_times = self.regions(photograph, detect=detect)
+        proceed()
+        vectors, embed_times = self._embedder.embed(
+            [crop(photograph, region.box) for region in regions]
+        )
         start = perf_counter()
         # Two products at least: the margin between the best two needs them.
         found = self._gallery.search(vectors, max(top_k, 2), where)
@@ -143,13 +152,12 @@ class Recognizer:
         )
         return merge(results), found.revision, times
 
-    def regions(self, image: RGBImage, *, detect: bool) -> tuple[list["Region"], StageTimes]:
+    def regions(self, photograph: Pyramid, *, detect: bool) -> tuple[list["Region"], StageTimes]:
         """The detected bodies, and the whole image as the last one."""
-        height, width = image.shape[:2]
-        whole = Region(Box(0, 0, width, height), "whole_image", None)
+        whole = Region(Box(0, 0, photograph.width, photograph.height), "whole_image", None)
         if not detect:
             return [whole], StageTimes(0, 0, 0)
-        detections, times = self._detector.detect(image)
+        detections, times = self._detector.detect(photograph)
         bodies = [Region(found.box, "detector", found.score) for found in detections]
         return [*bodies, whole], times
 
@@ -186,13 +194,13 @@ class Region:
     detection_score: float | None
 
 
-def crop(image: RGBImage, box: Box) -> RGBImage:
-    """The pixels of `box`, at least one; a view, not a copy."""
-    height, width = image.shape[:2]
+def crop(photograph: Pyramid, box: Box) -> Pyramid:
+    """The pixels of `box`, at least one."""
+    height, width = photograph.height, photograph.width
     left, top = min(int(box.x1), width - 1), min(int(box.y1), height - 1)
     right = min(max(round(box.x2), left + 1), width)
     bottom = min(max(round(box.y2), top + 1), height)
-    return image[top:bottom, left:right]
+    return photograph.crop(left, top, right, bottom)
 
 
 def merge(results: Sequence[Recognition]) -> list[Recognition]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.allocation import keep_freed_memory
 from models.errors import PackError
 from models.pack import Pack
-from models.preprocess import Preprocessor
+from models.preprocess import Picture, Preprocessor, Pyramid
 from models.session import Output, Session
 from models.worker import StageTimes, Worker
 
@@ -69,7 +69,7 @@ class Detector:
 
     def detect(
         self,
-        image: NDArray[np.uint8],
+        picture: Picture,
         *,
         max_results: int | None = None,
         min_score: float | None = None,
@@ -83,10 +83,11 @@ class Detector:
         """
         spec = self._pack.detector
         started = time.perf_counter()
+        pyramid = picture if isinstance(picture, Pyramid) else Pyramid(picture)
         pixels = self._preprocessor.batch(1)
-        self._preprocessor.write(image, pixels[0])
+        self._preprocessor.write(pyramid, pixels[0])
         preprocess = (time.perf_counter() - started) * 1000
-        height, width = image.shape[:2]
+        height, width = pyramid.height, pyramid.width
         answer = self._worker.submit(_View(pixels, height, width)).result()
         detections = _select(
             answer.result,

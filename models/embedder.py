@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.allocation import keep_freed_memory
 from models.errors import ModelError, PackError
 from models.pack import Pack
-from models.preprocess import Preprocessor
+from models.preprocess import Picture, Preprocessor
 from models.session import Session
 from models.worker import StageTimes, Worker
 
@@ -42,7 +42,7 @@ class Embedder:
         """Batches that wait for the network."""
         return self._worker.depth
 
-    def embed(self, crops: Sequence[NDArray[np.uint8]]) -> tuple[Vectors, StageTimes]:
+    def embed(self, crops: Sequence[Picture]) -> tuple[Vectors, StageTimes]:
         """Unit vectors float32 [N, dimension] of N crops uint8 [H, W, 3] (RGB), any size.
 
         Raises:

@@ -28,6 +28,7 @@ from app.images import RGBImage, decode
 from app.recognizer import Recognition, crop
 from app.service import Service
 from gallery import UnknownProduct
+from models.preprocess import Pyramid
 
 router = APIRouter(tags=["recognition"], responses=responses(400, 413, 415, 422))
 
@@ -88,10 +89,11 @@ def embed(
     embeddings: list[EmbeddingItem] = []
     for index, upload in enumerate(uploads):
         image = decode(upload.data, service.settings.image_limits)
-        regions, _ = service.recognizer.regions(image, detect=detect)
+        photograph = Pyramid(image)
+        regions, _ = service.recognizer.regions(photograph, detect=detect)
         # The whole image comes last; beside detected bodies it is not asked for.
         boxes = [region.box for region in regions[:-1]] or [regions[-1].box]
-        vectors, _ = service.embedder.embed([crop(image, box) for box in boxes])
+        vectors, _ = service.embedder.embed([crop(photograph, box) for box in boxes])
         embeddings += [
             EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.model_validate(box))
             for box, vector in zip(boxes, vectors, strict=True)

@@ -28,17 +28,21 @@ def encode(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def turned(orientation: int) -> bytes:
+def turned(orientation: int, width: int = 80, height: int = 40) -> bytes:
     """A JPEG of `quarters` that its EXIF says must be turned to stand upright."""
     undo: dict[int, Callable[[Image.Image], Image.Image]] = {
         1: lambda p: p,
+        2: lambda p: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
         3: lambda p: p.transpose(Image.Transpose.ROTATE_180),
+        4: lambda p: p.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        5: lambda p: p.transpose(Image.Transpose.TRANSPOSE),
         6: lambda p: p.transpose(Image.Transpose.ROTATE_90),
+        7: lambda p: p.transpose(Image.Transpose.TRANSVERSE),
         8: lambda p: p.transpose(Image.Transpose.ROTATE_270),
     }
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = orientation
-    picture = undo[orientation](quarters())
+    picture = undo[orientation](quarters(width, height))
     return encode(picture, "JPEG", exif=exif, quality=95, subsampling=0)
 
 

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from app.images import (
     UnsupportedImage,
     check_bytes,
     decode,
+    decode_reduced,
     encode_thumbnail,
 )
 from tests.app import pictures
@@ -43,9 +45,42 @@ def test_every_format_is_read_as_rgb(kind: str) -> None:
     assert_quarters(decode(pictures.encode(pictures.quarters(), kind, **options), LIMITS), 40)
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation: int) -> None:
     assert_quarters(decode(pictures.turned(orientation), LIMITS))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_image_is_the_same_picture_and_knows_its_size(orientation: int) -> None:
+    data = pictures.turned(orientation, 800, 400)
+    reduced = decode_reduced(data, LIMITS, 40)
+    assert (reduced.width, reduced.height) == (800, 400)
+    assert reduced.pixels.shape == (100, 200, 3)
+    whole = Image.fromarray(decode(data, LIMITS)).resize((200, 100), Image.Resampling.BOX)
+    assert np.abs(reduced.pixels.astype(int) - np.asarray(whole)).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("side", "shape"),
+    [(201, (400, 800, 3)), (200, (400, 800, 3)), (100, (200, 400, 3)), (1, (50, 100, 3))],
+)
+def test_reducing_leaves_twice_the_pixels_asked_for(side: int, shape: tuple[int, ...]) -> None:
+    assert decode_reduced(pictures.turned(1, 800, 400), LIMITS, side).pixels.shape == shape
+
+
+def test_jpegs_decode_as_pillow_decodes_them() -> None:
+    for options in ({}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}):
+        data = pictures.encode(Image.fromarray(pictures.noise(4, 331, 257)), "JPEG", **options)
+        expected = np.asarray(Image.open(BytesIO(data)))
+        assert np.abs(decode(data, LIMITS).astype(int) - expected).max() <= 1
+    grey = pictures.encode(pictures.quarters().convert("L"), "JPEG", quality=95)
+    assert np.ptp(decode(grey, LIMITS), axis=2).max() == 0
+
+
+def test_a_jpeg_with_bytes_to_spare_is_read() -> None:
+    data = pictures.encode(Image.fromarray(pictures.noise(4)), "JPEG")
+    padded = data[:-2] + bytes(16) + data[-2:]
+    assert np.array_equal(decode(padded, LIMITS), decode(data, LIMITS))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from app.recognizer import Recognition, Recognizer, crop, inside, merge
 from gallery import Candidate, Filter, SearchResult
 from models.detector import Box, Detection
+from models.preprocess import Pyramid
 from models.worker import StageTimes
 
 WHOLE = Box(0, 0, 100, 100)
@@ -107,8 +108,9 @@ def test_inside_is_a_share_of_the_inner_box() -> None:
 
 @pytest.mark.parametrize("box", [Box(-3, -3, 4, 4), Box(99.9, 99.9, 100, 100), Box(5, 5, 5.2, 5.3)])
 def test_a_crop_has_at_least_one_pixel(box: Box) -> None:
-    image = np.zeros((100, 100, 3), np.uint8)
-    assert crop(image, Box(max(box.x1, 0), max(box.y1, 0), box.x2, box.y2)).size > 0
+    photograph = Pyramid(np.zeros((100, 100, 3), np.uint8))
+    part = crop(photograph, Box(max(box.x1, 0), max(box.y1, 0), box.x2, box.y2))
+    assert part.pixels.size > 0
 
 
 class FixedDetector:
@@ -116,7 +118,7 @@ class FixedDetector:
         self.boxes = boxes
 
     def detect(
-        self, image: np.ndarray, *, max_results: int | None = None, min_score: float | None = None
+        self, picture: Pyramid, *, max_results: int | None = None, min_score: float | None = None
     ) -> tuple[list[Detection], StageTimes]:
         return [Detection(box, 0.9) for box in self.boxes], StageTimes(1, 2, 3)
 
@@ -127,9 +129,9 @@ class MeanColourEmbedder:
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def embed(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, StageTimes]:
+    def embed(self, crops: Sequence[Pyramid]) -> tuple[np.ndarray, StageTimes]:
         self.calls.append(len(crops))
-        means = np.stack([crop.reshape(-1, 3).mean(axis=0) + 1e-3 for crop in crops])
+        means = np.stack([crop.pixels.reshape(-1, 3).mean(axis=0) + 1e-3 for crop in crops])
         unit = means / np.linalg.norm(means, axis=1, keepdims=True)
         return unit.astype(np.float32), StageTimes(4, 5, 6)
 
@@ -210,3 +212,26 @@ def test_an_empty_gallery_makes_everything_unknown() -> None:
     results, _, _ = recognizer([LEFT], MeanColourEmbedder(), EmptyGallery()).recognize(photograph())
     (only,) = results
     assert (only.outcome, only.score, only.margin, only.product) == ("unknown", None, None, None)
+
+
+def test_what_proceed_raises_ends_the_work_before_the_next_network() -> None:
+    class GoneError(Exception):
+        pass
+
+    def gone_after(steps: int) -> Callable[[], None]:
+        left = iter(range(steps))
+
+        def proceed() -> None:
+            if next(left, None) is None:
+                raise GoneError
+
+        return proceed
+
+    embedder, gallery = MeanColourEmbedder(), ColourGallery()
+    recognize = recognizer([LEFT], embedder, gallery).recognize
+    for steps in (0, 1):
+        with pytest.raises(GoneError):
+            recognize(photograph(), proceed=gone_after(steps))
+    assert embedder.calls == []
+    recognize(photograph(), proceed=gone_after(2))
+    assert embedder.calls == [2]

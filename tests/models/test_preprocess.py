@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.pack import Pack
-from models.preprocess import Preprocessor
+from models.preprocess import Preprocessor, Pyramid
 
 
 @pytest.fixture
@@ -37,6 +37,8 @@ def test_equals_the_published_formula(spec, shape, name, interpolation):
     preprocessor = Preprocessor(changed)
     batch = preprocessor.batch(2)
     preprocessor.write(image, batch[1])
+    if name == "area":  # a large image is halved first
+        image = Pyramid(image).reduced(64, 96)
     np.testing.assert_allclose(batch[1], as_published(image, changed, interpolation), atol=2e-6)
     assert batch.shape == (2, 3, 64, 96)
     assert batch.dtype == np.float32
@@ -50,6 +52,30 @@ def test_a_crop_that_is_a_view_counts_like_its_copy(spec):
     preprocessor.write(view, batch[0])
     preprocessor.write(view.copy(), batch[1])
     np.testing.assert_array_equal(batch[0], batch[1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels"), [((191, 400), 0), ((192, 288), 1), ((1080, 1920), 3), ((65, 5000), 0)]
+)
+def test_halving_keeps_one_and_a_half_times_the_pixels_and_the_picture(shape, levels):
+    coarse = np.random.default_rng(6).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    reduced = Pyramid(image).reduced(64, 96)
+    assert reduced.shape == (shape[0] >> levels, shape[1] >> levels, 3)
+    at_once = cv2.resize(image, (96, 64), interpolation=cv2.INTER_AREA)
+    after = cv2.resize(reduced, (96, 64), interpolation=cv2.INTER_AREA)
+    assert np.abs(at_once.astype(int) - after).mean() < 2
+
+
+def test_crops_of_crops_are_parts_of_the_image():
+    image = np.random.default_rng(7).integers(0, 256, (97, 113, 3), dtype=np.uint8)
+    whole = Pyramid(image)
+    part = whole.crop(10, 20, 90, 95).crop(3, 5, 60, 70)
+    assert (part.width, part.height) == (57, 65)
+    np.testing.assert_array_equal(part.pixels, image[25:90, 13:70])
+    half = cv2.resize(image[:96, :112], (56, 48), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(part.reduced(20, 18), half[12:45, 6:35])
+    assert whole.crop(112, 96, 113, 97).pixels.shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize(
