@@ -6,17 +6,37 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FALSE_ACCEPTS = 0.05  # of products that are not enrolled: what a pack's threshold lets through
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """Vectors float32 [N, D] of unit length, the identity each shows, and whose image it is.
+    """Vectors float32 [N, V, D] of unit length, the identity each shows, and whose image it is.
 
-    `images` are names: a query does not find the entry that was made of its own image.
+    An image has V vectors, of as many views: two images are as alike as their most alike views, as
+    in the gallery. `images` are names: a query does not find the entry made of its own image.
     """
 
     vectors: NDArray[np.float32]
     identities: Sequence[str]
     images: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one query found. `query` and the others are places in the queries and the gallery.
+
+    `place`: of the first right image, from 0. `precision`: mean, over all right images, of the
+    share of right ones down to each. `wrong` is None where the gallery holds nothing else.
+    """
+
+    query: int
+    place: int
+    precision: float
+    right: int
+    right_score: float
+    wrong: int | None
+    wrong_score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,33 +49,73 @@ class Retrieval:
     queries: int
 
 
-def evaluate(queries: Embeddings, gallery: Embeddings) -> Retrieval:
+def ask(queries: Embeddings, gallery: Embeddings) -> list[Answer]:
     """Rank the gallery for each query by inner product.
 
-    recall@k: an image of the query's identity is among the k best. Average precision: mean, over
-    all such images, of the share of right ones down to each. Queries whose identity has no other
-    image in the gallery are left out.
-
-    Raises:
-        ValueError: no query is left.
+    Queries whose identity has no other image in the gallery are left out.
     """
     identities, images = np.asarray(gallery.identities), np.asarray(gallery.images)
-    first_places, precisions = [], []
-    for vector, identity, image in zip(
-        queries.vectors, queries.identities, queries.images, strict=True
+    count, views, dimension = gallery.vectors.shape
+    rows = gallery.vectors.reshape(count * views, dimension)
+    answers = []
+    for query, (vectors, identity, image) in enumerate(
+        zip(queries.vectors, queries.identities, queries.images, strict=True)
     ):
-        others = np.flatnonzero(images != image)
-        ranking = np.argsort(-(gallery.vectors[others] @ vector), kind="stable")
-        places = np.flatnonzero(identities[others][ranking] == identity)
-        if len(places):
-            first_places.append(places[0])
-            precisions.append(np.mean(np.arange(1, len(places) + 1) / (places + 1)))
-    if not precisions:
+        scores = (rows @ vectors.T).max(axis=1).reshape(count, views).max(axis=1)
+        ranking = np.argsort(-scores, kind="stable")
+        ranking = ranking[images[ranking] != image]
+        right = identities[ranking] == identity
+        places, others = np.flatnonzero(right), np.flatnonzero(~right)
+        if not len(places):
+            continue
+        first = int(ranking[places[0]])
+        wrong = int(ranking[others[0]]) if len(others) else None
+        answers.append(
+            Answer(
+                query=query,
+                place=int(places[0]),
+                precision=float(np.mean(np.arange(1, len(places) + 1) / (places + 1))),
+                right=first,
+                right_score=float(scores[first]),
+                wrong=wrong,
+                wrong_score=-1.0 if wrong is None else float(scores[wrong]),
+            )
+        )
+    return answers
+
+
+def summary(answers: Sequence[Answer]) -> Retrieval:
+    """recall@k: an image of the query's identity is among the k best.
+
+    Raises:
+        ValueError: there is no answer.
+    """
+    if not answers:
         raise ValueError("no query has another image of its identity in the gallery")
-    first = np.asarray(first_places)
+    places = np.asarray([answer.place for answer in answers])
     return Retrieval(
-        recall_1=float(np.mean(first < 1)),
-        recall_5=float(np.mean(first < 5)),
-        mean_ap=float(np.mean(precisions)),
-        queries=len(precisions),
+        recall_1=float(np.mean(places < 1)),
+        recall_5=float(np.mean(places < 5)),
+        mean_ap=float(np.mean([answer.precision for answer in answers])),
+        queries=len(answers),
     )
+
+
+def rejecting(answers: Sequence[Answer]) -> float:
+    """The score that a twentieth of these queries would reach without their product enrolled.
+
+    Raises:
+        ValueError: there is no answer.
+    """
+    if not answers:
+        raise ValueError("no query tells what strangers score")
+    return float(np.quantile([answer.wrong_score for answer in answers], 1 - FALSE_ACCEPTS))
+
+
+def evaluate(queries: Embeddings, gallery: Embeddings) -> Retrieval:
+    """`summary` of what the queries find.
+
+    Raises:
+        ValueError: no query has anything to find.
+    """
+    return summary(ask(queries, gallery))

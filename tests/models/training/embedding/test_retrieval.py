@@ -9,7 +9,7 @@ from models.training.embedding.retrieval import Embeddings, evaluate
 def at(degrees, identities, images):
     angles = np.radians(np.asarray(degrees, np.float32))
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return Embeddings(vectors, list(identities), list(images))
+    return Embeddings(vectors[:, None], list(identities), list(images))
 
 
 def test_a_worked_ranking():
@@ -57,11 +57,11 @@ def test_perfect_and_random_embeddings_are_where_they_should_be():
     identities = [str(i % 20) for i in range(200)]
     names = [str(i) for i in range(200)]
     centers = np.linalg.qr(rng.normal(size=(32, 32)))[0][:20].astype(np.float32)
-    perfect = Embeddings(centers[np.arange(200) % 20], identities, names)
+    perfect = Embeddings(centers[np.arange(200) % 20, None], identities, names)
     assert evaluate(perfect, perfect).mean_ap == 1
     noise = rng.normal(size=(200, 32)).astype(np.float32)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    chance = evaluate(*[Embeddings(noise, identities, names)] * 2)
+    chance = evaluate(*[Embeddings(noise[:, None], identities, names)] * 2)
     assert chance.recall_1 < 0.15
     # 9 right among 199: five draws miss all with (190 / 199)^5.
     assert chance.recall_5 == pytest.approx(1 - math.pow(190 / 199, 5), abs=0.1)
