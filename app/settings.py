@@ -39,6 +39,13 @@ class Settings(BaseSettings):
         4096 * MIB, description="Largest archive to import, in bytes."
     )
     max_files: PositiveInt = Field(64, description="Most images in one request.")
+    max_pending: PositiveInt = Field(
+        128, description="Most requests with images, waiting ones included; more are answered 429."
+    )
+    deadline_seconds: PositiveInt = Field(
+        30,
+        description="Nobody waits longer for an answer: work not done by then is dropped, 503.",
+    )
     max_image_pixels: PositiveInt = Field(
         50_000_000, description="Most pixels of an image (width × height), read from its header."
     )

@@ -7,6 +7,7 @@ from fastapi_offline import FastAPIOffline
 
 from app.http import access, gallery, health, jobs, problems, recognition
 from app.http.access import Authenticate
+from app.http.admission import Admission
 from app.http.cors import CrossOrigin
 from app.http.headers import SecurityHeaders
 from app.http.metrics import Metrics
@@ -14,6 +15,7 @@ from app.http.problems import AnswerFaults
 from app.http.request_log import LogRequests
 from app.http.uploads import LimitBody
 from app.service import Service
+from models.session import available_cores
 
 DESCRIPTION = """Product recognition for tills, kiosks and shelves: a photograph in, the products in
 it out. A new product is taught by a handful of photographs, with no training.
@@ -36,6 +38,12 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.metrics = metrics = Metrics(service)
+    app.state.admission = Admission(
+        # One for each network, and as many as there are cores that decode and crop.
+        places=available_cores() + 2,
+        most=settings.max_pending,
+        patience=settings.deadline_seconds,
+    )
     for router in (recognition.router, gallery.router, jobs.router, health.router):
         app.include_router(router)
     access.document(app.openapi())

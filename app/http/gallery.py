@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.exporting import export
+from app.http.admission import ENTER, Turn, TurnDep
 from app.http.idempotency import OnceDep
 from app.http.preconditions import ExpectedVersion, set_etag
 from app.http.problems import describe, responses
@@ -158,10 +159,15 @@ def delete_product(product_id: ProductPath, service: ServiceDep, expected: Expec
     status_code=201,
     openapi_extra=request_body(several=True),
     response_model=AddImagesAnswer,
-    responses=responses(404, 409, 413, 415),
+    responses=responses(404, 409, 413, 415, 503),
+    dependencies=[ENTER],
 )
 def add_images(
-    product_id: ProductPath, uploads: SeveralImages, service: ServiceDep, once: OnceDep
+    product_id: ProductPath,
+    uploads: SeveralImages,
+    turn: TurnDep,
+    service: ServiceDep,
+    once: OnceDep,
 ) -> Response:
     """They are searchable when the answer arrives. The same image twice is one reference.
 
@@ -170,14 +176,15 @@ def add_images(
     """
     return once(
         " ".join(f"{upload.filename!r} {sha256(upload.data).hexdigest()}" for upload in uploads),
-        lambda: (201, _enrol(product_id, uploads, service)),
+        lambda: (201, _enrol(product_id, uploads, service, turn)),
     )
 
 
-def _enrol(product_id: str, uploads: list[Upload], service: Service) -> AddImagesAnswer:
+def _enrol(product_id: str, uploads: list[Upload], service: Service, turn: Turn) -> AddImagesAnswer:
     service.gallery.get_product(product_id)  # before any work is done for it
     prepared: list[NewImage | ImageError] = []
     for upload in uploads:
+        turn.proceed()
         try:
             prepared.append(service.enroller.prepare(upload.data))
         except ImageError as error:

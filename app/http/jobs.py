@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from app.archive import Archive
+from app.http.admission import ENTER
 from app.http.idempotency import OnceDep
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import JobAccepted
@@ -28,6 +29,7 @@ ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
     status_code=202,
     response_model=JobAccepted,
     responses=responses(400, 409, 413, 415, 422),
+    dependencies=[ENTER],
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -3,9 +3,11 @@
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
 
 from app.filters import read_filter
+from app.http.admission import ENTER, TurnDep
 from app.http.current import current_request
 from app.http.metrics import MetricsDep
 from app.http.problems import responses
@@ -24,13 +26,16 @@ from app.http.schemas import (
 )
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, SeveralImages, request_body
-from app.images import RGBImage, decode
+from app.images import decode, decode_reduced
 from app.recognizer import Recognition, crop
 from app.service import Service
 from gallery import UnknownProduct
+from models.detector import Detection
 from models.preprocess import Pyramid
 
-router = APIRouter(tags=["recognition"], responses=responses(400, 413, 415, 422))
+router = APIRouter(
+    tags=["recognition"], responses=responses(400, 413, 415, 422, 503), dependencies=[ENTER]
+)
 
 Threshold = Annotated[
     float | None,
@@ -44,10 +49,14 @@ Threshold = Annotated[
 
 
 @router.post(
-    "/detect", summary="Find the main bodies in a photograph", openapi_extra=request_body()
+    "/detect",
+    summary="Find the main bodies in a photograph",
+    response_model=DetectAnswer,
+    openapi_extra=request_body(),
 )
 def detect(
     upload: OneImage,
+    turn: TurnDep,
     service: ServiceDep,
     metrics: MetricsDep,
     max_results: Annotated[int, Query(ge=1, le=100, description="Most boxes.")] = 5,
@@ -55,41 +64,58 @@ def detect(
         float | None,
         Query(ge=0, le=1, allow_inf_nan=False, description="Lowest score; the pack's by default."),
     ] = None,
-) -> DetectAnswer:
+) -> Response:
     """Class-agnostic boxes, best first."""
     start = perf_counter()
-    image = decode(upload.data, service.settings.image_limits)
+    side = max(service.pack.detector.input_size)
+    image = decode_reduced(upload.data, service.settings.image_limits, side)
     decode_ms = _milliseconds_since(start)
-    detections, times = service.detector.detect(image, max_results=max_results, min_score=min_score)
+    turn.proceed()
+    detections, times = service.detector.detect(
+        image.pixels, max_results=max_results, min_score=min_score
+    )
+    height, width = image.pixels.shape[:2]
     timing = Timing(
         decode=decode_ms,
         detect_preprocess=times.preprocess,
         detect=times.forward,
-        queue=times.queue,
-        total=_milliseconds_since(start),
+        queue=turn.waited + times.queue,
+        total=_milliseconds_since(turn.arrived),
     )
     metrics.observe_stages("/detect", timing)
-    return DetectAnswer(
-        image=_size(image),
-        detections=[DetectionItem.model_validate(found) for found in detections],
-        timing_ms=timing,
-        model=service.model,
+    return _answer(
+        DetectAnswer(
+            image=ImageSize(width=image.width, height=image.height),
+            detections=[
+                _detection(found, image.width / width, image.height / height)
+                for found in detections
+            ],
+            timing_ms=timing,
+            model=service.model,
+        )
     )
 
 
-@router.post("/embed", summary="Turn images into vectors", openapi_extra=request_body(several=True))
+@router.post(
+    "/embed",
+    summary="Turn images into vectors",
+    response_model=EmbedAnswer,
+    openapi_extra=request_body(several=True),
+)
 def embed(
     uploads: SeveralImages,
+    turn: TurnDep,
     service: ServiceDep,
     detect: Annotated[
         bool, Query(description="Embed each detected body (the whole image where there is none).")
     ] = False,
-) -> EmbedAnswer:
+) -> Response:
     """The unit-length vectors of one or several images, or of the bodies in them."""
     embeddings: list[EmbeddingItem] = []
     for index, upload in enumerate(uploads):
         image = decode(upload.data, service.settings.image_limits)
         photograph = Pyramid(image)
+        turn.proceed()
         regions, _ = service.recognizer.regions(photograph, detect=detect)
         # The whole image comes last; beside detected bodies it is not asked for.
         boxes = [region.box for region in regions[:-1]] or [regions[-1].box]
@@ -98,16 +124,22 @@ def embed(
             EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.model_validate(box))
             for box, vector in zip(boxes, vectors, strict=True)
         ]
-    return EmbedAnswer(
-        embeddings=embeddings, dimension=service.embedder.dimension, model=service.model
+    return _answer(
+        EmbedAnswer(
+            embeddings=embeddings, dimension=service.embedder.dimension, model=service.model
+        )
     )
 
 
 @router.post(
-    "/recognize", summary="Name the products in a photograph", openapi_extra=request_body()
+    "/recognize",
+    summary="Name the products in a photograph",
+    response_model=RecognizeAnswer,
+    openapi_extra=request_body(),
 )
 def recognize(
     upload: OneImage,
+    turn: TurnDep,
     service: ServiceDep,
     metrics: MetricsDep,
     detect: Annotated[
@@ -123,14 +155,19 @@ def recognize(
             examples=['{"store": "north", "department": {"in": ["drinks", "dairy"]}}'],
         ),
     ] = None,
-) -> RecognizeAnswer:
+) -> Response:
     """One result for each body, best first; the whole photograph is always one more candidate."""
     start = perf_counter()
     only = None if where is None else read_filter(where)
     image = decode(upload.data, service.settings.image_limits)
     decode_ms = _milliseconds_since(start)
     results, revision, times = service.recognizer.recognize(
-        image, detect=detect, top_k=top_k, threshold=threshold, where=only
+        image,
+        detect=detect,
+        top_k=top_k,
+        threshold=threshold,
+        where=only,
+        proceed=turn.proceed,
     )
     items = [_recognition(result, service) for result in results]
     timing = Timing(
@@ -140,18 +177,20 @@ def recognize(
         embed_preprocess=times.embed_preprocess,
         embed=times.embed,
         search=times.search,
-        queue=times.queue,
-        total=_milliseconds_since(start),
+        queue=turn.waited + times.queue,
+        total=_milliseconds_since(turn.arrived),
     )
     metrics.observe_stages("/recognize", timing)
     metrics.count_outcomes(item.outcome for item in items)
-    return RecognizeAnswer(
-        request_id=current_request().id,
-        image=_size(image),
-        results=items,
-        gallery_revision=revision,
-        timing_ms=timing,
-        model=service.model,
+    return _answer(
+        RecognizeAnswer(
+            request_id=current_request().id,
+            image=ImageSize(width=image.shape[1], height=image.shape[0]),
+            results=items,
+            gallery_revision=revision,
+            timing_ms=timing,
+            model=service.model,
+        )
     )
 
 
@@ -182,5 +221,12 @@ def _milliseconds_since(start: float) -> float:
     return (perf_counter() - start) * 1000
 
 
-def _size(image: RGBImage) -> ImageSize:
-    return ImageSize(width=image.shape[1], height=image.shape[0])
+def _detection(found: Detection, across: float, down: float) -> DetectionItem:
+    box = found.box
+    enlarged = Box(x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down)
+    return DetectionItem.model_validate({"box": enlarged, "score": found.score})
+
+
+def _answer(document: BaseModel) -> Response:
+    # Written here, on the request's thread: FastAPI would validate it once more, on the event loop.
+    return Response(document.model_dump_json(), media_type="application/json")
