@@ -36,7 +36,8 @@ class Pyramid:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ValueError(f"expected uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
         self._levels = [image]
-        self._top, self._left, self._bottom, self._right = 0, 0, *image.shape[:2]
+        self._top, self._left = 0, 0
+        self._bottom, self._right = (int(side) for side in image.shape[:2])
 
     @property
     def height(self) -> int:
