@@ -1,15 +1,16 @@
-"""The embedded pack's projection on products that it was not fitted on: five-fold, by product.
+"""The embedded pack's embedder on products that it was not trained on: five-fold, by product.
 
-    python -m bench.unseen CHECKPOINT [--data ../shared/data] [--write docs/benchmarks.md]
+    python -m bench.unseen WORK [--data ../shared/data] [--write docs/benchmarks.md]
 
-CHECKPOINT is `efficientnet-lite0-57934424.pth`. For each fifth of the products the projection is
-fitted on the other four and asked about this one. Columns: grocery `val` in `train`, among the
-kept-out products and among all; one iconic image of each, likewise (`val` and `train` ask); a
-beverage source of a repeated SKU in all other sources, whole and by its true body.
+WORK is where `models.training.recipes.embedded_embedder` trained it, once without each fifth of the
+products; each is asked about the fifth it never saw. Rows: ImageNet's features as they come, the
+first pack (a projection of them, fitted without the fifth), the trained embedder. Columns: grocery
+`val` in `train`, among the kept-out products and among all; one iconic image of each, likewise
+(`val` and `train` ask); a beverage source of a repeated SKU in all other sources, whole and by its
+true body.
 
-The second table is for choosing the pack's threshold and margin, with the pack's own shrinkage: a
-query is asked twice, with its product enrolled and without. Without, reaching the threshold is a
-false accept.
+The second table is for choosing the pack's threshold and margin: a query is asked twice, with its
+product enrolled and without. Without, reaching the threshold is a false accept.
 """
 
 import argparse
@@ -22,21 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report import circumstances, table, write_section
-from models.pack import PackManifest
-from models.training.build_embedded import PACK, SHRINKAGE, pooled_features, read_manifest
-from models.training.convert import efficientnet_lite
-from models.training.export import fold_batch_norms
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
+from models.training.recipes.pack_files import PACK, read_manifest
+from models.training.recipes.split import PARTS, folds
 
 Rows = NDArray[np.float32]
 Flags = NDArray[np.bool_]
-Project = Callable[[Rows], Rows]
 
-FOLDS = 5
-SEED = 0
-SHRINKAGES = (0.3, 0.6, 0.9)
-THRESHOLDS = (0.55, 0.6, 0.65, 0.7)
+FIRST_SHRINKAGE = 0.6  # of the first pack's projection
+THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 MARGINS = (0.01, 0.02, 0.04)
 
 
@@ -48,9 +44,8 @@ class Photos:
         self.split = np.asarray([photo.split for photo in photos])
         self.source = np.asarray([photo.source for photo in photos])
         self.domain = np.asarray(["beverage" if photo.boxes else "grocery" for photo in photos])
-        order = np.random.default_rng(SEED).permutation(np.unique(self.identity))
-        fold = {identity: place % FOLDS for place, identity in enumerate(order)}
-        self.fold = np.asarray([fold[identity] for identity in self.identity])
+        of = folds(photo.identity for photo in photos)
+        self.fold = np.asarray([of[photo.identity] for photo in photos])
         originals = Counter(self.identity[self.split == "original"])
         self.repeated = np.asarray([originals[identity] > 1 for identity in self.identity])
 
@@ -88,30 +83,28 @@ def ask(photos: Photos, vectors: Rows, asked: Flags, gallery: Flags) -> Answers:
     )
 
 
-def fitted(photos: Photos, features: Rows, fold: int, shrinkage: float, dimension: int) -> Project:
-    """The projection of the products outside the fold; features are [photos, 2 views, D]."""
+def first_pack(photos: Photos, features: Rows, fold: int, dimension: int) -> Rows:
+    """A projection of features [photos, 2 views, D], fitted on the products outside the fold."""
     kept = photos.fold != fold
     weight, bias = fit_projection(
         features[kept].reshape(-1, features.shape[-1]),
         photos.identity[kept].repeat(2).tolist(),
         photos.domain[kept].repeat(2).tolist(),
         dimension=dimension,
-        shrinkage=shrinkage,
+        shrinkage=FIRST_SHRINKAGE,
     )
-    return lambda rows: rows @ weight + bias
+    return features @ weight + bias
 
 
-def protocols(
-    photos: Photos, features: Rows, project: Callable[[int], Project]
-) -> dict[str, Answers]:
-    """Answers by protocol, over the queries of all folds."""
+def protocols(photos: Photos, made_for: Callable[[int], Rows]) -> dict[str, Answers]:
+    """Answers by protocol, over the queries of all folds; vectors are [photos, 2 views, D]."""
     answers: dict[str, list[Answers]] = {}
     train, val, iconic, original = (
         photos.split == split for split in ("train", "val", "iconic", "original")
     )
-    for fold in range(FOLDS):
-        vectors = project(fold)(features)
-        vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    for fold in range(PARTS):
+        vectors = made_for(fold)
+        vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
         whole, closer = vectors[:, 0], vectors[:, 1]
         unseen = photos.fold == fold
         shots, drinks = unseen & (train | val), unseen & original & photos.repeated
@@ -140,31 +133,28 @@ def decisions(answers: Answers, threshold: float, margin: float) -> list[str]:
     return [f"{share.mean():.3f}" for share in shares]
 
 
-def run(data: Path, checkpoint: Path, manifest: PackManifest) -> str:
+def run(data: Path, work: Path) -> str:
     """The section as Markdown."""
-    network = efficientnet_lite(checkpoint)
-    fold_batch_norms(network)
-    shown = [*grocery(data), *beverage(data)]
-    photos = Photos(shown)
-    features = pooled_features(network, manifest.embedder, shown).reshape(len(shown), 2, -1)
-
-    def fold_projections(shrinkage: float) -> Callable[[int], Project]:
-        dimension = manifest.embedder.dimension
-        return lambda fold: fitted(photos, features, fold, shrinkage, dimension)
-
-    found = {"as it comes, 1280-d": protocols(photos, features, lambda _: lambda rows: rows.copy())}
-    for shrinkage in SHRINKAGES:
-        found[f"shrinkage {shrinkage}"] = protocols(photos, features, fold_projections(shrinkage))
+    embedder = read_manifest(PACK).embedder
+    photos = Photos([*grocery(data), *beverage(data)])
+    features = np.load(work / "imagenet.npy")
+    found = {
+        "ImageNet as it comes, 1280-d": protocols(photos, lambda _: features),
+        "first pack": protocols(
+            photos, lambda fold: first_pack(photos, features, fold, embedder.dimension)
+        ),
+        "trained": protocols(photos, lambda fold: np.load(work / str(fold) / "vectors.npy")),
+    }
     recalls = table(
-        ("recall@1", *next(iter(found.values()))),
+        ("recall@1", *found["trained"]),
         [
             (name, *(f"{answers.right.mean():.3f}" for answers in columns.values()))
             for name, columns in found.items()
         ],
     )
-    chosen = found[f"shrinkage {SHRINKAGE}"]
-    cases = [(t, MARGINS[1]) for t in THRESHOLDS]
-    cases += [(manifest.embedder.match_threshold, margin) for margin in MARGINS]
+    chosen = found["trained"]
+    cases = [(t, embedder.ambiguous_margin) for t in THRESHOLDS]
+    cases += [(embedder.match_threshold, margin) for margin in MARGINS]
     choices = table(
         (
             "threshold, margin",
@@ -180,18 +170,18 @@ def run(data: Path, checkpoint: Path, manifest: PackManifest) -> str:
             for threshold, margin in cases
         ],
     )
-    title = "## Products the projection was not fitted on"
-    how = f"`python -m bench.unseen`, {FOLDS} folds by product. {circumstances()}"
+    title = "## Products the embedder was not trained on"
+    how = f"`python -m bench.unseen`, {PARTS} folds by product. {circumstances()}"
     return "\n\n".join((title, how, recalls, choices))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("work", type=Path, help="of the recipe embedded_embedder")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--write", type=Path, help="report whose section is replaced")
     options = parser.parse_args()
-    section = run(options.data, options.checkpoint, read_manifest(PACK))
+    section = run(options.data, options.work)
     print(section)
     if options.write:
         write_section(options.write, "unseen products", section)

@@ -3,7 +3,7 @@
     python -m models.training.recipes.embedded_detector DATA CHECKPOINT ONNX --torch PYTHON
 
 DATA is the folder of open data (`grocery`, `beverage`). CHECKPOINT and ONNX are the weight files
-that `models.training.build_embedded` names: EfficientNet-Lite0, where training starts, and
+that `embedded_embedder` names: EfficientNet-Lite0, where training starts, and
 U²-Net-P, which cuts bodies out of photographs. PYTHON is an interpreter with torch,
 opencv-python-headless and pillow. Of Debian's packages gnome-backgrounds, mate-backgrounds,
 ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
@@ -24,10 +24,10 @@ import paddle
 from models.nets.pico_head import REG_MAX
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import PACK_FILE, Pack
-from models.training.build_embedded import PACK, write_hashes
 from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
 from models.training.recipes.names import PROBE, paddle_name, probe
+from models.training.recipes.pack_files import PACK, write_hashes
 from models.training.recipes.rendered import write_scenes
 from models.training.state_dict import Weights, load_weights
 

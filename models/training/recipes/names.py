@@ -19,8 +19,11 @@ PUBLISHED = (
 STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
 
 
-# What the twin answers to `probe`, beside its tensors.
+# Blocks of EfficientNet-Lite0 whose features, as published, the embedder's training starts from.
+LOWER_BLOCKS = 11
+# What the twins answer to their probes, beside their tensors.
 PROBE = ("probe.scores", "probe.sides")
+EMBEDDER_PROBE = "probe.pooled"
 
 
 def published_name(published: str) -> str:
@@ -33,9 +36,21 @@ def published_name(published: str) -> str:
 
 
 def paddle_name(twin: str) -> str:
-    """The Paddle detector's name of a tensor of the twin; layouts are the same."""
+    """The Paddle network's name of a tensor of its twin."""
     stem, _, last = twin.rpartition(".")
     return f"{stem}.{STATISTICS.get(last, last)}"
+
+
+def twin_name(paddle: str) -> str:
+    """The other way round."""
+    stem, _, last = paddle.rpartition(".")
+    torch = {ours: twin for twin, ours in STATISTICS.items()}
+    return f"{stem}.{torch.get(last, last)}"
+
+
+def embedder_probe() -> NDArray[np.float32]:
+    """An input [2, 3, 224, 224] on which both embedders must agree."""
+    return np.random.default_rng(8).uniform(-1, 1, (2, 3, 224, 224)).astype(np.float32)
 
 
 def probe() -> NDArray[np.float32]:

@@ -69,16 +69,16 @@ def load_pools(data: Path, work: Path, debian: Path, part: Part) -> Pools:
             for path in sorted((work / "cutouts" / "rendered").glob("*.png"))
             if _scene_part(path) == part
         ],
-        things=_things(debian) if part == "train" else [],
+        things=things(debian) if part == "train" else [],
         blocks=[block(np.random.default_rng([n, len(part)])) for n in range(BLOCKS)],
-        grounds=[*_surfaces(part), *_wallpapers(debian, part)],
+        grounds=[*surfaces(part), *wallpapers(debian, part)],
     )
 
 
 def load_drinks(data: Path, part: Part) -> list[Sample]:
     """The beverage photographs of a part, with their labelled boxes."""
     photos = [photo for photo in beverage(data) if kept_out(photo) == (part == "kept")]
-    return [_squared(_read(p.path), np.asarray(p.boxes, np.float32)) for p in photos]
+    return [_squared(read(p.path), np.asarray(p.boxes, np.float32)) for p in photos]
 
 
 def draw(pools: Pools, side: int, rng: np.random.Generator) -> Sample:
@@ -148,16 +148,21 @@ def _one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
     return items[int(rng.integers(len(items)))]
 
 
-def _decode(packed: bytes, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:
-    """Pixels in OpenCV's order of channels."""
+def decode(packed: bytes, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:
+    """Pixels in OpenCV's order of channels.
+
+    Raises:
+        ModelError: OpenCV cannot read it.
+    """
     pixels = cv2.imdecode(np.frombuffer(packed, np.uint8), flags)
     if pixels is None:
         raise ModelError("an image of the training data cannot be decoded")
     return np.asarray(pixels, np.uint8)
 
 
-def _read(path: Path) -> Image:
-    return np.asarray(cv2.cvtColor(_decode(path.read_bytes()), cv2.COLOR_BGR2RGB), np.uint8)
+def read(path: Path) -> Image:
+    """An image file, RGB."""
+    return np.asarray(cv2.cvtColor(decode(path.read_bytes()), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _squared(image: Image, boxes: NDArray[np.float32]) -> Sample:
@@ -169,7 +174,7 @@ def _pseudo_labelled(data: Path, table: Path, part: Part) -> Iterator[Sample]:
     with table.open(encoding="utf-8", newline="") as file:
         for of, path, *box in csv.reader(file):
             if of == part:
-                yield _squared(_read(data / path), np.asarray(box, np.float32))
+                yield _squared(read(data / path), np.asarray(box, np.float32))
 
 
 def _scene_part(path: Path) -> Part:
@@ -181,27 +186,27 @@ def _scenes(folder: Path, part: Part) -> Iterator[Sample]:
     for truth in sorted(folder.glob("*.json")):
         if _scene_part(truth) == part:
             boxes = np.asarray(json.loads(truth.read_text(encoding="utf-8")), np.float32)
-            yield Sample(_read(truth.with_suffix(".png")), boxes.reshape(-1, 4))
+            yield Sample(read(truth.with_suffix(".png")), boxes.reshape(-1, 4))
 
 
 def _cutout(path: Path) -> Cutout:
-    pixels = _decode(path.read_bytes(), cv2.IMREAD_UNCHANGED)
+    pixels = decode(path.read_bytes(), cv2.IMREAD_UNCHANGED)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 
-def _things(debian: Path) -> list[Cutout]:
+def things(debian: Path) -> list[Cutout]:
     """The catalogue pictures of 3D models: furniture, tools, vehicles, people and animals."""
-    things = []
+    found = []
     for path in sorted((debian / "usr/share/sweethome3d/furniture").glob("*.sh3f")):
         with zipfile.ZipFile(path) as archive:
             catalogue = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
             for line in catalogue.splitlines():
                 if line.startswith("icon#"):
                     packed = archive.read(line.partition("=")[2].strip().lstrip("/"))
-                    pixels = _decode(packed, cv2.IMREAD_UNCHANGED)
+                    pixels = decode(packed, cv2.IMREAD_UNCHANGED)
                     if pixels.ndim == 3 and pixels.shape[2] == 4:
-                        things.append(_trimmed(pixels))
-    return things
+                        found.append(_trimmed(pixels))
+    return found
 
 
 def _trimmed(pixels: NDArray[np.uint8]) -> Cutout:
@@ -210,7 +215,8 @@ def _trimmed(pixels: NDArray[np.uint8]) -> Cutout:
     return np.asarray(cv2.cvtColor(body, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 
-def _surfaces(part: Part) -> Iterator[Image]:
+def surfaces(part: Part) -> Iterator[Image]:
+    """Made tables, walls and plain grounds."""
     first = 0 if part == "train" else 1000
     for kind in sorted({*TABLES, *WALLS}):
         for seed in range(first, first + SURFACES):
@@ -223,7 +229,7 @@ def _surfaces(part: Part) -> Iterator[Image]:
         yield np.repeat(column, GROUND_SIDE, axis=1).clip(0, 255).astype(np.uint8)
 
 
-def _wallpapers(debian: Path, part: Part) -> Iterator[Image]:
+def wallpapers(debian: Path, part: Part) -> Iterator[Image]:
     """Photographs and patterns of desktops, one each of five kept out."""
     paths = [
         path
@@ -233,7 +239,7 @@ def _wallpapers(debian: Path, part: Part) -> Iterator[Image]:
     for number, path in enumerate(paths):
         if (number % 5 == 4) != (part == "kept"):
             continue
-        picture = _read(path)
+        picture = read(path)
         scale = GROUND_SIDE / min(picture.shape[:2])
         smaller = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         yield np.asarray(smaller, np.uint8)

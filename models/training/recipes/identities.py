@@ -1,0 +1,215 @@
+"""What the embedded embedder learns to tell apart: identities, and endless views of each.
+
+Of four kinds: groceries (photographs of a product), drinks (a body cut out of each source), labels
+(made families whose members differ in one detail, on boxes and cylinders) and things (catalogue
+pictures). The first two and the last come in other hues too, each hue a product of its own: real
+photographs whose only difference is colour.
+"""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from models.training.open_data import Corners, Photo, beverage, grocery
+from models.training.recipes.bodies import Salience, cut_out
+from models.training.recipes.cylinders import ASPECT, cylinder
+from models.training.recipes.pools import surfaces, things, wallpapers
+from models.training.recipes.views import (
+    Cutout,
+    Image,
+    Matrix,
+    disturbed,
+    hue_turn,
+    pasted,
+    photographed,
+    recoloured,
+)
+from models.training.render.labels import front, wrap
+from models.training.render.products import Detail, ProductSpec
+
+Kind = Literal["grocery", "drink", "label", "thing"]
+Item = TypeVar("Item")
+DETAILS: tuple[Detail, ...] = ("flavour", "colour", "size", "language")
+
+FAMILIES, MEMBERS = 300, 4
+FIRST_SEED = 900_000  # of labels; far from those of the sample gallery
+HUES = {"grocery": 3, "drink": 3, "label": 1, "thing": 2}
+PHOTO_SIDE = 352  # pixels, the shorter side of a photograph in memory
+GROUND_SIDE = 384
+MARGIN = 0.12  # of a body's box, round it, where its outline is looked for
+CLEAR = 0.5  # share of its box that a body fills, or its outline was not found
+FLAT, WRAPPED = (224, 288), (480, 224)  # pixels of label art, width and height
+CUT_OUT = 0.8  # of the views of a drink; the others show its photograph
+FROM_ICONIC = 0.15  # of the views of a grocery
+
+
+class Key(NamedTuple):
+    """An identity: `number` of its kind, and its hue or its place in a family."""
+
+    kind: Kind
+    number: int
+    variant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A photograph in memory, with its bodies' boxes in its own pixels."""
+
+    image: Image
+    boxes: Sequence[Corners]
+    iconic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Everything views are made of; a kind's names are in the order of its numbers."""
+
+    names: dict[Kind, list[str]]
+    shots: dict[Kind, list[list[Shot]]]
+    bodies: list[list[Cutout]]  # of each drink, one of each source
+    labels: list[list[tuple[str, Image]]]  # of each family, its members' packages and art
+    catalogue: list[Cutout]
+    grounds: list[Image]
+
+    def identities(self) -> Iterator[Key]:
+        """Every identity."""
+        for kind in ("grocery", "drink", "thing"):
+            count = len(self.catalogue) if kind == "thing" else len(self.names[kind])
+            for number in range(count):
+                for variant in range(HUES[kind]):
+                    yield Key(kind, number, variant)
+        for number, members in enumerate(self.labels):
+            for variant in range(len(members)):
+                yield Key("label", number, variant)
+
+    def view(self, key: Key, side: int, rng: np.random.Generator) -> Image:
+        """One picture of an identity, `side` pixels square."""
+        hues = _hues(key)
+        if key.kind == "grocery":
+            return self._photographed(key, side, rng, hues)
+        if key.kind == "drink":
+            if not self.bodies[key.number] or rng.random() >= CUT_OUT:
+                return self._photographed(key, side, rng, hues)
+            body = _one_of(self.bodies[key.number], rng)
+        elif key.kind == "label":
+            package, art = self.labels[key.number][key.variant]
+            body = cylinder(art, package, rng) if package in ASPECT else _opaque(art)
+        else:
+            body = self.catalogue[key.number]
+        if hues is not None:
+            body = recoloured(body, hues)
+        ground = self._stranger(rng) if rng.random() < 0.4 else _one_of(self.grounds, rng)
+        return disturbed(pasted(body, ground, side, rng), [self._stranger(rng)], rng)
+
+    def _photographed(
+        self, key: Key, side: int, rng: np.random.Generator, hues: Matrix | None
+    ) -> Image:
+        shots = self.shots[key.kind][key.number]
+        iconic = [shot for shot in shots if shot.iconic]
+        shot = _one_of(iconic if iconic and rng.random() < FROM_ICONIC else shots, rng)
+        view = photographed(shot.image, shot.boxes, side, rng)
+        return disturbed(view, [self._stranger(rng)], rng, hues)
+
+    def _stranger(self, rng: np.random.Generator) -> Image:
+        """A photograph of any product, as ground or in front."""
+        kind: Kind = "grocery" if rng.random() < 0.5 else "drink"
+        return _one_of(_one_of(self.shots[kind], rng), rng).image
+
+
+def load_pictures(data: Path, onnx: Path, debian: Path) -> Pictures:
+    """Everything, made or read; about six minutes on one core.
+
+    Args:
+        data: the open data; holds `grocery` and `beverage`.
+        onnx: U²-Net-P, which cuts the drinks out.
+        debian: root under which the packages that `pools` names are unpacked.
+    """
+    salience = Salience(onnx, threads=1)
+    photos: dict[Kind, list[list[Photo]]] = {
+        "grocery": _by_identity(grocery(data)),
+        "drink": _by_identity(beverage(data)),
+    }
+    return Pictures(
+        names={kind: [of[0].identity for of in groups] for kind, groups in photos.items()},
+        shots={
+            kind: [[_shot(photo) for photo in of] for of in track(groups, kind)]
+            for kind, groups in photos.items()
+        },
+        bodies=[
+            [_body(photo, salience) for photo in of if photo.is_original and photo.boxes]
+            for of in track(photos["drink"], "bodies")
+        ],
+        labels=[_family(seed) for seed in track(range(FAMILIES), "labels")],
+        catalogue=[_smaller(thing, 200 / max(thing.shape[:2])) for thing in things(debian)],
+        grounds=[
+            _smaller(ground, GROUND_SIDE / min(ground.shape[:2]))
+            for ground in (*surfaces("train"), *wallpapers(debian, "train"))
+        ],
+    )
+
+
+def _hues(key: Key) -> Matrix | None:
+    """A third of the circle apart, give or take; variant 0 is as photographed."""
+    if key.kind == "label" or key.variant == 0:
+        return None
+    rng = np.random.default_rng([zlib.crc32(key.kind.encode()), key.number, key.variant])
+    return hue_turn(2 * np.pi * key.variant / 3 + rng.uniform(-0.5, 0.5))
+
+
+def _by_identity(photos: Sequence[Photo]) -> list[list[Photo]]:
+    groups: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        groups[photo.identity].append(photo)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _shot(photo: Photo) -> Shot:
+    image = photo.load()
+    scale = min(1.0, PHOTO_SIDE / min(image.shape[:2]))
+    boxes = [(x1 * scale, y1 * scale, x2 * scale, y2 * scale) for x1, y1, x2, y2 in photo.boxes]
+    return Shot(_smaller(image, scale), boxes, photo.split == "iconic")
+
+
+def _body(photo: Photo, salience: Salience) -> Cutout:
+    """The main body: as its outline if that is clear, else as its box."""
+    image = photo.load()
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = photo.boxes[0]
+    across, down = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
+    left, top = int(max(0, x1 - across)), int(max(0, y1 - down))
+    near = image[top : int(min(height, y2 + down)), left : int(min(width, x2 + across))]
+    box = (x1 - left, y1 - top, x2 - left, y2 - top)
+    body = cut_out(near, salience(near), box)
+    return body if body[..., 3].mean() >= 255 * CLEAR else _opaque(body[..., :3])
+
+
+def _family(seed: int) -> list[tuple[str, Image]]:
+    """A product and its look-alikes: the package of each, and its front or its whole wrap."""
+    first = ProductSpec.from_seed(FIRST_SEED + seed)
+    members = first.family(DETAILS[seed % len(DETAILS)], MEMBERS)
+    if first.kind in ASPECT:
+        return [(first.kind, np.asarray(wrap(member.design, *WRAPPED))) for member in members]
+    return [(first.kind, np.asarray(front(member.design, *FLAT))) for member in members]
+
+
+def _opaque(image: Image) -> Cutout:
+    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+
+
+def _smaller(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    if scale >= 1:
+        return image
+    smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.uint8)
+
+
+def _one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
+    return items[int(rng.integers(len(items)))]

@@ -1,0 +1,26 @@
+"""The embedded pack's files. pack.toml is written by hand but for the hashes of what was made."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from models.pack import PACK_FILE, PackManifest
+
+PACK = Path(__file__).parents[2] / "packs" / "embedded"
+
+
+def read_manifest(pack: Path) -> PackManifest:
+    """What pack.toml says, whether its files are there already or not."""
+    text = (pack / PACK_FILE).read_text(encoding="utf-8")
+    return PackManifest.model_validate(tomllib.loads(text))
+
+
+def write_hashes(manifest: Path, hashes: dict[str, str]) -> None:
+    """Puts the files' sha256 into pack.toml, where their names stand already."""
+    text = manifest.read_text(encoding="utf-8")
+    for name, digest in hashes.items():
+        entry = rf'("{re.escape(name)}" = ")[0-9a-f]*"'
+        text, found = re.subn(entry, rf'\g<1>{digest}"', text)
+        if found != 1:
+            raise ValueError(f"{manifest} names {name} {found} times, not once")
+    manifest.write_text(text, encoding="utf-8")

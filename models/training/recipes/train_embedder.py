@@ -1,0 +1,246 @@
+"""Trains the upper half of the embedded embedder in PyTorch: a step of `embedded_embedder`.
+
+Needs torch and numpy, and none of the project's own dependencies. The lower half stays as it was
+published, so its features of all views are made once (`frozen`) and serve every run. Batch norms
+keep ImageNet's statistics: their folding at export is exact, and batches may be of few products.
+
+Losses: cross entropy with label smoothing over normalised proxies, and the supervised contrastive
+loss (Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020).
+"""
+
+import argparse
+import csv
+import math
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from models.training.recipes.names import (
+    EMBEDDER_PROBE,
+    LOWER_BLOCKS,
+    embedder_probe,
+    paddle_name,
+    twin_name,
+)
+from models.training.recipes.twin import STAGES, STEM, InvertedResidual, LiteConvNorm
+
+LAST_STAGE = (3, 1, 6, 320, 1)
+HEAD, DIMENSION = 1280, 512
+
+# Identities of each kind in a batch; some come in pairs that differ in one detail.
+BATCH = {"grocery": 10, "drink": 8, "label": 3, "thing": 3}
+PAIRED = 0.5  # of groceries and drinks: with another hue of themselves; labels and things always
+VIEWS = 4  # of an identity in a batch
+RATE, LAST_RATE, PROXY_RATE = 1e-4, 0.02, 30  # the second of the first, the third times the first
+DECAY = 1e-4
+WARM_UP = 30  # steps
+EMA = 0.995
+SMOOTHING, SCALE, TEMPERATURE = 0.1, 20.0, 0.1
+CROSS_ENTROPY = 0.3  # its weight beside the contrastive loss
+CLIP = 5.0
+EVERY = 25  # steps between lines of the log
+
+Identity = tuple[str, int, int]
+
+
+class EmbedderTwin(nn.Module):
+    """`models.nets.efficientnet_lite.PooledLinear` on EfficientNet-Lite0, name by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Module()
+        self.trunk.stem = LiteConvNorm(3, STEM, 3, 2)
+        blocks, inputs = list[nn.Module](), STEM
+        for kernel, stride, expansion, outputs, count in (*STAGES, LAST_STAGE):
+            for position in range(count):
+                first = stride if position == 0 else 1
+                blocks.append(InvertedResidual(inputs, outputs, kernel, first, expansion))
+                inputs = outputs
+        self.trunk.blocks = nn.ModuleList(blocks)
+        self.trunk.head = LiteConvNorm(inputs, HEAD, 1)
+        self.fc = nn.Linear(HEAD, DIMENSION)
+        self.eval()
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """Float32 [N, 3, H, W] → [N, 1280]."""
+        x = self.trunk.stem(image)
+        for block in self.trunk.blocks[:LOWER_BLOCKS]:
+            x = block(x)
+        return self.pooled_upper(x)
+
+    def pooled_upper(self, x: Tensor) -> Tensor:
+        """Features [N, 112, H/16, W/16] of the lower blocks → [N, 1280]."""
+        for block in self.trunk.blocks[LOWER_BLOCKS:]:
+            x = block(x)
+        return self.trunk.head(x).float().mean((2, 3))
+
+    def trained(self) -> list[nn.Parameter]:
+        """What training changes."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+        parts = (*self.trunk.blocks[LOWER_BLOCKS:], self.trunk.head, self.fc)
+        parameters = [parameter for part in parts for parameter in part.parameters()]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        return parameters
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """Features float16 [N, 112, 10, 10] of the views, and whose they are."""
+
+    features: NDArray[np.float16]
+    views: dict[Identity, list[int]]
+
+
+def read_frozen(work: Path, fold: int | None) -> Frozen:
+    """What `frozen` wrote, without the products of a fold."""
+    views = defaultdict(list)
+    with (work / "frozen.csv").open(encoding="utf-8", newline="") as file:
+        for row, line in enumerate(csv.DictReader(file)):
+            if fold is None or line["fold"] != str(fold):
+                identity = (line["kind"], int(line["number"]), int(line["variant"]))
+                views[identity].append(row)
+    return Frozen(np.load(work / "frozen.npy", mmap_mode="r"), dict(views))
+
+
+class Sampler:
+    """Endless batches; the views of an identity all come up before one comes again."""
+
+    def __init__(self, frozen: Frozen, seed: int) -> None:
+        self._frozen = frozen
+        self._rng = np.random.default_rng(seed)
+        self._labels = {identity: place for place, identity in enumerate(sorted(frozen.views))}
+        self._families: dict[str, dict[int, list[Identity]]] = {kind: {} for kind in BATCH}
+        for kind, number, variant in sorted(frozen.views):
+            members = self._families[kind].setdefault(number, [])
+            members.append((kind, number, variant))
+        self._left: dict[Identity, list[int]] = {}
+
+    @property
+    def classes(self) -> int:
+        return len(self._labels)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Features bfloat16 [B, 112, 10, 10] and labels int64 [B]."""
+        identities = [one for kind, count in BATCH.items() for one in self._choose(kind, count)]
+        rows = [row for identity in identities for row in self._next_views(identity)]
+        labels = [self._labels[identity] for identity in identities for _ in range(VIEWS)]
+        features = torch.from_numpy(self._frozen.features[rows])
+        return features.to(torch.bfloat16), torch.tensor(labels)
+
+    def _choose(self, kind: str, count: int) -> list[Identity]:
+        families = list(self._families[kind].values())
+        chosen: list[Identity] = []
+        while len(chosen) < count:
+            members = families[int(self._rng.integers(len(families)))]
+            if kind in ("label", "thing") or self._rng.random() < PAIRED:
+                places = self._rng.permutation(len(members))[:2]
+            elif self._rng.random() < 0.5:
+                places = self._rng.integers(len(members), size=1)
+            else:
+                places = np.zeros(1, np.int64)  # as photographed
+            chosen += [members[place] for place in places]
+        return chosen[:count]
+
+    def _next_views(self, identity: Identity) -> list[int]:
+        left = self._left.get(identity, [])
+        if len(left) < VIEWS:
+            left = left + self._rng.permutation(self._frozen.views[identity]).tolist()
+        self._left[identity] = left[VIEWS:]
+        return left[:VIEWS]
+
+
+def contrastive(vectors: Tensor, labels: Tensor) -> Tensor:
+    """Supervised contrastive loss of unit vectors [B, D]; every label occurs twice or more."""
+    oneself = torch.eye(len(labels), dtype=torch.bool)
+    same = (labels[:, None] == labels[None]) & ~oneself
+    logits = (vectors @ vectors.T / TEMPERATURE).masked_fill(oneself, -torch.inf)
+    likelihood = (logits - logits.logsumexp(1, keepdim=True)).masked_fill(~same, 0)
+    return -(likelihood.sum(1) / same.sum(1)).mean()
+
+
+def train(twin: EmbedderTwin, frozen: Frozen, steps: int, seed: int) -> dict[str, Tensor]:
+    """The running average of the network's tensors after `steps`; prints the log, CSV."""
+    torch.manual_seed(seed)
+    sampler = Sampler(frozen, seed)
+    parameters = twin.trained()
+    proxies = nn.Parameter(torch.randn(sampler.classes, DIMENSION) * 0.05)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": parameters, "base": RATE, "weight_decay": DECAY},
+            {"params": [proxies], "base": RATE * PROXY_RATE, "weight_decay": 0.0},
+        ]
+    )
+    average = {name: tensor.clone() for name, tensor in twin.state_dict().items()}
+    print("step,seconds,images_a_second,cross_entropy,contrastive", flush=True)
+    started, losses = time.monotonic(), list[tuple[float, float]]()
+    for step in range(steps):
+        cosine = (1 + math.cos(math.pi * step / steps)) / 2
+        rate = min(1.0, (step + 1) / WARM_UP) * (LAST_RATE + (1 - LAST_RATE) * cosine)
+        for group in optimiser.param_groups:
+            group["lr"] = group["base"] * rate
+        features, labels = sampler.batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            pooled = twin.pooled_upper(features)
+        vectors = F.normalize(twin.fc(pooled))
+        logits = vectors @ F.normalize(proxies).T * SCALE
+        entropy = F.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
+        contrast = contrastive(vectors, labels)
+        optimiser.zero_grad()
+        (CROSS_ENTROPY * entropy + contrast).backward()
+        nn.utils.clip_grad_norm_(parameters, CLIP)
+        optimiser.step()
+        memory = min(EMA, (1 + step) / (10 + step))
+        present = twin.state_dict()
+        for name, mean in average.items():
+            if mean.dtype.is_floating_point:
+                mean.lerp_(present[name], 1 - memory)
+        losses.append((float(entropy.detach()), float(contrast.detach())))
+        if (step + 1) % EVERY == 0:
+            seconds = time.monotonic() - started
+            speed = (step + 1) * len(labels) / seconds
+            means = np.mean(losses[-EVERY:], axis=0)
+            print(f"{step + 1},{seconds:.0f},{speed:.1f},{means[0]:.3f},{means[1]:.3f}", flush=True)
+    return average
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("work", type=Path, help="holds frozen.npy and frozen.csv")
+    parser.add_argument("start", type=Path, help="the network's tensors, .npz")
+    parser.add_argument("trained", type=Path, help=".npz to write")
+    parser.add_argument("--fold", type=int, help="whose products are left out")
+    parser.add_argument("--steps", type=int, required=True)
+    # Where others use the cores too, threads wait for one another: one alone was twice as fast.
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    twin = EmbedderTwin()
+    with np.load(options.start) as start:
+        state = {twin_name(name): torch.from_numpy(start[name]) for name in start}
+    state["fc.weight"] = state["fc.weight"].T
+    twin.load_state_dict(state, strict=False)
+    average = train(twin, read_frozen(options.work, options.fold), options.steps, options.seed)
+    twin.load_state_dict(average)
+    with torch.no_grad():
+        answer = twin.pooled(torch.from_numpy(embedder_probe()))
+    trained = {
+        paddle_name(name): tensor.numpy()
+        for name, tensor in average.items()
+        if not name.endswith("num_batches_tracked")
+    }
+    trained["fc.weight"] = np.ascontiguousarray(trained["fc.weight"].T)
+    np.savez(options.trained, **trained, **{EMBEDDER_PROBE: answer.numpy()})
+
+
+if __name__ == "__main__":
+    main()
