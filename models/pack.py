@@ -14,6 +14,7 @@ from models.errors import PackError
 
 PACK_FILE = "pack.toml"
 PACKS = Path(__file__).parent / "packs"
+PACK_NAME = "[a-z0-9][a-z0-9._-]{0,63}"
 _FINGERPRINT_DIGITS = 16
 _HASH_BLOCK = 1 << 20
 
@@ -95,7 +96,7 @@ class EmbedderSpec(NetworkSpec):
 class PackManifest(_Strict):
     """The content of `pack.toml`."""
 
-    name: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: str = Field(pattern=f"^{PACK_NAME}$")
     version: str = Field(min_length=1)
     description: str
     detector: DetectorSpec

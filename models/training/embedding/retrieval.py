@@ -105,11 +105,12 @@ def rejecting(answers: Sequence[Answer]) -> float:
     """The score that a twentieth of these queries would reach without their product enrolled.
 
     Raises:
-        ValueError: there is no answer.
+        ValueError: no answer has a wrong image to tell it.
     """
-    if not answers:
+    scores = [answer.wrong_score for answer in answers if answer.wrong is not None]
+    if not scores:
         raise ValueError("no query tells what strangers score")
-    return float(np.quantile([answer.wrong_score for answer in answers], 1 - FALSE_ACCEPTS))
+    return float(np.quantile(scores, 1 - FALSE_ACCEPTS))
 
 
 def evaluate(queries: Embeddings, gallery: Embeddings) -> Retrieval:

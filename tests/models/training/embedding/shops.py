@@ -5,7 +5,7 @@ from PIL import Image
 
 from models.training.embedding.pictures import Picture
 
-SIDE = 48
+SIDE = 32
 
 
 def product_picture(product: int, shot: int) -> np.ndarray:
@@ -13,9 +13,9 @@ def product_picture(product: int, shot: int) -> np.ndarray:
     colours = np.random.default_rng(product).integers(0, 256, (2, 3))
     rng = np.random.default_rng([product, shot])
     image = np.full((SIDE, SIDE, 3), 128, np.float32)
-    top, left = rng.integers(2, 14, 2)
-    image[top : top + 16, left : left + 32] = colours[0]
-    image[top + 16 : top + 32, left : left + 32] = colours[1]
+    top, left = rng.integers(1, 8, 2)
+    image[top : top + 11, left : left + 22] = colours[0]
+    image[top + 11 : top + 22, left : left + 22] = colours[1]
     image = image * rng.uniform(0.6, 1.1) + rng.normal(0, 4, image.shape)
     return image.clip(0, 255).astype(np.uint8)
 

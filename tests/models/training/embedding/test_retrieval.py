@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from models.training.embedding.retrieval import Embeddings, evaluate
+from models.training.embedding.retrieval import Embeddings, ask, evaluate, rejecting
 
 
 def at(degrees, identities, images):
@@ -66,3 +66,24 @@ def test_perfect_and_random_embeddings_are_where_they_should_be():
     # 9 right among 199: five draws miss all with (190 / 199)^5.
     assert chance.recall_5 == pytest.approx(1 - math.pow(190 / 199, 5), abs=0.1)
     assert chance.queries == 200
+
+
+def test_images_are_as_alike_as_their_most_alike_views():
+    views = at([0, 90, 50, 55], "aabb", "1122").vectors.reshape(2, 2, 2)
+    gallery = Embeddings(views, ["a", "b"], ["1", "2"])
+    [answer] = ask(Embeddings(views[:1], ["b"], ["q"]), gallery)
+    # The query's own views are in the gallery, as a: b is 35 degrees away, from 90 to 55.
+    assert (answer.place, answer.right, answer.wrong) == (1, 1, 0)
+    assert answer.right_score == pytest.approx(math.cos(math.radians(35)), abs=1e-6)
+    assert answer.wrong_score == pytest.approx(1)
+
+
+def test_a_twentieth_of_strangers_would_be_let_in():
+    gallery = at([*range(0, 42, 2), 180], "a" + "b" * 20 + "a", [str(i) for i in range(22)])
+    queries = at(range(60, 81), "a" * 21, [f"q{i}" for i in range(21)])
+    answers = ask(queries, gallery)
+    # The nearest b is at 40 degrees: strangers score the cosines of 20 to 40 degrees.
+    reached = [answer.wrong_score >= rejecting(answers) - 1e-6 for answer in answers]
+    assert sum(reached) == 2
+    with pytest.raises(ValueError, match="strangers"):
+        rejecting([])

@@ -1,0 +1,139 @@
+"""Learning a shop: what is kept out, what is refused, and the pack that is written."""
+
+import numpy as np
+import paddle
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from models.embedder import Embedder
+from models.errors import ModelError
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.pack import Pack
+from models.training.embedding import shop as shop_module
+from models.training.embedding.pictures import by_product
+from models.training.embedding.retrieval import Answer
+from models.training.embedding.shop import Found, main, refusal, split, tried
+from models.training.export_embedder import install_embedder
+from tests.models.training.embedding.shops import SIDE, write_shop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    return folder, write_shop(folder, products=20, shots=4)
+
+
+@pytest.fixture
+def lite_pack(tmp_path, pack_folder):
+    """A pack with a small input and an embedder of random numbers that this project exported."""
+    paddle.seed(8)
+    return install_embedder(
+        PooledLinear(EfficientNetLite(), 512),
+        Pack.load(pack_folder),
+        tmp_path / "lite",
+        match_threshold=0.5,
+        ambiguous_margin=0.02,
+        licence="Apache-2.0",
+        origin="random numbers.",
+        size=(SIDE, SIDE),
+        interpolation="area",
+    )
+
+
+def test_a_fifth_of_the_products_and_one_photograph_of_the_others_are_kept_out(shop):
+    pictures = shop[1]
+    parts = split(pictures, seed=0)
+    assert sorted([*parts.learnt, *parts.images, *parts.products]) == list(range(80))
+    strangers = by_product([pictures[place] for place in parts.products])
+    known = by_product([pictures[place] for place in parts.learnt])
+    assert {name: len(own) for name, own in strangers.items()} == dict.fromkeys(strangers, 4)
+    assert len(strangers) == 4
+    assert not strangers.keys() & known.keys()
+    assert by_product([pictures[place] for place in parts.images]).keys() == known.keys()
+    assert len(parts.images) == 16
+    assert split(pictures, seed=0) == parts
+    assert split(pictures, seed=1) != parts
+
+
+def test_too_few_products_cannot_show_what_was_gained(shop):
+    few = [p for p in shop[1] if p.product < "product-09"]
+    with pytest.raises(ModelError, match="9 products have two photographs or more; 10 are needed"):
+        split(few, seed=0)
+
+
+def test_strangers_are_looked_for_among_all_but_their_own_image(shop):
+    pictures = shop[1]
+    parts = split(pictures, seed=0)
+    names = sorted(by_product(pictures))
+    vectors = np.eye(20, dtype=np.float32)[[names.index(p.product) for p in pictures]][:, None]
+    found = tried(pictures, vectors, parts)
+    assert [len(found.images), len(found.products)] == [16, 16]
+    assert all(answer.place == 0 for answer in [*found.images, *found.products])
+    # A stranger's own image alone would be perfect: shuffled, hardly any other finds its product.
+    shuffled = vectors[np.random.default_rng(0).permutation(80)]
+    assert np.mean([a.place == 0 for a in tried(pictures, shuffled, parts).products]) < 0.5
+
+
+def answers(*places):
+    return [Answer(i, place, 1 / (place + 1), 0, 0.5, 1, 0.4) for i, place in enumerate(places)]
+
+
+def test_only_what_is_better_and_nowhere_worse_is_let_through():
+    before = Found(answers(0, 1, 1), answers(0, 1))
+    assert refusal(before, Found(answers(0, 0, 1), answers(0, 1))) is None
+    assert refusal(before, Found(answers(0, 1, 1), answers(0, 0))) is None
+    assert "nothing that was kept out" in refusal(before, before)
+    worse = refusal(before, Found(answers(0, 0, 0), answers(1, 1)))
+    assert worse == "recall@1 on kept-out products fell from 0.500 to 0.000"
+    assert "images fell" in refusal(before, Found(answers(1, 1, 1), answers(0, 0)))
+
+
+def learn(*arguments):
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_shop_is_learnt_into_a_pack(tmp_path, shop, lite_pack):
+    folder, pictures = shop
+    to = tmp_path / "packs" / "my-shop"
+    done = learn("--data", folder, "--from", lite_pack.folder, "--to", to, "--threads", 1)
+    assert done.exit_code == 0, done.output + str(done.exception)
+    assert "→" in done.stdout
+    pack = Pack.load(to)
+    assert pack.name == "my-shop"
+    assert pack.detector == lite_pack.detector
+    assert pack.embedder.fingerprint != lite_pack.embedder.fingerprint
+    assert pack.embedder.input_size == (SIDE, SIDE)
+    assert "learnt 48 photographs of a gallery" in pack.embedder.origin
+    assert list(to.parent.iterdir()) == [to]
+    embedder = Embedder(pack, threads=1)
+    vectors, _ = embedder.embed([pictures[0].load()])
+    embedder.close()
+    assert vectors.shape == (1, 512)
+
+
+def test_what_does_not_help_leaves_nothing(tmp_path, shop, lite_pack, monkeypatch):
+    # A map that forgets all but one direction.
+    forgetful = np.zeros((512, 512), np.float32)
+    forgetful[0, 0] = 1
+    monkeypatch.setattr(shop_module, "fit_map", lambda *_: forgetful)
+    to = tmp_path / "my-shop"
+    done = learn("--data", shop[0], "--from", lite_pack.folder, "--to", to, "--threads", 1)
+    assert isinstance(done.exception, ModelError)
+    assert str(done.exception).startswith("No pack was written: recall@1 on kept-out")
+    assert "lite stays the better one here" in str(done.exception)
+    assert not to.exists()
+
+
+def test_what_cannot_be_learnt_is_refused_before_the_work(tmp_path, shop, pack_folder, lite_pack):
+    for source, to, reason in (
+        (pack_folder, tmp_path / "my-shop", "cannot be trained further"),
+        (lite_pack.folder, lite_pack.folder, "exists already"),
+        (lite_pack.folder, tmp_path / "My Shop", "cannot be a pack's name"),
+    ):
+        done = learn("--data", shop[0], "--from", source, "--to", to)
+        assert isinstance(done.exception, ModelError)
+        assert reason in str(done.exception)
+    assert not (tmp_path / "my-shop").exists()
