@@ -19,17 +19,21 @@ from models.pack import DetectorSpec, Pack, sha256_of
 from models.training.detection.serving import ServedDetector
 from models.training.detection.weights import detector_from, read_weights
 from models.training.installation import install
+from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import normalisation_of
 from models.training.state_dict import name_tensors
 
 STEM = "detector"
 
 
-def export_detector(detector: PicoDet, folder: Path, size: tuple[int, int]) -> dict[str, str]:
+def export_detector(
+    detector: PicoDet, folder: Path, size: tuple[int, int], legacy: Path | None = None
+) -> dict[str, str]:
     """Write `detector.json` and `detector.pdiparams` for an input of `size` (height, width).
 
     Batch norms stay (the predictor folds them when it loads), and parameters keep the names of the
     state dict: `models.training.detection.weights.read_exported` gets them back.
+    With `legacy`, an interpreter with Paddle 2.6.2, `detector.pdmodel` instead of `.json`.
 
     Returns:
         sha256 by file name.
@@ -46,6 +50,8 @@ def export_detector(detector: PicoDet, folder: Path, size: tuple[int, int]) -> d
     paddle.jit.ignore_module([csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet])
     static = paddle.jit.to_static(served, input_spec=inputs, full_graph=True)
     paddle.jit.save(static, str(folder / STEM))
+    if legacy is not None:
+        return export_legacy(detector, folder, STEM, size, legacy)
     return {name: sha256_of(folder / name) for name in (f"{STEM}.json", f"{STEM}.pdiparams")}
 
 
@@ -58,13 +64,14 @@ def install_detector(
     score_threshold: float,
     licence: str,
     origin: str,
+    legacy: Path | None = None,
 ) -> Pack:
     """A pack in `folder` with this detector and the embedder of `pack`; see `install`."""
     folder.mkdir(parents=True, exist_ok=True)
-    hashes = export_detector(detector, folder, size)
+    hashes = export_detector(detector, folder, size, legacy)
     normalisation = normalisation_of(detector.architecture)
     spec = DetectorSpec(
-        model=f"{STEM}.json",
+        model=f"{STEM}.json" if legacy is None else f"{STEM}.pdmodel",
         params=f"{STEM}.pdiparams",
         sha256=hashes,
         input_size=size,
@@ -89,6 +96,7 @@ def main(
     licence: Annotated[str, typer.Option(help="Of the weights.")],
     origin: Annotated[str, typer.Option(help="Where they come from and how they were made.")],
     score_threshold: Annotated[float, typer.Option(help="Boxes below are not served.")] = 0.2,
+    legacy: Legacy = None,
 ) -> None:
     """Export a PicoDet's weights into a pack."""
     written = install_detector(
@@ -99,6 +107,7 @@ def main(
         score_threshold=score_threshold,
         licence=licence,
         origin=origin,
+        legacy=legacy,
     )
     print(f"{written.folder}: {written.detector.model}, {size} x {size}")
 

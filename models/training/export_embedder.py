@@ -20,6 +20,7 @@ from models.training.embedding.weights import (
 )
 from models.training.export import export, fold_batch_norms
 from models.training.installation import install
+from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import Normalisation
 from models.training.state_dict import read_state_dict
 
@@ -28,9 +29,14 @@ INPUT_SIZE = (224, 224)
 
 
 def export_embedder(
-    network: Embedder, folder: Path, size: tuple[int, int] = INPUT_SIZE
+    network: Embedder,
+    folder: Path,
+    size: tuple[int, int] = INPUT_SIZE,
+    legacy: Path | None = None,
 ) -> dict[str, str]:
     """Write `embedder.json` and `embedder.pdiparams` for an input of `size` (height, width).
+
+    With `legacy`, an interpreter with Paddle 2.6.2, `embedder.pdmodel` instead of `.json`.
 
     What can be folded is folded in place: PP-LCNetV2's branches, EfficientNet-Lite's batch norms.
 
@@ -42,7 +48,8 @@ def export_embedder(
         fold(network)
     else:
         fold_batch_norms(network)
-    return export(network, folder, STEM, size)
+    hashes = export(network, folder, STEM, size)
+    return hashes if legacy is None else export_legacy(network, folder, STEM, size, legacy)
 
 
 def install_embedder(
@@ -57,6 +64,7 @@ def install_embedder(
     size: tuple[int, int] = INPUT_SIZE,
     interpolation: Literal["linear", "cubic", "area"] = "linear",
     normalisation: Normalisation | None = None,
+    legacy: Path | None = None,
 ) -> Pack:
     """A pack in `folder` with this embedder and the detector of `pack`; see `install`.
 
@@ -66,9 +74,9 @@ def install_embedder(
     normalisation = normalisation or normalisation_of(network)
     dimension = dimension_of(network)
     spec = EmbedderSpec(
-        model=f"{STEM}.json",
+        model=f"{STEM}.json" if legacy is None else f"{STEM}.pdmodel",
         params=f"{STEM}.pdiparams",
-        sha256=export_embedder(network, folder, size),
+        sha256=export_embedder(network, folder, size, legacy),
         input_size=size,
         interpolation=interpolation,
         scale=normalisation.scale,
@@ -92,6 +100,7 @@ def main(
     origin: Annotated[str, typer.Option(help="Where they come from and how they were made.")],
     match_threshold: Annotated[float, typer.Option(help="Recognised at or above.")] = 0.5,
     ambiguous_margin: Annotated[float, typer.Option(help="Products nearer are alike.")] = 0.02,
+    legacy: Legacy = None,
 ) -> None:
     """Export a feature extractor's weights into a pack."""
     written = install_embedder(
@@ -102,6 +111,7 @@ def main(
         ambiguous_margin=ambiguous_margin,
         licence=licence,
         origin=origin,
+        legacy=legacy,
     )
     print(f"{written.folder}: {written.embedder.model}, {written.embedder.fingerprint}")
 

@@ -79,26 +79,3 @@ def fit_projection(
     # The length of a vector is taken out later; a moderate one keeps float32 well within range.
     weight /= np.sqrt((((rows - mean) @ weight) ** 2).sum(axis=1).mean())
     return weight.astype(np.float32), (-mean @ weight).astype(np.float32)
-
-
-def joined(features: NDArray[np.float32], first: Projection, second: Projection) -> Projection:
-    """A projection whose cosines are about the mean of those of two, in their dimension.
-
-    Side by side, each at the same mean length, they give twice the numbers; of these, the
-    directions that hold most of the features' length are kept.
-
-    Args:
-        features: pooled features [N, D].
-        first: weight [D, dimension] and bias [dimension].
-        second: likewise.
-    """
-    weights, biases = [], []
-    for weight, bias in (first, second):
-        length = np.linalg.norm(features @ weight + bias, axis=1).mean()
-        weights.append(weight / length)
-        biases.append(bias / length)
-    weight, bias = np.concatenate(weights, axis=1), np.concatenate(biases)
-    both = (features @ weight + bias).astype(np.float64)
-    _, directions = np.linalg.eigh(both.T @ both)
-    kept = directions[:, ::-1][:, : first[0].shape[1]]
-    return (weight @ kept).astype(np.float32), (bias @ kept).astype(np.float32)

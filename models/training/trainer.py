@@ -175,7 +175,7 @@ class Trainer:
                 f"The loss is not finite any more at step {number}: {values}. Go on from "
                 f"{self.folder / LAST} with a lower learning rate, in another folder"
             )
-        sum(losses.values()).backward()
+        paddle.add_n(list(losses.values())).backward()
         # Paddle numbers an optimiser's state by process; counted anew it is always 0, and a
         # checkpoint's names fit.
         with paddle.utils.unique_name.guard():

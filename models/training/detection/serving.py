@@ -7,11 +7,15 @@ from models.nets.pico_head import grid
 from models.nets.picodet import PicoDet
 
 # Of PP-ShiTuV2's official export.
-SCORE_THRESHOLD = 0.025
-NMS_IOU = 0.6
-NMS_CANDIDATES = 1000
-NMS_KEEP = 100
-_NO_BACKGROUND = -1
+NMS = {
+    "score_threshold": 0.025,
+    "nms_top_k": 1000,
+    "keep_top_k": 100,
+    "nms_threshold": 0.6,
+    "normalized": True,  # corners are points, not pixels: width is x2 - x1
+    "nms_eta": 1.0,  # the IoU threshold stays the same
+    "background_label": -1,  # none
+}
 
 
 class ServedDetector(nn.Layer):
@@ -34,17 +38,10 @@ class ServedDetector(nn.Layer):
         boxes = self.detector.head.boxes(sides, self.centers, self.strides)
         x_then_y = scale_factor.flip(axis=1)
         per_corner = paddle.concat([x_then_y, x_then_y], axis=1).unsqueeze(1)
+        return self.nms(boxes / per_corner, nn.functional.sigmoid(scores).unsqueeze(1))
+
+    def nms(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes [N, cells, 4] and scores [N, 1, cells] → what `forward` gives."""
         # The operator itself: no public function of Paddle 3.2 gives this NMS.
-        found, _, counts = paddle._C_ops.multiclass_nms3(
-            boxes / per_corner,
-            nn.functional.sigmoid(scores).unsqueeze(1),
-            None,
-            SCORE_THRESHOLD,
-            NMS_CANDIDATES,
-            NMS_KEEP,
-            NMS_IOU,
-            True,  # corners are points, not pixels: width is x2 - x1
-            1.0,  # the IoU threshold stays the same
-            _NO_BACKGROUND,
-        )
+        found, _, counts = paddle._C_ops.multiclass_nms3(boxes, scores, None, *NMS.values())
         return found, counts

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.training.projection import fit_projection, joined, within_class_covariance
+from models.training.projection import fit_projection, within_class_covariance
 
 
 def recall(vectors, identities):
@@ -72,19 +72,3 @@ def test_every_domain_counts_alike():
     # What varies within the small domain is damped as much as what varies within the large one.
     strength = np.linalg.norm(weight, axis=1)
     assert 0.7 < strength[0] / strength[1] < 1.4
-
-
-def test_a_joined_projection_gives_the_mean_of_two_cosines():
-    rng = np.random.default_rng(5)
-    # Features of few directions, so that half of the numbers can hold them all.
-    features = (rng.normal(size=(200, 6)) @ rng.normal(size=(6, 40))).astype(np.float32)
-    pair = [
-        (rng.normal(size=(40, 12)).astype(np.float32), rng.normal(size=12).astype(np.float32))
-        for _ in range(2)
-    ]
-    weight, bias = joined(features, *pair)
-    assert weight.shape == (40, 12)
-    rows = [features @ w + b for w, b in pair]
-    halves = [row / np.linalg.norm(row, axis=1).mean() for row in rows]
-    both = features @ weight + bias
-    np.testing.assert_allclose(both @ both.T, sum(half @ half.T for half in halves), atol=1e-4)
