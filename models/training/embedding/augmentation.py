@@ -157,9 +157,10 @@ def compressed(image: Image, rng: np.random.Generator) -> Image:
     done, data = cv2.imencode(
         ".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
-    if not done:
+    view = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
+    if view is None:
         raise ValueError(f"no JPEG can be made of {list(image.shape)}")
-    return _uint8(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return _uint8(view)
 
 
 def _uint8(image: NDArray[np.generic]) -> Image:
