@@ -42,8 +42,14 @@ class Service:
                 closing(Answers(settings.data_dir / "answers.sqlite3"))
             )
             self.pack = find_pack(settings.pack, pack_folders(settings))
-            self.detector = opened.enter_context(closing(Detector(self.pack, settings.threads)))
-            self.embedder = opened.enter_context(closing(Embedder(self.pack, settings.threads)))
+            how = settings.threads, settings.precision
+            self.detector = opened.enter_context(closing(Detector(self.pack, *how)))
+            self.embedder = opened.enter_context(closing(Embedder(self.pack, *how)))
+            self.check = opened.enter_context(
+                closing(
+                    SelfCheck(self.detector, self.embedder, exit_after=settings.exit_when_stuck)
+                )
+            )
             self.gallery = opened.enter_context(
                 Gallery.open(
                     settings.gallery_dir,

@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     threads: PositiveInt = Field(
         10, description="Threads for inference; never more than the cores there are."
     )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="Of the networks; bf16 for processors with AVX512_BF16 or AMX.",
+    )
     sample_gallery: bool = Field(
         True, description="Enrol the sample products when the data folder is empty."
     )

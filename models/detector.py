@@ -11,7 +11,7 @@ from models.allocation import keep_freed_memory
 from models.errors import PackError
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor, Pyramid
-from models.session import Output, Session
+from models.session import Output, Precision, Session
 from models.worker import StageTimes, Worker
 
 # Batching detections hurts: 276 ms for four together, 60 ms for one.
@@ -49,17 +49,18 @@ class _View:
 class Detector:
     """Detects class-agnostic main bodies. Thread-safe: one worker thread owns the predictor."""
 
-    def __init__(self, pack: Pack, threads: int) -> None:
+    def __init__(self, pack: Pack, threads: int, precision: Precision = "fp32") -> None:
         """Load the pack's detector and run it once.
 
         Raises:
+            ModelError: the processor has no such precision.
             PackError: it does not load, or has other inputs or outputs than a detector's.
         """
         keep_freed_memory()
         self._pack = pack
         self._preprocessor = Preprocessor(pack.detector)
         self._worker: Worker[_View, NDArray[np.float32]] = Worker(
-            "detector", lambda: self._start(threads), max_batch=_MAX_BATCH
+            "detector", lambda: self._start(threads, precision), max_batch=_MAX_BATCH
         )
 
     @property
@@ -102,9 +103,12 @@ class Detector:
         """Finish what was accepted and release the predictor."""
         self._worker.close()
 
-    def _start(self, threads: int) -> Callable[[Sequence[_View]], Sequence[NDArray[np.float32]]]:
+    def _start(
+        self, threads: int, precision: Precision
+    ) -> Callable[[Sequence[_View]], Sequence[NDArray[np.float32]]]:
         spec = self._pack.detector
-        session = Session(self._pack.folder / spec.model, self._pack.folder / spec.params, threads)
+        model, params = self._pack.folder / spec.model, self._pack.folder / spec.params
+        session = Session(model, params, threads, precision)
         find = _box_network(session)
         pixels = self._preprocessor.batch(1)
         pixels[:] = 0

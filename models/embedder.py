@@ -10,7 +10,7 @@ from models.allocation import keep_freed_memory
 from models.errors import ModelError, PackError
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor
-from models.session import Session
+from models.session import Precision, Session
 from models.worker import StageTimes, Worker
 
 # Crops in one forward pass: nothing is gained above, and a longer pass makes the next caller wait.
@@ -22,10 +22,11 @@ Vectors = NDArray[np.float32]
 class Embedder:
     """Embeds crops. Thread-safe: one worker thread owns the predictor."""
 
-    def __init__(self, pack: Pack, threads: int) -> None:
+    def __init__(self, pack: Pack, threads: int, precision: Precision = "fp32") -> None:
         """Load the pack's embedder and run it once.
 
         Raises:
+            ModelError: the processor has no such precision.
             PackError: it does not load, or has other inputs or outputs than an embedder's.
         """
         keep_freed_memory()
@@ -34,7 +35,7 @@ class Embedder:
         self.fingerprint = pack.embedder.fingerprint
         self._preprocessor = Preprocessor(pack.embedder)
         self._worker: Worker[NDArray[np.float32], Vectors] = Worker(
-            "embedder", lambda: self._start(threads), max_batch=_MAX_BATCH
+            "embedder", lambda: self._start(threads, precision), max_batch=_MAX_BATCH
         )
 
     @property
@@ -69,9 +70,12 @@ class Embedder:
         """Finish what was accepted and release the predictor."""
         self._worker.close()
 
-    def _start(self, threads: int) -> Callable[[Sequence[NDArray[np.float32]]], Sequence[Vectors]]:
+    def _start(
+        self, threads: int, precision: Precision
+    ) -> Callable[[Sequence[NDArray[np.float32]]], Sequence[Vectors]]:
         spec = self._pack.embedder
-        session = Session(self._pack.folder / spec.model, self._pack.folder / spec.params, threads)
+        model, params = self._pack.folder / spec.model, self._pack.folder / spec.params
+        session = Session(model, params, threads, precision)
         if len(session.inputs) != 1:
             raise PackError(
                 f"An embedder takes one image batch; this one takes {', '.join(session.inputs)}"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,12 @@ from models.paddle_library import load_inference
 
 # Distinct input shapes whose oneDNN primitives stay cached: every batch size up to 16 is one.
 _CACHED_SHAPES = 32
+# A processor without these computes bfloat16 slower than float32, if at all.
+_BF16_FEATURES = {"avx512_bf16", "amx_bf16"}
+_CPU_INFO = Path("/proc/cpuinfo")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
+Precision: TypeAlias = Literal["fp32", "bf16"]
 Array = NDArray[np.float32] | NDArray[np.int32]
 
 
@@ -30,6 +34,14 @@ def available_cores() -> int:
     if quota == "max":
         return cores
     return max(1, min(cores, int(quota) // int(period)))
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 by itself."""
+    try:
+        return not _BF16_FEATURES.isdisjoint(_CPU_INFO.read_text(encoding="utf-8").split())
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +58,21 @@ class Session:
     Both of Paddle's formats load: `.json` (new) and `.pdmodel` (legacy), each with `.pdiparams`.
     """
 
-    def __init__(self, model: Path, params: Path, threads: int) -> None:
+    def __init__(
+        self, model: Path, params: Path, threads: int, precision: Precision = "fp32"
+    ) -> None:
         """Load the network; `threads` is clamped to the cores there are.
+
+        `precision` is that of convolutions and matrix products; inputs and outputs stay float32.
 
         Raises:
             PackError: Paddle cannot load the files.
+            ModelError: the processor has no such precision.
         """
+        if precision == "bf16" and not has_bf16():
+            raise ModelError(
+                "This processor has neither AVX512_BF16 nor AMX_BF16: choose precision fp32"
+            )
         inference = load_inference()
         self._model = model
         try:
@@ -64,6 +85,8 @@ class Session:
                 config.enable_new_executor()
             config.switch_ir_optim(True)
             config.enable_mkldnn()
+            if precision == "bf16":
+                config.enable_mkldnn_bfloat16()
             config.set_mkldnn_cache_capacity(_CACHED_SHAPES)
             config.set_cpu_math_library_num_threads(max(1, min(threads, available_cores())))
             config.enable_memory_optim()

@@ -6,7 +6,7 @@ import pytest
 
 import models.session
 from models.errors import ModelError, PackError
-from models.session import Session, available_cores
+from models.session import Session, available_cores, has_bf16
 from tests.models.tiny_packs import LEGACY, model_files
 
 PIXELS = np.random.default_rng(1).normal(size=(2, 3, 640, 640)).astype(np.float32)
@@ -86,6 +86,26 @@ def test_cores_respect_the_container_quota(monkeypatch, tmp_path, quota, cores):
     monkeypatch.setattr(models.session, "_CPU_QUOTA", file)
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)))
     assert available_cores() == cores
+
+
+def test_bf16_needs_a_processor_that_has_it(exported, monkeypatch, tmp_path):
+    monkeypatch.setattr(models.session, "_CPU_INFO", tmp_path / "cpuinfo")
+    for features, has in (("avx512f avx512_bf16 fpu", True), ("amx_bf16", True), ("avx2", False)):
+        (tmp_path / "cpuinfo").write_text(f"flags\t\t: {features}\n")
+        assert has_bf16() == has
+    with pytest.raises(ModelError, match="choose precision fp32"):
+        Session(*model_files(exported, "embedder"), threads=1, precision="bf16")
+
+
+def test_bf16_gives_nearly_the_same(exported, monkeypatch, tmp_path):
+    # Where the processor has none oneDNN computes it all the same, only slower.
+    monkeypatch.setattr(models.session, "has_bf16", lambda: True)
+    full = Session(*model_files(exported, "embedder"), threads=1).run({"x": FEEDS["x"]})[0].value
+    half = Session(*model_files(exported, "embedder"), threads=1, precision="bf16")
+    rows = half.run({"x": FEEDS["x"]})[0].value
+    assert rows.dtype == np.float32
+    cosines = (rows * full).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(full, axis=1)
+    assert cosines.min() > 0.99
 
 
 def test_the_framework_stays_out_with_its_messages_signal_handlers_and_log_level(exported):
