@@ -45,11 +45,6 @@ class Service:
             how = settings.threads, settings.precision
             self.detector = opened.enter_context(closing(Detector(self.pack, *how)))
             self.embedder = opened.enter_context(closing(Embedder(self.pack, *how)))
-            self.check = opened.enter_context(
-                closing(
-                    SelfCheck(self.detector, self.embedder, exit_after=settings.exit_when_stuck)
-                )
-            )
             self.gallery = opened.enter_context(
                 Gallery.open(
                     settings.gallery_dir,
