@@ -1,0 +1,35 @@
+"""An embedder with what it learns by: a neck and an identity classifier."""
+
+import paddle
+from paddle import Tensor, nn
+
+from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
+from models.training.embedding.losses import identity_head
+from models.training.embedding.weights import Embedder, dimension_of
+
+
+class Learner(nn.Layer):
+    """Features [N, D] for the margins between cosines, and logits [N, identities].
+
+    PP-LCNetV2 "ShiTu" serves its neck's output, and both losses are on it. Another embedder keeps
+    the space that its vectors lie in: it gets a neck between features and classifier that only
+    training knows, as in "Bag of Tricks and a Strong Baseline for Deep Person Re-identification"
+    (Luo et al., CVPR Workshops 2019).
+    """
+
+    def __init__(self, embedder: Embedder, identities: int) -> None:
+        super().__init__()
+        self.embedder = embedder
+        shitu = isinstance(embedder, PPLCNetV2ShiTu)
+        features = dimension_of(embedder)
+        self.neck = nn.Identity() if shitu else nn.BatchNorm1D(features, bias_attr=frozen_bias())
+        self.head = identity_head(features, identities)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.embedder(images)
+        return features, self.head(self.neck(features))
+
+
+def frozen_bias() -> paddle.ParamAttr:
+    """A bias that stays zero: by its learning rate, or Paddle gives the scale no gradient."""
+    return paddle.ParamAttr(initializer=nn.initializer.Constant(0.0), learning_rate=0.0)
