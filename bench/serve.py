@@ -183,33 +183,37 @@ async def _ask(
 
 
 @contextmanager
-def service(pack: str, threads: int) -> Iterator[tuple[int, int]]:
-    """The service in a process of its own, ready; yields its port and process id."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "TILLSIGHT_DATA_DIR": folder,
-            "TILLSIGHT_PACK": pack,
-            "TILLSIGHT_THREADS": str(threads),
-            "TILLSIGHT_PORT": "0",
-            "TILLSIGHT_LOG_LEVEL": "warning",
-        }
-        command = [sys.executable, "-m", "app.cli", "serve"]
-        with subprocess.Popen(command, env=os.environ | settings) as process:
-            try:
-                yield _port(Path(folder), process), process.pid
-            finally:
-                process.terminate()
+def service(folder: Path, pack: str, threads: int) -> Iterator[tuple[int, int]]:
+    """The service of a data folder in a process of its own, ready; yields port and process id."""
+    settings = {
+        "TILLSIGHT_DATA_DIR": str(folder),
+        "TILLSIGHT_PACK": pack,
+        "TILLSIGHT_THREADS": str(threads),
+        "TILLSIGHT_PORT": "0",
+        "TILLSIGHT_LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "app.cli", "serve"]
+    with subprocess.Popen(command, env=os.environ | settings) as process:
+        try:
+            yield _port(folder, process), process.pid
+        finally:
+            process.terminate()
 
 
 def _port(folder: Path, process: subprocess.Popen[bytes]) -> int:
     while process.poll() is None:
         found = serving(folder)
-        if found is not None:
-            while httpx2.get(f"{found.url}/readyz").status_code != 200:
-                sleep(0.05)
+        if found is not None and _ready(found.url):
             return int(found.url.rpartition(":")[2])
-        sleep(0.05)
+        sleep(0.1)
     raise RuntimeError(f"the service ended with {process.returncode}")
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz").status_code == 200
+    except httpx2.ConnectError:  # announced, but not listening yet
+        return False
 
 
 def resident(pid: int) -> float:
@@ -245,7 +249,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
     options = parser.parse_args()
-    with service(options.pack, options.threads) as (port, pid):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service(Path(folder), options.pack, options.threads) as (port, pid),
+    ):
         rows, single = asyncio.run(measure(port, pid, options.seconds))
     header = ("load", "answers/s", "median ms", "99 %", "longest", "refused", "wrong", "RSS MB")
     text = (

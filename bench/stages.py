@@ -86,12 +86,12 @@ def beside(pack: Pack, threads: int) -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         yield process
-        _stream(process.stdin).close()
+        stream(process.stdin).close()
 
 
 def forwards(process: subprocess.Popen[str], crops: int) -> tuple[float, float]:
     """Milliseconds of the detector and of the embedder on `crops` crops."""
-    asked, answered = _stream(process.stdin), _stream(process.stdout)
+    asked, answered = stream(process.stdin), stream(process.stdout)
     asked.write(f"{crops}\n")
     asked.flush()
     detect, embed = json.loads(answered.readline())
@@ -133,10 +133,11 @@ def _post(client: httpx2.Client, path: str, photo: Photograph) -> Any:
     return answer.json()
 
 
-def _stream(stream: IO[str] | None) -> IO[str]:
-    if stream is None:
+def stream(pipe: IO[str] | None) -> IO[str]:
+    """A pipe of a process that was started with it."""
+    if pipe is None:
         raise ValueError("the process has no such pipe")
-    return stream
+    return pipe
 
 
 def main() -> None:

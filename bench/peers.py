@@ -1,0 +1,215 @@
+"""TillSight beside PaddleX's PP-ShiTuV2 pipeline: same models, photographs, crops, one run.
+
+    python -m bench.peers --environment FOLDER [--precision bf16] [--threads 2] [--rounds 20]
+
+Makes a virtual environment in FOLDER, unless it is there, with PaddleX from PyPI. Both get the
+pack's two exported models, the sample references as gallery and the same photographs: PaddleX as
+files to its own pipeline in its own process, TillSight as requests over HTTP, in turn, so that both
+see the same machine. PaddleX keeps as many of its boxes as TillSight has crops.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter, sleep
+from typing import Any
+
+import httpx2
+
+from app.packs import pack_folders
+from app.sample import SAMPLES
+from app.server import background_service
+from app.settings import Settings
+from bench.photographs import SIZES, Photograph, photographs
+from bench.report import circumstances, table, write_section
+from bench.stages import stream
+from models.pack import NetworkSpec, Pack, find_pack
+
+PADDLEX = ("paddlex[cv]==3.7.2", "paddlepaddle==3.2.2", "faiss-cpu")
+INTERPOLATION = {"linear": 1, "cubic": 2, "area": 3}
+SCENES = ("scene-1.jpg", "scene-4.jpg")
+WARM = 3
+
+
+def environment(folder: Path) -> Path:
+    """The Python of a virtual environment with PaddleX, made when it is not there."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PADDLEX], check=True)
+    return python
+
+
+def write_models(pack: Pack, folder: Path) -> None:
+    """The pack's networks in PaddleX's layout: `det` and `rec`, each with its `inference.yml`."""
+    # JSON is YAML as well.
+    for name, spec, description in (
+        ("det", pack.detector, _detector(pack.detector)),
+        ("rec", pack.embedder, _embedder(pack.embedder)),
+    ):
+        target = folder / name
+        target.mkdir()
+        suffix = Path(spec.model).suffix
+        shutil.copyfile(pack.folder / spec.model, target / f"inference{suffix}")
+        shutil.copyfile(pack.folder / spec.params, target / "inference.pdiparams")
+        (target / "inference.yml").write_text(json.dumps(description), encoding="utf-8")
+
+
+def _normalisation(spec: NetworkSpec) -> dict[str, list[float]]:
+    """`(v * scale - mean) / std` as `(v / 255 - mean) / std`."""
+    share = 255 * spec.scale
+    return {"mean": [m / share for m in spec.mean], "std": [s / share for s in spec.std]}
+
+
+def _detector(spec: NetworkSpec) -> dict[str, Any]:
+    interpolation = INTERPOLATION[spec.interpolation]
+    return {
+        "Global": {"model_name": "PP-ShiTuV2_det"},
+        "mode": "paddle",
+        "draw_threshold": 0.5,
+        "metric": "COCO",
+        "arch": "PicoDet",
+        "Preprocess": [
+            {
+                "type": "Resize",
+                "target_size": list(spec.input_size),
+                "keep_ratio": False,
+                "interp": interpolation,
+            },
+            {"type": "NormalizeImage", "is_scale": True} | _normalisation(spec),
+            {"type": "Permute"},
+        ],
+        "label_list": ["foreground"],
+    }
+
+
+def _embedder(spec: NetworkSpec) -> dict[str, Any]:
+    normalise = {"channel_num": 3, "order": "", "scale": 1 / 255} | _normalisation(spec)
+    return {
+        "Global": {"model_name": "PP-ShiTuV2_rec"},
+        "PreProcess": {
+            "transform_ops": [
+                {"ResizeImage": {"size": list(spec.input_size), "return_numpy": False}},
+                {"NormalizeImage": normalise},
+                {"ToCHWImage": None},
+            ]
+        },
+        "PostProcess": {"NormalizeFeatures": None},
+    }
+
+
+@contextmanager
+def paddlex(python: Path, pack: Pack, threads: int) -> Iterator[subprocess.Popen[str]]:
+    """PaddleX's pipeline, ready to be asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_models(pack, Path(folder))
+        pictures = sorted((SAMPLES / "references").glob("*/*.jpg"))
+        references = Path(folder) / "references.json"
+        references.write_text(json.dumps([(str(p), p.parent.name) for p in pictures]))
+        script = Path(__file__).with_name("peer_paddlex.py")
+        with subprocess.Popen(
+            [str(python), str(script), folder, str(references), "--threads", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # Its check of model hosters reaches for the network.
+            env=os.environ | {"PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True"},
+        ) as process:
+            while (line := stream(process.stdout).readline().strip()) != "ready":
+                if not line and process.poll() is not None:
+                    raise RuntimeError(f"PaddleX ended with {process.returncode}")
+            yield process
+            stream(process.stdin).close()
+
+
+def ask_paddlex(process: subprocess.Popen[str], path: Path, boxes: int) -> dict[str, Any]:
+    asked = stream(process.stdin)
+    asked.write(f"{boxes} {path}\n")
+    asked.flush()
+    answer: dict[str, Any] = json.loads(stream(process.stdout).readline())
+    return answer
+
+
+def measure(
+    client: httpx2.Client,
+    process: subprocess.Popen[str],
+    photo: Photograph,
+    rounds: int,
+) -> list[str]:
+    """A row of the table: medians, and the median of the ratios, pair by pair."""
+    headers = {"Content-Type": "image/jpeg"}
+    found = client.post("/detect", content=photo.jpeg, headers=headers).json()["detections"]
+    crops = len(found) + 1  # and the whole image
+    ours, theirs, kept = [], [], crops
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        file.write(photo.jpeg)
+        file.flush()
+        for turn in range(rounds + WARM):
+            start = perf_counter()
+            client.post("/recognize", content=photo.jpeg, headers=headers).raise_for_status()
+            elapsed = (perf_counter() - start) * 1000
+            peer = ask_paddlex(process, Path(file.name), crops)
+            if turn >= WARM:
+                ours.append(elapsed)
+                theirs.append(peer["ms"])
+                kept = min(kept, peer["boxes"])
+    ratio = median(there / here for there, here in zip(theirs, ours, strict=True))
+    return [
+        f"{photo.scene}, {photo.size}",
+        f"{crops} / {kept}",
+        f"{median(ours):.1f}",
+        f"{median(theirs):.1f}",
+        f"{ratio:.2f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--environment", type=Path, required=True)
+    parser.add_argument("--pack", default="embedded")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    options = parser.parse_args()
+    python = environment(options.environment)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            data_dir=Path(folder),
+            pack=options.pack,
+            threads=options.threads,
+            precision=options.precision,
+        )
+        pack = find_pack(options.pack, pack_folders(settings))
+        with (
+            background_service(settings) as serving,
+            httpx2.Client(base_url=serving.url, timeout=60) as client,
+            paddlex(python, pack, options.threads) as process,
+        ):
+            while client.get("/readyz").status_code != 200:
+                sleep(0.1)
+            photos = photographs(list(SIZES), SCENES)
+            rows = [measure(client, process, photo, options.rounds) for photo in photos]
+    header = ("photograph", "crops, ours / theirs", "TillSight ms", "PaddleX ms", "ratio")
+    text = (
+        f"## Beside PaddleX, {options.precision}\n\n"
+        f"`python -m bench.peers --precision {options.precision}`: the same models (pack "
+        f"`{options.pack}`), {options.threads} threads each, one request at a time, in turn. "
+        "TillSight over HTTP; PaddleX 3.7.2 on files, its pipeline as it comes (fp32, oneDNN, "
+        f"crops one by one). {circumstances()}\n\n{table(header, rows)}"
+    )
+    write_section(options.report, f"paddlex {options.precision}", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
