@@ -2,6 +2,10 @@
 
     python -m bench.accuracy [--data ../shared/data] [--pack models/packs/embedded]
                              [--threads 2] [--write docs/benchmarks.md]
+                             [--embedder WORK | --detector WORK [--debian /] [--sheet FILE]]
+
+With --embedder or --detector it is judged on what it was never trained on: `bench.unseen`,
+`bench.detector`. WORK is where its recipe under `models.training.recipes` worked.
 
 Grocery: each `val` photograph is a query; the gallery is `train`, or the one iconic image of each
 product. Beverage: each source (`NNN-0`; its altered copies are left out) of an SKU that has two or
@@ -24,6 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from bench import detector, unseen
 from bench.detection import figures
 from bench.report import circumstances, table, write_section
 from bench.retrieval import Answer, Entry, Vectors, ask, recall
@@ -298,11 +303,26 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    unseen_by = parser.add_mutually_exclusive_group()
+    unseen_by.add_argument("--embedder", type=Path, metavar="WORK", help="on products kept out")
+    unseen_by.add_argument("--detector", type=Path, metavar="WORK", help="on scenes kept out")
+    parser.add_argument("--debian", type=Path, default=Path("/"), help="as the recipe's")
+    parser.add_argument("--sheet", type=Path, help="picture of drinks kept out, to write")
     options = parser.parse_args()
-    section = run(options.data, Pack.load(options.pack), options.threads, Console(stderr=True))
+    if options.embedder:
+        name, section = "unseen products", unseen.run(options.data, options.embedder)
+    elif options.detector:
+        pack = Pack.load(options.pack)
+        kept_out = (options.detector, options.debian, options.sheet)
+        section = detector.run(options.data, pack, options.threads, *kept_out)
+        name = "detector"
+    else:
+        pack = Pack.load(options.pack)
+        section = run(options.data, pack, options.threads, Console(stderr=True))
+        name = "accuracy"
     print(section)
     if options.write:
-        write_section(options.write, "accuracy", section)
+        write_section(options.write, name, section)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A pack's detector on what the embedded one was never trained on, through the class that serves.
 
-    python -m bench.detector WORK [--data ../shared/data] [--pack models/packs/embedded]
-                             [--debian /] [--threads 2] [--sheet FILE]
+    python -m bench.accuracy --detector WORK [--pack models/packs/embedded] [--debian /]
+                             [--sheet FILE] [--write docs/benchmarks.md]
 
 WORK and `--debian` are those of `models.training.recipes.embedded_detector`, which makes cut-outs
 and rendered scenes there and keeps a fifth of them out. Recall, boxes an image and best IoU are
@@ -9,7 +9,6 @@ with at most 5 boxes at the pack's own threshold, which in crowded photographs c
 "reachable" is what five perfect boxes would. AP is with all the boxes there are.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from bench.detection import figures
-from bench.report import table
+from bench.report import circumstances, table
 from models.detector import Detector
 from models.pack import Pack
 from models.training.detection.coco import Sample
@@ -144,25 +143,14 @@ def contact_sheet(samples: Sequence[Sample], found: Sequence[Rows], threshold: f
     return np.asarray(sheet[..., ::-1])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
-    parser.add_argument("--debian", type=Path, default=Path("/"))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--sheet", type=Path, help="picture of the drinks kept out, to write")
-    options = parser.parse_args()
-    pack = Pack.load(options.pack)
-    sets = open_sets(options.data)
-    sets |= made_sets(load_pools(options.data, options.work, options.debian, "kept"))
-    shown, found = measure(pack, options.threads, sets, Console(stderr=True))
-    print(shown)
-    if options.sheet:
+def run(data: Path, pack: Pack, threads: int, work: Path, debian: Path, sheet: Path | None) -> str:
+    """The section as Markdown; a picture of drinks kept out where `sheet` says."""
+    sets = open_sets(data) | made_sets(load_pools(data, work, debian, "kept"))
+    shown, found = measure(pack, threads, sets, Console(stderr=True))
+    if sheet:
         first = next(iter(sets))
-        sheet = contact_sheet(sets[first][::3], found[first][::3], pack.detector.score_threshold)
-        cv2.imwrite(str(options.sheet), sheet)
-
-
-if __name__ == "__main__":
-    main()
+        picture = contact_sheet(sets[first][::3], found[first][::3], pack.detector.score_threshold)
+        cv2.imwrite(str(sheet), picture)
+    title = "## Detector, on what it was not trained on"
+    how = f"`python -m bench.accuracy --detector WORK`. {circumstances()}"
+    return "\n\n".join((title, how, shown))

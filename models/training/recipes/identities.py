@@ -69,13 +69,26 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """A made product: the kind of its package, and its front or, of a round one, its wrap."""
+
+    package: str
+    art: Image
+
+    def body(self, rng: np.random.Generator) -> Cutout:
+        """It, seen from somewhere."""
+        round_ = self.package in ASPECT
+        return cylinder(self.art, self.package, rng) if round_ else _opaque(self.art)
+
+
+@dataclass(frozen=True, slots=True)
 class Pictures:
     """Everything views are made of; a kind's names are in the order of its numbers."""
 
     names: dict[Kind, list[str]]
     shots: dict[Kind, list[list[Shot]]]
     bodies: list[list[Cutout]]  # of each drink, one of each source
-    labels: list[list[tuple[str, Image]]]  # of each family, its members' packages and art
+    labels: list[list[Label]]  # families
     catalogue: list[Cutout]
     grounds: list[Image]
 
@@ -100,8 +113,7 @@ class Pictures:
                 return self._photographed(key, side, rng, hues)
             body = _one_of(self.bodies[key.number], rng)
         elif key.kind == "label":
-            package, art = self.labels[key.number][key.variant]
-            body = cylinder(art, package, rng) if package in ASPECT else _opaque(art)
+            body = self.labels[key.number][key.variant].body(rng)
         else:
             body = self.catalogue[key.number]
         if hues is not None:
@@ -147,13 +159,22 @@ def load_pictures(data: Path, onnx: Path, debian: Path) -> Pictures:
             [_body(photo, salience) for photo in of if photo.is_original and photo.boxes]
             for of in track(photos["drink"], "bodies")
         ],
-        labels=[_family(seed) for seed in track(range(FAMILIES), "labels")],
+        labels=list(track(label_families(0, FAMILIES), "labels", FAMILIES)),
         catalogue=[_smaller(thing, 200 / max(thing.shape[:2])) for thing in things(debian)],
         grounds=[
             _smaller(ground, GROUND_SIDE / min(ground.shape[:2]))
             for ground in (*surfaces("train"), *wallpapers(debian, "train"))
         ],
     )
+
+
+def label_families(first: int, count: int) -> Iterator[list[Label]]:
+    """Families `first` to `first + count`: products and their look-alikes, at most MEMBERS."""
+    for seed in range(first, first + count):
+        model = ProductSpec.from_seed(FIRST_SEED + seed)
+        members = model.family(DETAILS[seed % len(DETAILS)], MEMBERS)
+        draw, size = (wrap, WRAPPED) if model.kind in ASPECT else (front, FLAT)
+        yield [Label(model.kind, np.asarray(draw(member.design, *size))) for member in members]
 
 
 def _hues(key: Key) -> Matrix | None:
@@ -189,15 +210,6 @@ def _body(photo: Photo, salience: Salience) -> Cutout:
     box = (x1 - left, y1 - top, x2 - left, y2 - top)
     body = cut_out(near, salience(near), box)
     return body if body[..., 3].mean() >= 255 * CLEAR else _opaque(body[..., :3])
-
-
-def _family(seed: int) -> list[tuple[str, Image]]:
-    """A product and its look-alikes: the package of each, and its front or its whole wrap."""
-    first = ProductSpec.from_seed(FIRST_SEED + seed)
-    members = first.family(DETAILS[seed % len(DETAILS)], MEMBERS)
-    if first.kind in ASPECT:
-        return [(first.kind, np.asarray(wrap(member.design, *WRAPPED))) for member in members]
-    return [(first.kind, np.asarray(front(member.design, *FLAT))) for member in members]
 
 
 def _opaque(image: Image) -> Cutout:

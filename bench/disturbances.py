@@ -1,0 +1,105 @@
+"""Recall of unseen products when the photograph that asks is turned, dark, covered or blurred."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from models.pack import NetworkSpec
+from models.preprocess import Preprocessor
+from models.session import Session
+from models.training.open_data import Photo
+from models.training.recipes.identities import label_families
+from models.training.recipes.pools import surfaces
+from models.training.recipes.views import disturbed, pasted
+
+Image = NDArray[np.uint8]
+Rows = NDArray[np.float32]
+
+VIEW_SIDE = 224  # pixels of a made picture
+COVERED = 0.3  # of the picture
+BLUR = 1 / 80  # of the shorter side, standard deviation
+HOLDOUT_SEED = 5_000  # of label families; training has the seeds from 0
+
+
+def covered(image: Image) -> Image:
+    """A grey rectangle over the middle."""
+    height, width = image.shape[:2]
+    share = (1 - COVERED**0.5) / 2
+    result = image.copy()
+    top, left = int(height * share), int(width * share)
+    result[top : height - top, left : width - left] = 128
+    return result
+
+
+def blurred(image: Image) -> Image:
+    """Out of focus."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), min(image.shape[:2]) * BLUR), np.uint8)
+
+
+DISTURBANCES: dict[str, Callable[[Image], Image]] = {
+    "as it is": lambda image: image,
+    "turned by 90°": lambda image: np.ascontiguousarray(np.rot90(image)),
+    "half the light": lambda image: image // 2,
+    "30 % covered": covered,
+    "blurred": blurred,
+}
+
+
+class Folded:
+    """An embedder of the recipe's work folder, made without one fifth of the products."""
+
+    def __init__(self, folder: Path, spec: NetworkSpec, threads: int) -> None:
+        self._preprocessor = Preprocessor(spec)
+        self._session = Session(folder / "embedder.json", folder / "embedder.pdiparams", threads)
+
+    def __call__(self, images: Sequence[Image]) -> Rows:
+        """Unit vectors [N, D]."""
+        vectors = []
+        for image in images:
+            batch = self._preprocessor.batch(1)
+            self._preprocessor.write(image, batch[0])
+            vectors.append(self._session.run({"x": batch})[0].value[0])
+        rows = np.stack(vectors).astype(np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def recalls(
+    embed: Folded, photos: Sequence[Photo], references: Rows, identities: NDArray[np.str_]
+) -> dict[str, list[bool]]:
+    """Which of the photographs find their product among references, by disturbance."""
+    right: dict[str, list[bool]] = {name: [] for name in DISTURBANCES}
+    for photo in track(photos, "disturbed"):
+        image = photo.load()
+        vectors = embed([disturb(image) for disturb in DISTURBANCES.values()])
+        best = identities[(vectors @ references.T).argmax(axis=1)]
+        for name, found in zip(DISTURBANCES, best, strict=True):
+            right[name].append(bool(found == photo.identity))
+    return right
+
+
+def made_products(embed: Folded, families: int) -> tuple[int, float]:
+    """How many made products there are, and recall@1: two views of each enrolled, one asks.
+
+    They come in families that differ in one detail, and no training saw them.
+    """
+    rng = np.random.default_rng(HOLDOUT_SEED)
+    grounds = list(surfaces("kept"))
+    references, queries, count = [], [], 0
+
+    def view(body: Image) -> Image:
+        ground, stranger = (grounds[place] for place in rng.integers(len(grounds), size=2))
+        return disturbed(pasted(body, ground, VIEW_SIDE, rng), [stranger], rng)
+
+    for family in track(label_families(HOLDOUT_SEED, families), "made", families):
+        for label in family:
+            views = [view(label.body(rng)) for _ in range(3)]
+            vectors = embed(views)
+            references.append(vectors[:2])
+            queries.append(vectors[2])
+            count += 1
+    scores = (np.stack(queries) @ np.concatenate(references).T).reshape(count, count, 2).max(axis=2)
+    return count, float((scores.argmax(axis=1) == np.arange(count)).mean())
