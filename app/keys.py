@@ -106,7 +106,7 @@ def read_keys(path: Path) -> list[Key]:
     """
     try:
         return _KEYS.validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as error:
         raise KeyProblem(

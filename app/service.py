@@ -13,6 +13,7 @@ from app.keys import KeyRing
 from app.packs import pack_folders
 from app.recognizer import Recognizer
 from app.sample import enrol_sample_gallery
+from app.self_check import SelfCheck
 from app.settings import Settings
 from gallery import Gallery
 from models.detector import Detector
@@ -45,6 +46,11 @@ class Service:
             how = settings.threads, settings.precision
             self.detector = opened.enter_context(closing(Detector(self.pack, *how)))
             self.embedder = opened.enter_context(closing(Embedder(self.pack, *how)))
+            self.check = opened.enter_context(
+                closing(
+                    SelfCheck(self.detector, self.embedder, exit_after=settings.exit_when_stuck)
+                )
+            )
             self.gallery = opened.enter_context(
                 Gallery.open(
                     settings.gallery_dir,
@@ -80,12 +86,15 @@ class Service:
             self._samples.start()
 
     def not_ready(self) -> str | None:
-        """Why the service can't answer properly yet; None when it can.
+        """Why the service can't answer properly; None when it can.
 
-        The models are warm as soon as this object exists.
+        A picture has gone through both networks when this object exists, and does so again all the
+        time.
         """
         if self._not_ready:
             return self._not_ready
+        if fault := self.check.fault():
+            return fault
         if not self.gallery.consistent():
             return "The index does not agree with the database yet."
         return None

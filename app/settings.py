@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         description="Listen beyond the loopback though there are no keys: whoever reaches the port "
         "may do everything.",
     )
+    exit_when_stuck: int = Field(
+        120,
+        ge=0,
+        description="End the process when a forward pass takes longer than these seconds, so that "
+        "it is started again; 0: never.",
+    )
     cors_origins: str = Field(
         "",
         description="Origins whose web pages may call, such as `https://till.example`, separated "

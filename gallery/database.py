@@ -23,7 +23,8 @@ from gallery.schema import MIGRATIONS
 
 DATABASE_NAME = "gallery.sqlite3"
 
-_BUSY_SECONDS = 30.0
+# Nobody else has the file open for long; a till does not wait longer for an answer.
+_BUSY_SECONDS = 5.0
 # SQLite's own 1000 pages are less than one batch of images: each would be written twice at once.
 _CHECKPOINT_PAGES = 8192
 _CACHE_KIB = 32768

@@ -79,5 +79,5 @@ def _reported() -> tuple[type[Exception], ...]:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]Error:[/] {message}", highlight=False)
+    Console(stderr=True).print(f"[bold red]Error:[/] {message}", highlight=False, soft_wrap=True)
     sys.exit(1)

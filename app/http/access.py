@@ -47,12 +47,12 @@ class Authenticate:
     """
 
     def __init__(
-        self, app: ASGIApp, ring: keys.KeyRing, *, loopback: bool, origins: Sequence[str]
+        self, app: ASGIApp, ring: keys.KeyRing, *, local_only: bool, origins: Sequence[str]
     ) -> None:
         self._app = app
         self._ring = ring
         self._rates = Rates()
-        self._loopback = loopback
+        self._local_only = local_only
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,14 +112,15 @@ class Authenticate:
         host = headers.get("host", "")
         origin = headers.get("origin")
         own = origin is None or urlsplit(origin).netloc == host or origin in self._origins
-        # A name that someone made point here (DNS rebinding) is its own origin, so on the loopback
-        # the name counts as well.
-        if not own or (self._loopback and not _is_local(host)):
+        # A name that someone made point here (DNS rebinding) is its own origin, so the name counts
+        # as well.
+        if not own or (self._local_only and not _is_local(host)):
             raise RequestProblem(
                 403,
                 "foreign-origin",
-                "A web page of another origin may not call a service without keys. Make keys "
-                "(`tillsight keys create`), or name the page's origin in TILLSIGHT_CORS_ORIGINS.",
+                "A service without keys is for this machine, not for web pages of other origins or "
+                "under other names. Make keys (`tillsight keys create`), name the page's origin in "
+                "TILLSIGHT_CORS_ORIGINS, or set TILLSIGHT_ANONYMOUS_ACCESS=true.",
             )
 
 

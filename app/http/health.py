@@ -18,7 +18,7 @@ async def healthz() -> Health:
 
 @router.get("/readyz", summary="Can it answer?", responses=responses(503))
 def readyz(service: ServiceDep) -> Health:
-    """The models are warm and the index agrees with the database."""
+    """Both networks answered lately, with a unit vector, and the index agrees with the database."""
     reason = service.not_ready()
     if reason:
         raise RequestProblem(503, "not-ready", reason)

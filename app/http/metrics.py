@@ -93,6 +93,11 @@ class Metrics:
             ("model",),
             registry=registry,
         )
+        self._check_age = Gauge(
+            "tillsight_self_check_age_seconds",
+            "Since a picture last went through both networks.",
+            registry=registry,
+        )
         self._ready = Gauge(
             "tillsight_ready", "1 when /readyz says that it can answer.", registry=registry
         )
@@ -130,6 +135,7 @@ class Metrics:
             self._jobs.labels(state).set(count)
         self._waiting.labels("detector").set(service.detector.queue_depth)
         self._waiting.labels("embedder").set(service.embedder.queue_depth)
+        self._check_age.set(service.check.age)
         self._ready.set(service.not_ready() is None)
         return generate_latest(self._registry)
 

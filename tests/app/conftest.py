@@ -16,6 +16,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("data"),
         sample_gallery=False,
+        exit_when_stuck=0,
         max_image_bytes=2_000_000,
         max_request_bytes=5_000_000,
         max_files=5,

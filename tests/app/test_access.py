@@ -25,7 +25,7 @@ PAGE = "https://till.example"
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of its own, for keys that others must not need; one page may call it."""
     folder = tmp_path_factory.mktemp("locked")
-    settings = Settings(data_dir=folder, sample_gallery=False, cors_origins=PAGE)
+    settings = Settings(data_dir=folder, sample_gallery=False, exit_when_stuck=0, cors_origins=PAGE)
     with closing(Service(settings)) as started:
         yield started
 

@@ -1,0 +1,192 @@
+"""What goes wrong around a running service, done to a real one: disk, lock, pack, signals."""
+
+import resource
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.app import pictures
+from tests.app.problems import assert_problem
+from tests.app.processes import RunningService, running_service, service_environment
+
+ROOT = Path(__file__).parents[2]
+ZIP = {"Content-Type": "application/zip"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service on a pack of its own, which may be damaged."""
+    folder = tmp_path_factory.mktemp("faults") / "data"
+    pack = folder / "packs" / "copy"
+    shutil.copytree(ROOT / "models" / "packs" / "embedded", pack)
+    text = (pack / "pack.toml").read_text(encoding="utf-8")
+    (pack / "pack.toml").write_text(text.replace('"embedded"', '"copy"'), encoding="utf-8")
+    with running_service(folder, sample_gallery=False, pack="copy") as service:
+        service.client.put("/gallery/products/kept", json={"name": "Kept"})
+        service.client.post("/gallery/products/kept/images", files={"images": pictures.jpeg(1)})
+        yield service
+
+
+@contextmanager
+def full_disk(service: RunningService) -> Iterator[None]:
+    """No file of the process can be written: the kernel refuses every write, as on a full disk."""
+    pid = service.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+def assert_recognises(service: RunningService) -> None:
+    answer = service.client.post("/recognize?detect=false", files={"image": pictures.jpeg(1)})
+    assert answer.json()["results"][0]["product"]["id"] == "kept"
+
+
+def test_a_full_disk_refuses_changes_and_nothing_else(running: RunningService) -> None:
+    client = running.client
+    revision = client.get("/gallery").json()["revision"]
+    with full_disk(running):
+        answer = client.put("/gallery/products/new", json={"name": "New"})
+        assert_problem(answer, 503, "storage-failed")
+        files = {"images": pictures.jpeg(2)}
+        answer = client.post("/gallery/products/kept/images", files=files)
+        assert_problem(answer, 503, "storage-failed")
+        assert_problem(client.delete("/gallery/products/kept"), 503, "storage-failed")
+        answer = client.post("/gallery/import", content=b"PK" * 100_000, headers=ZIP)
+        assert_problem(answer, 503, "storage-failed")
+        assert_problem(client.post("/gallery/rebuild"), 503, "storage-failed")
+        assert_recognises(running)
+        assert client.get("/readyz").is_success
+        assert client.get("/gallery").json()["revision"] == revision
+    assert client.put("/gallery/products/new", json={"name": "New"}).status_code == 201
+    assert client.delete("/gallery/products/new").is_success
+    assert_recognises(running)
+
+
+def test_a_database_that_another_program_holds(running: RunningService, tmp_path: Path) -> None:
+    file = running.log.parent / "data" / "gallery" / "gallery.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = running.client.put("/gallery/products/new", json={"name": "New"})
+        problem = assert_problem(answer, 503, "storage-failed")
+        assert "no other program" in problem["detail"]
+        assert_recognises(running)
+        other.execute("ROLLBACK")
+    assert running.client.put("/gallery/products/new", json={"name": "New"}).status_code == 201
+    assert running.client.delete("/gallery/products/new").is_success
+
+
+def test_a_pack_damaged_while_it_serves(running: RunningService) -> None:
+    pack = running.log.parent / "data" / "packs" / "copy"
+    params = pack / "embedder.pdiparams"
+    whole = params.read_bytes()
+    try:
+        with params.open("r+b") as file:
+            file.truncate(1000)
+        assert_recognises(running)
+        assert running.client.get("/readyz").is_success
+        data = running.log.parent / "data"
+        again = subprocess.run(
+            [sys.executable, "-m", "app.cli", "models", "verify", "copy"],
+            env=service_environment(data),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert again.returncode == 1
+        assert "embedder.pdiparams" in again.stdout + again.stderr
+        assert "Traceback" not in again.stderr
+    finally:
+        params.write_bytes(whole)
+
+
+def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
+    """A request whose body is still arriving when the service is told to stop is answered."""
+    with running_service(tmp_path / "data", sample_gallery=False) as service:
+        body = pictures.jpeg(3)
+        head = (
+            "POST /recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        address = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=60) as connection:
+            connection.sendall(head.encode() + body[:-100])
+            # Answered behind it, so the head above has been read.
+            assert service.client.get("/healthz").is_success
+            service.process.terminate()
+            while refuses(address) is False:
+                time.sleep(0.05)
+            connection.sendall(body[-100:])
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b'"request_id"' in answer
+        assert service.process.wait(timeout=60) == 0
+        service.client.close()
+
+
+def refuses(address: list[str]) -> bool:
+    try:
+        socket.create_connection((address[0], int(address[1])), timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("folder", ["/proc/tillsight", "/dev/null/data"])
+def test_a_folder_that_can_not_be_written_is_named(folder: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
+        env=service_environment(Path(folder)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert folder in ended.stderr
+    assert "TILLSIGHT_DATA_DIR" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_beyond_the_loopback_only_with_keys(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "app.cli"]
+    environment = service_environment(tmp_path, host="0.0.0.0", port=0, sample_gallery=False)
+    refused = subprocess.run(
+        [*command, "serve"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert refused.returncode == 1
+    assert "tillsight keys create" in refused.stderr
+    assert "TILLSIGHT_ANONYMOUS_ACCESS=true" in refused.stderr
+    made = subprocess.run(
+        [*command, "keys", "create", "till", "--scope", "recognize"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    with running_service(tmp_path, host="0.0.0.0", sample_gallery=False) as service:
+        assert_problem(service.client.get("/gallery"), 401, "missing-key")
+        files = {"image": pictures.jpeg(1)}
+        assert service.client.post("/recognize", files=files, headers=key).is_success
+        assert_problem(service.client.get("/gallery", headers=key), 403, "missing-scope")
+        # A command on the data folder is the operator's own: it needs no key.
+        stats = subprocess.run(
+            [*command, "gallery", "stats"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert '"products": 0' in stats.stdout, stats.stderr
