@@ -221,7 +221,10 @@ def _product(row: dict[str | None, str | None]) -> ProductRow:
         raise ValueError("the row has no id")
     product_id = check_product_id(values.pop("id"))
     name = check_name(values.pop("name", product_id))
-    given = json.loads(values.pop("metadata", "{}"))
+    try:
+        given = json.loads(values.pop("metadata", "{}"))
+    except RecursionError:
+        raise ValueError("metadata is nested too deeply") from None
     if not isinstance(given, dict):
         raise ValueError("metadata is not a JSON object")
     return ProductRow(product_id, name, check_metadata({**values, **given}))

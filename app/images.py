@@ -18,7 +18,13 @@ RGBImage = NDArray[np.uint8]
 # JPEG includes MPO, which many phones write into a file called .jpg. TIFF is left out: no camera
 # at a till writes it, and its decoder is the largest attack surface of them all.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_JPEG = ("JPEG", "MPO")
 FORMAT_NAMES = "JPEG, PNG, WebP, GIF or BMP"
+
+# Encoders write ten or so. Each is a pass over all pixels for as little as 75 bytes: a hundred cost
+# 2 s at 49 megapixels, and a file may have thousands. The library leaves the limit to its callers.
+MOST_JPEG_SCANS = 50
+_START_OF_SCAN = b"\xff\xda"  # within a scan's own data 0xff is followed by 0
 
 # The limit is ours (ImageLimits), checked before decoding; Pillow's own would only warn.
 Image.MAX_IMAGE_PIXELS = None
@@ -96,6 +102,10 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
         # Opening reads the header only; pixels are decoded by load().
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.size, limits)
+            if image.format in _JPEG and data.count(_START_OF_SCAN) > MOST_JPEG_SCANS:
+                raise DamagedImage(
+                    f"The JPEG has more than {MOST_JPEG_SCANS} scans. Save it again as a plain one."
+                )
             pixels = _decode_jpeg(data, image, side)
             if pixels is None:
                 image.load()
@@ -154,7 +164,7 @@ def _decode_jpeg(data: bytes, image: Image.Image, side: int | None) -> RGBImage 
 
     Pillow decodes with the same library, but into four bytes a pixel, and copies them twice.
     """
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+    if image.format not in _JPEG or image.mode not in ("RGB", "L"):
         return None
     width, height = image.size
     least = {}

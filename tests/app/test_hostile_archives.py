@@ -1,0 +1,171 @@
+"""Archives made to do harm: read in little memory, refused as a whole or item by item."""
+
+import io
+import stat
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.archive import Archive, Picture, ProductRow, Refused, UnusableArchive
+from tests.app import pictures
+
+MOST_BYTES = 2_000_000
+
+
+def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in entries:
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+def table(*rows: str) -> bytes:
+    return zipped(("products.csv", "\n".join(("id,name,metadata", *rows)).encode()))
+
+
+def overlapping(copies: int) -> bytes:
+    """Many entries of the directory that are one and the same in the file (Fifield's bomb)."""
+    data = bytearray(zipped(("p/1.jpg", bytes(1_000_000))))
+    start = data.index(b"PK\x01\x02")
+    end = data.index(b"PK\x05\x06")
+    entry = bytes(data[start:end])
+    directory = b"".join(
+        entry.replace(b"p/1.jpg", f"p/{number}.jpg".encode()[:7].ljust(7, b"g"))
+        for number in range(copies)
+    )
+    tail = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, copies, copies, len(directory), start, 0)
+    return bytes(data[:start]) + directory + tail
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "archive.zip"
+
+
+def items(file: Path, data: bytes) -> list[ProductRow | Picture | Refused]:
+    file.write_bytes(data)
+    with Archive(file) as archive:
+        found = list(archive.items())
+        for item in found:
+            if isinstance(item, Picture):
+                try:
+                    assert len(archive.read(item.entry, MOST_BYTES)) <= MOST_BYTES + 1
+                except ValueError:
+                    continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [
+        ("../../../etc/cron.d/x.jpg", None),
+        ("/etc/x.jpg", "etc"),
+        ("C:\\Windows\\x.jpg", None),
+        ("a/../x.jpg", None),
+        ("a/./b/x.jpg", "b"),
+        ("p\x00q/x.jpg", None),
+        ("p\nq/x.jpg", None),
+        ("p\u202eq/x.jpg", None),
+        (" p/x.jpg", None),
+        ("p" * 200 + "/x.jpg", None),
+    ],
+)
+def test_a_path_is_never_more_than_a_name(file: Path, name: str, product: str | None) -> None:
+    found = items(file, zipped((name, pictures.jpeg(1)), ("products.csv", b"id\n")))
+    assert [item.product for item in found if isinstance(item, Picture)] == [product] * bool(
+        product
+    )
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_link_is_not_followed(file: Path) -> None:
+    data = zipped((link("p/passwd.jpg"), b"/etc/passwd"), ("p/1.jpg", pictures.jpeg(1)))
+    (item,) = items(file, data)
+    assert isinstance(item, Picture)
+    assert item.entry.filename == "p/1.jpg"
+
+
+def test_a_bomb_is_read_up_to_the_limit(file: Path) -> None:
+    file.write_bytes(zipped(("p/1.jpg", bytes(400_000_000))))
+    assert file.stat().st_size < 500_000
+    tracemalloc.start()
+    with Archive(file) as archive:
+        (item,) = archive.items()
+        assert isinstance(item, Picture)
+        assert len(archive.read(item.entry, MOST_BYTES)) == MOST_BYTES + 1
+    assert tracemalloc.get_traced_memory()[1] < 5 * MOST_BYTES
+    tracemalloc.stop()
+
+
+def test_entries_that_lie_over_each_other_cost_one_read_each(file: Path) -> None:
+    try:
+        found = items(file, overlapping(500))
+    except UnusableArchive:
+        return
+    assert len(found) <= 500
+
+
+def test_a_zip_in_a_zip_is_not_opened(file: Path) -> None:
+    inner = zipped(("p/1.jpg", pictures.jpeg(1)))
+    with pytest.raises(UnusableArchive, match="neither images"):
+        items(file, zipped(("inner.zip", inner)))
+
+
+def test_a_size_that_is_a_lie_is_an_error_of_the_item(file: Path) -> None:
+    data = zipped(("p/1.jpg", pictures.jpeg(1)))
+    place = data.index(b"PK\x01\x02") + 24
+    file.write_bytes(data[:place] + struct.pack("<I", 10) + data[place + 4 :])
+    with Archive(file) as archive:
+        (item,) = archive.items()
+        assert isinstance(item, Picture)
+        with pytest.raises(ValueError, match="can't be read"):
+            archive.read(item.entry, MOST_BYTES)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '1,x,"' + "[" * 60_000 + '"',
+        '1,x,"' + '{""a"":' * 30_000 + '"',
+        "1,x," + "9" * 200_000,
+        '1,x,"{""a"": 1e999}"',
+        "1,x,NaN",
+        '1,"two\nlines",',
+        "../../etc,x,",
+        "1," + "x" * 300 + ",",
+        '"1\x00",x,',
+        "\udcff".encode("utf-8", "surrogateescape").decode("latin-1") + "\x1b[2J,x,",
+    ],
+    ids=["deep list", "deep object", "long field", "infinity", "nan", "two lines", "slash",
+         "long name", "nul", "escape"],
+)  # fmt: skip
+def test_a_row_that_is_wrong_is_refused_alone(file: Path, row: str) -> None:
+    found = items(file, table("0,Good,", row))
+    assert isinstance(found[0], ProductRow)
+    (refused,) = found[1:]
+    assert isinstance(refused, Refused)
+    assert len(str(refused.error)) < 500
+
+
+def test_an_encrypted_archive_is_refused(file: Path) -> None:
+    data = bytearray(zipped(("p/1.jpg", pictures.jpeg(1))))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(UnusableArchive, match="encrypted"):
+        items(file, bytes(data))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+def test_a_part_of_an_archive_is_none(file: Path, share: float) -> None:
+    data = zipped(("p/1.jpg", pictures.jpeg(1)))
+    with pytest.raises(UnusableArchive):
+        items(file, data[: int(len(data) * share)])

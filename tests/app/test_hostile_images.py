@@ -1,0 +1,85 @@
+"""Files made to do harm: each is refused or decoded, in little memory and no more time."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from app.images import ImageError, ImageLimits, ImageTooLarge, decode
+from tests.app import pictures
+from tests.app.hostile import HOSTILE, jpeg_of_scans
+from tests.app.problems import assert_problem
+
+LIMITS = ImageLimits(max_bytes=20_000_000, max_pixels=50_000_000, min_side=16)
+# Decoding the largest picture that is allowed takes several times its pixels.
+MOST_MEGABYTES = 200
+
+MEASURE = """
+import json, resource, sys
+from app.images import ImageError, decode
+from tests.app.hostile import HOSTILE
+from tests.app.test_hostile_images import LIMITS
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+grown = {}
+for name, make in HOSTILE.items():
+    data = make()
+    before = peak()
+    try:
+        decode(data, LIMITS)
+    except ImageError:
+        pass
+    grown[name] = peak() - before
+json.dump(grown, sys.stdout)
+"""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_is_refused_or_decoded(name: str) -> None:
+    data = HOSTILE[name]()
+    try:
+        image = decode(data, LIMITS)
+    except ImageError:
+        return
+    assert image.dtype == np.uint8
+    assert image.shape[2] == 3
+    assert min(image.shape[:2]) >= LIMITS.min_side
+
+
+def test_none_takes_much_memory() -> None:
+    measured = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MEASURE], capture_output=True, text=True, timeout=250
+    )
+    assert measured.returncode == 0, measured.stderr
+    grown = json.loads(measured.stdout)
+    assert grown.keys() == HOSTILE.keys()
+    assert {name: size for name, size in grown.items() if size > MOST_MEGABYTES} == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["png bomb, all of it", "jpeg of 65535 a side", "gif of 65535 a side"]
+)
+def test_a_promise_of_too_many_pixels_is_enough(name: str) -> None:
+    with pytest.raises(ImageTooLarge):
+        decode(HOSTILE[name](), LIMITS)
+
+
+def test_a_jpeg_may_have_as_many_scans_as_encoders_write() -> None:
+    picture = pictures.encode(pictures.quarters(), "JPEG", progressive=True)
+    assert picture.count(b"\xff\xda") > 5
+    assert decode(picture, LIMITS).shape == (40, 80, 3)
+    with pytest.raises(ImageError, match="scans"):
+        decode(jpeg_of_scans(64, 60), LIMITS)
+
+
+def test_the_service_answers_each_and_goes_on(client: TestClient) -> None:
+    for name in ("exif that points to itself", "a web page", "PNG cut to 50%", "an svg"):
+        answer = client.post("/recognize", files={"image": HOSTILE[name]()})
+        if not answer.is_success:
+            assert_problem(answer, (413, 415, 422))
+    assert client.post("/recognize", files={"image": pictures.jpeg(1)}).is_success
