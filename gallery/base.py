@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.coarse import Coarse
 from gallery.faiss_quiet import faiss
 
 Kind: TypeAlias = Literal["flat-fp16", "hnsw32-fp16"]
@@ -42,7 +43,8 @@ class Base:
 
     It holds what the database held at `sequence`, up to the vector with the number `last_vector`.
     `alive` is bool [N]: nothing can be taken out of a graph, so it may hold rows that had been
-    deleted before. `source` is the snapshot that the index is mapped from, if it is.
+    deleted before. `source` is the snapshot that the index is mapped from, if it is. `coarse` is a
+    first look at the rows of an exact base.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Base:
         sequence: int,
         last_vector: int,
         source: Path | None = None,
+        coarse: Coarse | None = None,
     ) -> None:
         self.index = index
+        self.coarse = coarse
         self.images = images
         self.products = products
         self.alive = alive
@@ -140,6 +144,8 @@ class BaseBuilder:
         self._images: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
         self._products: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
         self._alive: list[NDArray[np.bool_]] = [np.empty(0, dtype=np.bool_)]
+        # The first look at the first rows, if they have one, and which rows of it they are.
+        self._coarse: tuple[Coarse, NDArray[np.bool_]] | None = None
 
     @classmethod
     def extending(
@@ -170,7 +176,9 @@ class BaseBuilder:
         self._alive.append(np.ones(len(images), dtype=np.bool_))
 
     def add_base(self, base: Base, alive: NDArray[np.bool_]) -> None:
-        """Append the rows of `base` that are `alive` [N], without a second copy of them all."""
+        """Begin with the rows of `base` that are `alive` [N], without a second copy of them all."""
+        if base.coarse is not None:
+            self._coarse = base.coarse, alive
         for start in range(0, len(base), _ROWS_AT_ONCE):
             part: slice | NDArray[np.int64] = slice(start, start + _ROWS_AT_ONCE)
             if not alive[part].all():
@@ -178,7 +186,7 @@ class BaseBuilder:
             self.add(base.vectors[part], base.images[part], base.products[part])
 
     def finish(self, *, sequence: int, last_vector: int) -> Base:
-        return Base(
+        base = Base(
             self._index,
             np.concatenate(self._images),
             np.concatenate(self._products),
@@ -186,6 +194,16 @@ class BaseBuilder:
             sequence=sequence,
             last_vector=last_vector,
         )
+        if base.kind == FLAT:
+            base.coarse = self._coarse_of(base.vectors)
+        return base
+
+    def _coarse_of(self, vectors: NDArray[np.float16]) -> Coarse | None:
+        grown = None
+        if self._coarse is not None:
+            before, alive = self._coarse
+            grown = before.grown(alive, vectors[np.count_nonzero(alive) :])
+        return grown or Coarse.of(vectors)
 
     def _grow(self, vectors: NDArray[np.float16]) -> None:
         for start in range(0, len(vectors), _GRAPH_ROWS_AT_ONCE):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gallery.errors import UnknownImage
 from gallery.product_store import product_number
 from gallery.records import AddedImage, Image, NewImage, StoredImage
-from gallery.store import VectorRows, last_number, now
+from gallery.store import VectorRows, decoded, last_number, now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,8 +167,25 @@ def vectors_of(
     ):
         blobs.setdefault(number, []).append(blob)
     return {
-        number: np.frombuffer(b"".join(rows), dtype="<f2").reshape(len(rows), dimension)
+        number: decoded(rows, dimension, f"of the image numbered {number}")
         for number, rows in blobs.items()
+    }
+
+
+def vectors_of_product(
+    db: sqlite3.Connection, product_id: str, dimension: int
+) -> dict[str, NDArray[np.float16]]:
+    """Image id → vectors [V, D] of the product's images, in the order in which they were added."""
+    blobs: dict[str, list[bytes]] = {}
+    for image_id, blob in db.execute(
+        "SELECT images.id, vector FROM images JOIN vectors ON vectors.image = images.number"
+        " WHERE product = ? ORDER BY vectors.number",
+        (product_number(db, product_id),),
+    ):
+        blobs.setdefault(image_id, []).append(blob)
+    return {
+        image_id: decoded(rows, dimension, f"of the image {image_id}")
+        for image_id, rows in blobs.items()
     }
 
 

@@ -27,14 +27,16 @@ from typing import Any
 import numpy as np
 
 from gallery.base import FLAT, GRAPH, Base
+from gallery.coarse import Coarse
 from gallery.errors import StorageFailed
 from gallery.faiss_quiet import faiss
 from gallery.store import State
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2
-_INDEX, _ROWS, _MANIFEST = "base.faiss", "rows.npy", "manifest.json"
+_FORMAT = 3
+_INDEX, _COARSE, _ROWS = "base.faiss", "coarse.faiss", "rows.npy"
+_MANIFEST = "manifest.json"
 _NAME = re.compile(r"snapshot-(\d{16})")
 _PARTIAL = "partial-"
 # The one before the newest is kept: replay from it is quicker than a rebuild.
@@ -60,6 +62,9 @@ def write(folder: Path, base: Base, state: State) -> int:
         np.save(
             partial / _ROWS, np.stack([base.images, base.products, base.alive]), allow_pickle=False
         )
+        coarse = base.coarse
+        if coarse is not None:
+            faiss.write_index(coarse.index, str(partial / _COARSE))
         manifest = {
             **_identity(state),
             "format": _FORMAT,
@@ -67,7 +72,13 @@ def write(folder: Path, base: Base, state: State) -> int:
             "sequence": base.sequence,
             "last_vector": base.last_vector,
             "rows": len(base),
-            "files": {name: _described(partial / name) for name in (_INDEX, _ROWS)},
+            "coarse": coarse
+            and {
+                "steps": coarse.steps.tolist(),
+                "error": coarse.error,
+                "longest": coarse.longest,
+            },
+            "files": {path.name: _described(path) for path in sorted(partial.iterdir())},
         }
         manifest["sha256"] = _digest(manifest)
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
@@ -132,6 +143,15 @@ def load(path: Path, state: State, *, mapped: bool = True) -> Base:
                 raise Unusable(f"{name} is damaged")
         how = faiss.IO_FLAG_MMAP_IFC if mapped else 0
         index = faiss.read_index(str(path / _INDEX), how)
+        coarse = None
+        if described := manifest["coarse"]:
+            steps = np.array(described["steps"], dtype=np.float32)
+            coarse = Coarse(
+                faiss.read_index(str(path / _COARSE), how),
+                steps,
+                described["error"],
+                described["longest"],
+            )
         images, products, alive = np.load(path / _ROWS, allow_pickle=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise Unusable(f"it can't be read ({error})") from error
@@ -143,6 +163,7 @@ def load(path: Path, state: State, *, mapped: bool = True) -> Base:
         sequence=manifest["sequence"],
         last_vector=manifest["last_vector"],
         source=path if mapped else None,
+        coarse=coarse,
     )
 
 

@@ -7,7 +7,7 @@ images have an id for clients and a number for the index; numbers ascend and are
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -100,18 +100,24 @@ def vectors_after(db: sqlite3.Connection, last: int, dimension: int) -> Iterator
     )
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         numbers, images, products, blobs = zip(*rows, strict=True)
-        data = np.frombuffer(b"".join(blobs), dtype=np.uint8)
-        if data.size != len(rows) * dimension * 2:
-            raise GalleryDamaged(
-                f"A stored vector after number {numbers[0]} doesn't have {dimension} dimensions. "
-                "Restore the database from a backup."
-            )
         yield VectorRows(
-            data.view("<f2").astype(np.float16, copy=False).reshape(len(rows), dimension),
+            decoded(blobs, dimension, f"after number {numbers[0]}"),
             np.array(images, dtype=np.int64),
             np.array(products, dtype=np.int64),
             int(numbers[-1]),
         )
+
+
+def decoded(blobs: Sequence[bytes], dimension: int, where: str) -> NDArray[np.float16]:
+    """Vectors [n, D] as they are stored. Raises GalleryDamaged, which says `where`."""
+    data = b"".join(blobs)
+    if len(data) != len(blobs) * dimension * 2:
+        raise GalleryDamaged(
+            f"A stored vector {where} doesn't have {dimension} dimensions. "
+            "Restore the database from a backup."
+        )
+    vectors = np.frombuffer(data, dtype="<f2").astype(np.float16, copy=False)
+    return vectors.reshape(len(blobs), dimension)
 
 
 def deleted_after(db: sqlite3.Connection, sequence: int) -> NDArray[np.int64]:

@@ -17,6 +17,10 @@ from gallery.store import VectorRows
 
 _FIRST_WIDTH = 64
 _WIDER = 4
+# A coarse look must see so many times the rows of an exact one to be as sure of the best; looking
+# again is for an exact one.
+_COARSER = 8
+_COARSE_WIDTH = 128
 # Faiss sums float32 in an order of its own; final scores are computed again, in float64. Rows this
 # close below the worst row fetched may still be better than it.
 _ROUNDING = 1e-5
@@ -67,6 +71,20 @@ class View:
     def pending(self) -> int:
         """How many rows the base doesn't have yet or has in vain."""
         return self.base_dead + len(self.delta)
+
+    def living(self, start: int, stop: int) -> VectorRows:
+        """The rows from `start` to `stop` of those that are alive, in their order."""
+        base = np.flatnonzero(self.base_alive)
+        rows = base[start:stop]
+        behind = slice(max(start - len(base), 0), max(stop - len(base), 0))
+        more = np.flatnonzero(self.delta.alive)[behind]
+        return VectorRows(
+            # Exact: the delta's float32 values came from float16.
+            np.concatenate([self.base.vectors[rows], self.delta.vectors[more].astype(np.float16)]),
+            np.concatenate([self.base.images[rows], self.delta.images[more]]),
+            np.concatenate([self.base.products[rows], self.delta.products[more]]),
+            self.last_vector,
+        )
 
     def at(self, sequence: int) -> View:
         """The same rows, known to be those of a later sequence."""
@@ -135,11 +153,11 @@ class View:
         width = max(_FIRST_WIDTH, _WIDER * k)
         # One product may own the nearest hundreds: look further until k products are certain.
         while waiting:
-            scores, rows, whole = self._nearest(queries[waiting], width)
+            floors, rows = self._nearest(queries[waiting], width)
             unsure = []
             for place, query in enumerate(waiting):
                 hits, certain = self._ranked(
-                    queries[query], k, width, scores[place], rows[place], whole
+                    queries[query], k, width, float(floors[place]), rows[place]
                 )
                 if certain:
                     found[query] = hits
@@ -151,27 +169,33 @@ class View:
 
     def _nearest(
         self, queries: NDArray[np.float32], width: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], bool]:
-        """The base's scores and rows nearest each query, and whether there are no others alive."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """A score [Q] for each query that no living row of the base but the rows [Q, n] exceeds."""
         living = len(self.base) - self.base_dead
-        if living > _FEW * len(self.base):
-            return *self.base.nearest(queries, width), width >= len(self.base)
-        width = min(width, living)
-        return *self.base.exactly_nearest(queries, width, self.base_alive), width == living
+        coarse = self.base.coarse
+        if living <= _FEW * len(self.base):
+            width, everything = min(width, living), living
+            scores, rows = self.base.exactly_nearest(queries, width, self.base_alive)
+        elif coarse and width <= _COARSE_WIDTH and _COARSER * width < len(self.base):
+            return coarse.nearest(queries, _COARSER * width)
+        else:
+            scores, rows = self.base.nearest(queries, width)
+            everything = len(self.base)
+        if width >= everything:
+            return np.full(len(queries), -np.inf, dtype=np.float32), rows
+        return scores[:, -1], rows
 
     def _ranked(
         self,
         query: NDArray[np.float32],
         k: int,
         width: int,
-        base_scores: NDArray[np.float32],
+        base_floor: float,
         base_rows: NDArray[np.int64],
-        whole: bool,
     ) -> tuple[list[Hit], bool]:
         """The best k products of the rows fetched, and whether no other row could change them."""
-        delta_rows, floor = self.delta.nearest(query, width)
-        if not whole:
-            floor = max(floor, float(base_scores[-1]))
+        delta_rows, delta_floor = self.delta.nearest(query, width)
+        floor = max(base_floor, delta_floor)
         base_rows = base_rows[self.base_alive[base_rows]]
         scores = np.concatenate(
             [
@@ -198,7 +222,7 @@ def _exact_scores(
     wide = query.astype(np.float64)
     # In parts, because a search that must look far fetches many rows.
     parts = [
-        (vectors[start : start + _SCORED_AT_ONCE].astype(np.float64) * wide).sum(axis=1)
+        np.einsum("ij,j->i", vectors[start : start + _SCORED_AT_ONCE].astype(np.float64), wide)
         for start in range(0, len(vectors), _SCORED_AT_ONCE)
     ]
     return np.concatenate([np.empty(0), *parts])

@@ -1,7 +1,8 @@
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -114,19 +115,55 @@ def test_without_a_usable_snapshot_it_is_rebuilt(
     assert not caplog.records
 
 
-def test_every_single_derived_file_may_be_lost(tmp_path: Path) -> None:
+def flips(path: Path) -> Iterator[Callable[[], None]]:
+    """A bit at the start, the end and places between."""
+    size = path.stat().st_size
+    for place in {0, size // 3, size // 2, size - 1}:
+        yield partial(flip_byte, path, place, 0x10)
+
+
+def cuts(path: Path) -> Iterator[Callable[[], None]]:
+    data = path.read_bytes()
+    for size in {0, 1, len(data) // 2, len(data) - 1}:
+        yield partial(path.write_bytes, data[:size])
+    yield partial(path.write_bytes, data + b"\0")
+
+
+def losses(path: Path) -> Iterator[Callable[[], None]]:
+    yield path.unlink
+
+
+@pytest.mark.parametrize("damages", [flips, cuts, losses])
+def test_every_derived_file_may_be_damaged_by_itself(
+    tmp_path: Path, damages: Callable[[Path], Iterator[Callable[[], None]]]
+) -> None:
     filled(tmp_path / "g")
     expected = crashed(tmp_path / "g", tmp_path / "copy")
-    paths = [path.relative_to(tmp_path / "copy") for path in index_files(tmp_path / "copy")]
-    assert len(paths) == 6
+    paths = index_files(tmp_path / "copy")
+    assert len(paths) == 8
+    tried = tmp_path / "tried"
     for path in paths:
-        tried = tmp_path / "tried"
-        shutil.copytree(tmp_path / "copy", tried)
-        (tried / path).unlink()
-        with opened(tried) as gallery:
-            assert answers(gallery) == expected
-            assert gallery.consistent()
-        shutil.rmtree(tried)
+        for number in range(len(list(damages(path)))):
+            shutil.copytree(tmp_path / "copy", tried)
+            list(damages(tried / path.relative_to(tmp_path / "copy")))[number]()
+            with opened(tried) as gallery:
+                assert answers(gallery) == expected
+                assert gallery.disagreeing() == 0
+            shutil.rmtree(tried)
+
+
+def test_rows_that_are_not_the_databases_are_counted(tmp_path: Path) -> None:
+    filled(tmp_path / "g")
+    with opened(tmp_path / "g") as gallery:
+        assert gallery.disagreeing() == 0
+        connection = sqlite3.connect(tmp_path / "g" / "gallery.sqlite3")
+        connection.execute("UPDATE vectors SET vector = zeroblob(16) WHERE number IN (20, 21)")
+        connection.commit()
+        assert gallery.disagreeing() == 2
+        connection.execute("DELETE FROM vectors WHERE number = (SELECT max(number) FROM vectors)")
+        connection.commit()
+        connection.close()
+        assert gallery.disagreeing() == 3
 
 
 def test_a_snapshot_that_can_no_longer_be_replayed_is_stale(

@@ -116,7 +116,7 @@ def test_another_format_is_not_used(tmp_path: Path) -> None:
     snapshot.write(tmp_path, base(9), STATE)
     path = tmp_path / "snapshot-0000000000000009" / "manifest.json"
     manifest = json.loads(path.read_text())
-    for key, value in (("format", 3), ("kind", "another")):
+    for key, value in (("format", 4), ("kind", "another")):
         changed = {**manifest, key: value}
         del changed["sha256"]
         changed["sha256"] = snapshot._digest(changed)

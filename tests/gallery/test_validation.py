@@ -60,6 +60,10 @@ def test_metadata_that_is_not_json(value: object) -> None:
         {"height": 1.5},
         {"thumbnail": b""},
         {"thumbnail": "text"},
+        {"id": ""},
+        {"id": "A" * 32},
+        {"id": "0" * 31},
+        {"id": 7},
     ],
 )
 def test_images(fields: dict[str, object]) -> None:

@@ -11,6 +11,14 @@ def test_references_come_out_at_unit_length_in_half_precision() -> None:
     np.testing.assert_array_equal(stored, np.array([[0.6, 0.8], [0.0, -1.0]], dtype=np.float16))
 
 
+def test_what_was_stored_before_is_stored_as_it_is() -> None:
+    once = stored_vectors(np.random.default_rng(0).standard_normal((5000, 3)), 3)
+    np.testing.assert_array_equal(stored_vectors(once, 3), once)
+    # Only what came from here: other float16 vectors are brought to unit length.
+    twice = stored_vectors(2 * once, 3)
+    np.testing.assert_allclose(np.linalg.norm(twice.astype(float), axis=1), 1, atol=1e-3)
+
+
 @pytest.mark.parametrize("scale", [1e-40, 1e-20, 1.0, 1e20, 3e37])
 def test_length_does_not_matter_however_extreme(scale: float) -> None:
     vectors = (np.array([[3.0, 4.0]]) * scale).astype(np.float32)
