@@ -2,15 +2,13 @@
 
 import argparse
 import hashlib
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.clusters import DIMENSION, make, nearest_products
 from bench.report import circumstances, table, write_section
-from bench.restart import FINGERPRINT
+from bench.restart import FINGERPRINT, restarted
 from gallery import Gallery, In, NewImage
 
 WRITERS = 16
@@ -31,6 +29,7 @@ SINGLE_ADDS = 200
 DELETES = 100
 RATE = 100.0
 LOADED_SECONDS = 10.0
+SAY_SECONDS = 30.0
 # Beside other searches, only so many additions are searched for.
 FOUND_EVERY = 10
 # As long as a small thumbnail is.
@@ -72,9 +71,27 @@ class Bench:
         return self.found
 
     def note(self, name: str, figure: str) -> None:
-        """Said at once: a million rows take a quarter of an hour."""
+        """Said at once: a million rows take half an hour."""
         self.found[name] = figure
         print(f"{self.setting.rows:,}: {name}: {figure}", flush=True)
+
+    @contextmanager
+    def said_to_go_on(self, task: str) -> Iterator[None]:
+        """Say how long a task has taken so far, while it does: a great graph takes half an hour."""
+        start = perf_counter()
+        done = threading.Event()
+
+        def say() -> None:
+            while not done.wait(SAY_SECONDS):
+                seconds = perf_counter() - start
+                print(f"{self.setting.rows:,}: {task}: {seconds:.0f} s so far", flush=True)
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(say)
+            try:
+                yield
+            finally:
+                done.set()
 
     def opened(self) -> Gallery:
         return Gallery.open(
@@ -95,7 +112,7 @@ class Bench:
             gallery.add_images(_name(product), images)
 
         seconds = 0.0
-        with ThreadPoolExecutor(WRITERS) as threads:
+        with ThreadPoolExecutor(WRITERS) as threads, self.said_to_go_on("filling"):
             for part in _parts(self.products(), WRITERS * 64):
                 start = perf_counter()
                 list(threads.map(lambda item: enrol(*item), part))
@@ -104,7 +121,8 @@ class Bench:
             "added in batches of 5 to 50, 16 writers, rows/s", _whole(self.setting.rows / seconds)
         )
         start = perf_counter()
-        gallery.compact()
+        with self.said_to_go_on("building the index"):
+            gallery.compact()
         self.note("index built", f"{gallery.stats().index_kind}, {perf_counter() - start:.0f} s")
 
     def products(self) -> Iterator[tuple[int, list[NewImage]]]:
@@ -214,17 +232,8 @@ class Bench:
         self.note("… additions, rows/s", _whole(added / seconds))
 
     def restart(self) -> None:
-        for name, flags in (("warm", []), ("cold", ["--cold"])):
-            output = subprocess.run(
-                [
-                    *(sys.executable, "-m", "bench.restart", str(self.folder), *flags),
-                    *("--graph-from", str(self.setting.graph_from)),
-                ],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-            measured = json.loads(output)
+        for name in ("warm", "cold"):
+            measured = restarted(self.folder, self.setting.graph_from, cold=name == "cold")
             self.note(f"restart to the first answer, {name}, s", f"{measured['seconds']:.2f}")
         self.note(
             "memory: own + mapped, MB", f"{measured['own_mb']:.0f} + {measured['mapped_mb']:.0f}"
@@ -284,17 +293,23 @@ def main() -> None:
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:
             columns[f"{rows:,}"] = Bench(Path(folder), Setting(rows, options.graph_from)).run()
+        # After each size: the next one takes ten times as long, and may be given up.
+        section = _section(columns, busy)
+        if options.write:
+            write_section(options.write, "gallery", section)
+    print(section)
+
+
+def _section(columns: dict[str, dict[str, str]], busy: float) -> str:
     names = next(iter(columns.values()))
     body = [(name, *(column[name] for column in columns.values())) for name in names]
+    sizes = " ".join(size.replace(",", "") for size in columns)
     how = (
-        f"`python -m bench.gallery {' '.join(map(str, options.rows))}`: {DIMENSION}-d views of "
-        f"products in families, {K} products asked for, one query at a time. {circumstances()} "
+        f"`python -m bench.gallery {sizes}`: {DIMENSION}-d views of products in families, {K} "
+        f"products asked for, one query at a time. {circumstances()} "
         f"Load average before: {busy:.1f}."
     )
-    section = "\n\n".join(("## Gallery", how, table(("vectors", *columns), body)))
-    print(section)
-    if options.write:
-        write_section(options.write, "gallery", section)
+    return "\n\n".join(("## Gallery", how, table(("vectors", *columns), body)))
 
 
 if __name__ == "__main__":

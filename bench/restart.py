@@ -6,6 +6,8 @@ Run in a process of its own: `python -m bench.restart FOLDER [--cold]`; prints J
 import argparse
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -34,6 +36,16 @@ def forget(folder: Path) -> None:
             os.fsync(descriptor)
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(descriptor)
+
+
+def restarted(folder: Path, graph_from: int, *, cold: bool) -> dict[str, float]:
+    """What a process of its own measures."""
+    command = [sys.executable, "-m", "bench.restart", str(folder), f"--graph-from={graph_from}"]
+    if cold:
+        command.append("--cold")
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
 
 
 def main() -> None:
