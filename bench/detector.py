@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from bench import trays
 from bench.detection import figures
 from bench.report import circumstances, table
 from models.detector import Detector
@@ -153,4 +154,5 @@ def run(data: Path, pack: Pack, threads: int, work: Path, debian: Path, sheet: P
         cv2.imwrite(str(sheet), picture)
     title = "## Detector, on what it was not trained on"
     how = f"`python -m bench.accuracy --detector WORK`. {circumstances()}"
-    return "\n\n".join((title, how, shown))
+    trays_shown = trays.measure(pack, threads, work / "cutouts")
+    return "\n\n".join((title, how, shown, trays_shown))
