@@ -3,8 +3,8 @@
     python -m bench.engines [--pack embedded] [--data ../shared/data] [--threads 2] [--every 4]
 
 Forward passes of both precisions run in turn, so that both see the same machine. Recall@1 is that
-of grocery and drinks photographs among the others of their kind, whole images, every `--every`-th;
-boxes are compared on the drinks.
+of photographs among the others of their kind, whole images: every `--every`-th of the groceries and
+all drinks, on which boxes are compared as well.
 """
 
 import argparse
@@ -113,14 +113,14 @@ def main() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     rows = speeds(engines, noise)
     drinks = [photo for photo in beverage(options.data) if photo.is_original]
-    for name, photos in (("grocery", grocery(options.data)), ("drinks", drinks)):
-        chosen = photos[:: options.every]
+    groceries = grocery(options.data)[:: options.every]
+    for name, chosen in (("grocery", groceries), ("drinks", drinks)):
         vectors = {p: engine.vectors(chosen) for p, engine in engines.items()}
         shown = [recall(rows_, chosen) for rows_ in vectors.values()]
         cosines = (vectors["fp32"] * vectors["bf16"]).sum(axis=1)
         rows.append([f"recall@1, {name} ({len(chosen)})", *(f"{r:.3f}" for r in shown), ""])
         rows.append([f"cosine to fp32, {name}, least", "1", f"{cosines.min():.4f}", ""])
-    kept = same_boxes(engines, drinks[:: options.every])
+    kept = same_boxes(engines, drinks)
     rows.append(["boxes of fp32 kept, drinks", *(f"{kept[p]:.3f}" for p in PRECISIONS), ""])
     for engine in engines.values():
         engine.close()

@@ -183,8 +183,13 @@ async def _ask(
 
 
 @contextmanager
-def service(folder: Path, pack: str, threads: int) -> Iterator[tuple[int, int]]:
-    """The service of a data folder in a process of its own, ready; yields port and process id."""
+def service(
+    folder: Path, pack: str, threads: int, cores: set[int] | None = None
+) -> Iterator[tuple[int, int]]:
+    """The service of a data folder in a process of its own, ready; yields port and process id.
+
+    `cores`: the only ones that it may use, all unless given.
+    """
     settings = {
         "TILLSIGHT_DATA_DIR": str(folder),
         "TILLSIGHT_PACK": pack,
@@ -194,6 +199,8 @@ def service(folder: Path, pack: str, threads: int) -> Iterator[tuple[int, int]]:
     }
     command = [sys.executable, "-m", "app.cli", "serve"]
     with subprocess.Popen(command, env=os.environ | settings) as process:
+        # The interpreter has not started yet: every thread will have it from here.
+        os.sched_setaffinity(process.pid, cores or os.sched_getaffinity(0))
         try:
             yield _port(folder, process), process.pid
         finally:
