@@ -1,25 +1,25 @@
 """Work that outlasts a request: queued, done one after another, taken up again after a restart."""
 
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from time import monotonic
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
+
+from gallery.snapshot import flush
 
 Kind = Literal["import", "rebuild"]
 State = Literal["queued", "running", "done", "failed"]
 
 KEPT_JOBS = 100
 MOST_ERRORS = 1000
-SAVE_SECONDS = 1.0
 RECORD = "job.json"
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class StopJob(Exception):
     """The service is stopping: the job goes on when it is back."""
 
 
-# Does the work in the job's folder; calls `save` after each item, which may raise StopJob.
+# Does the work in the job's folder; calls `save` when some is done, which may raise StopJob.
 Work = Callable[[Job, Path, Callable[[], None]], None]
 
 
@@ -105,6 +105,7 @@ class Jobs:
         folder = folder or self.prepare()
         job = Job(id=folder.name, kind=kind, dry_run=dry_run, created_at=datetime.now(UTC))
         self._save(job)
+        flush(self._folder)
         with self._lock:
             self._jobs[job.id] = job
             self._forget_old()
@@ -138,45 +139,48 @@ class Jobs:
 
     def _run(self) -> None:
         while (job_id := self._waiting.get()) is not None and not self._stopping.is_set():
-            job = self._jobs[job_id]
-            job.state = "running"
             try:
-                self._work[job.kind](job, self._folder / job_id, self._saver(job))
-                job.state = "done"
-            except StopJob:
-                self._save(job)
-                return
-            except Exception as error:
-                # A thread's exception would go nowhere: the job tells it instead.
-                logger.exception("Job %s (%s) failed.", job_id, job.kind)
-                job.state, job.detail = "failed", str(error)
-            job.finished_at = datetime.now(UTC)
-            self._save(job)
-            for path in (self._folder / job_id).iterdir():
-                if path.name != RECORD:
-                    path.unlink()
+                self._do(self._jobs[job_id])
+            except OSError:
+                # The next start takes it up again; the jobs behind it need not wait for that.
+                logger.exception("Job %s could not be recorded.", job_id)
 
-    def _saver(self, job: Job) -> Callable[[], None]:
-        saved = monotonic()
+    def _do(self, job: Job) -> None:
+        folder = self._folder / job.id
+        job.state = "running"
+        end: dict[str, Any] = {"state": "done"}
+        try:
+            self._work[job.kind](job, folder, partial(self._keep, job))
+        except StopJob:
+            return
+        except Exception as error:
+            # A thread's exception would go nowhere: the job tells it instead.
+            logger.exception("Job %s (%s) failed.", job.id, job.kind)
+            end = {"state": "failed", "detail": str(error)}
+        finished = job.model_copy(update={**end, "finished_at": datetime.now(UTC)})
+        try:
+            self._save(finished)
+        finally:
+            # Not before it is on the disk, if it can be: what somebody does upon it, no restart
+            # may undo.
+            with self._lock:
+                self._jobs[job.id] = finished
+        for path in folder.iterdir():
+            if path.name != RECORD:
+                path.unlink()
 
-        def save() -> None:
-            nonlocal saved
-            if self._stopping.is_set():
-                raise StopJob
-            if monotonic() - saved > SAVE_SECONDS:
-                self._save(job)
-                saved = monotonic()
-
-        return save
+    def _keep(self, job: Job) -> None:
+        self._save(job)
+        if self._stopping.is_set():
+            raise StopJob
 
     def _save(self, job: Job) -> None:
         path = self._folder / job.id / RECORD
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(job.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        written = path.with_suffix(".partial")
+        written.write_text(job.model_dump_json(), encoding="utf-8")
+        flush(written)
+        written.replace(path)
+        flush(path.parent)
 
     def _forget_old(self) -> None:
         finished = [job for job in self._jobs.values() if job.finished_at]

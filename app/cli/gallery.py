@@ -88,7 +88,8 @@ def import_archive(
 ) -> None:
     """Import a zip: a folder of images per product and, for names and metadata, products.csv.
 
-    The service goes on with it when this command is interrupted.
+    Or an export, whose gallery comes back as it was. The service goes on with it when this command
+    is interrupted.
     """
     with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Importing", total=None)

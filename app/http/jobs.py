@@ -18,6 +18,7 @@ from app.http.uploads import media_type
 from app.importing import ARCHIVE
 from app.jobs import Job
 from app.service import Service
+from gallery.snapshot import flush
 
 router = APIRouter(tags=["jobs"])
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
@@ -45,7 +46,7 @@ async def import_archive(
         bool, Query(description="Read and check everything, store nothing.")
     ] = False,
 ) -> Response:
-    """A folder of images per product, named by its id, and perhaps `products.csv`.
+    """A folder of images per product, named by its id, and perhaps `products.csv`; or an export.
 
     Its columns are `id`, `name` and `metadata` (JSON); any other column becomes metadata. The
     archive is looked over before the answer; its items are taken one after another by the job, also
@@ -96,6 +97,8 @@ async def _receive(request: Request, path: Path) -> str:
         async for chunk in request.stream():
             digest.update(chunk)
             await to_thread.run_sync(file.write, chunk)
+    # Once the job is accepted, it is to survive.
+    await to_thread.run_sync(flush, path)
     return digest.hexdigest()
 
 

@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -88,3 +89,16 @@ def test_an_unknown_job(tmp_path: Path) -> None:
     with pytest.raises(UnknownJob, match="no job 'x'"):
         jobs.get("x")
     jobs.close()
+
+
+def test_a_job_that_can_not_be_recorded_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    def work(job: Job, folder: Path, _) -> None:
+        if job.kind == "import":
+            # Every write to it is refused, as on a full disk.
+            (folder / "job.partial").symlink_to("/dev/full")
+
+    with closing(Jobs(tmp_path, {"import": work, "rebuild": work})) as jobs:
+        unrecorded = jobs.start("import")
+        assert wait(jobs, jobs.start("rebuild").id).state == "done"
+    with closing(Jobs(tmp_path, {"import": lambda *_: None})) as jobs:
+        assert wait(jobs, unrecorded.id).state == "done"
