@@ -40,7 +40,7 @@ def read_bodies(folder: Path) -> dict[str, list[Cutout]]:
 
 
 def _product(stem: str) -> str:
-    """Identity of `identity-photograph`: a grocery's photograph repeats it, a drink's is a number."""
+    """Identity of `identity-photograph`: a grocery's photograph repeats it, a drink's is digits."""
     found = re.fullmatch(r"(.+)-\1_\w+", stem) or re.fullmatch(r"(.+)-\d+-\d+", stem)
     if found is None:
         raise ValueError(f"{stem} names no product")
