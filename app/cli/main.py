@@ -27,6 +27,7 @@ app.add_typer(gallery.app, name="gallery")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
+app.add_typer(train.evaluation, name="evaluate")
 for command in (maintenance.backup, maintenance.restore, maintenance.reembed):
     gallery.app.command()(command)
 app.command("recognize")(recognize.recognize)
