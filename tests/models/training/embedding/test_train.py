@@ -12,7 +12,8 @@ from models.embedder import Embedder
 from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
-from models.pack import Pack
+from models.pack import PACKS, Pack
+from models.session import Session
 from models.training import trainer as trainer_module
 from models.training.embedding.pictures import split
 from models.training.embedding.train import main, parsed
@@ -155,6 +156,17 @@ def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, shop, pack_fo
     assert again.embedder.sha256 != pack.embedder.sha256
     assert "from tuned on" in again.embedder.origin
     assert "trunk.stem.bn.weight" not in read_state_dict(tmp_path / "further" / BEST)
+
+
+def test_the_embedded_pack_can_be_trained_further():
+    pack = Pack.load(PACKS / "embedded")
+    model, params = (pack.folder / name for name in (pack.embedder.model, pack.embedder.params))
+    network = read_exported(model)
+    x = np.random.default_rng(3).normal(size=(1, 3, *pack.embedder.input_size)).astype(np.float32)
+    [served] = Session(model, params, threads=1).run({"x": x})
+    with paddle.no_grad():
+        found = network(paddle.to_tensor(x)).numpy()
+    np.testing.assert_allclose(found, served.value, atol=1e-4 * np.abs(served.value).max())
 
 
 def test_packs_of_others_cannot_be_trained_further(pack_folder):
