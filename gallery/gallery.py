@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -320,7 +321,8 @@ class Gallery(GalleryProtocol):
         self._index.rebuild()
 
 
-def _candidate(hit: Hit, label: tuple[str, str, str]) -> Candidate:
-    image_id, product_id, name = label
+def _candidate(hit: Hit, label: image_store.Label) -> Candidate:
     # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
-    return Candidate(product_id, name, min(hit.score, 1.0), image_id)
+    score = min(hit.score, 1.0)
+    metadata = json.loads(label.metadata)
+    return Candidate(label.product_id, label.name, score, label.image_id, metadata)

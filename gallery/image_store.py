@@ -32,6 +32,16 @@ class Sorted:
     fresh: list[tuple[str, NewImage, NDArray[np.float16]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Of an image; `metadata` is its product's, JSON text."""
+
+    image_id: str
+    product_id: str
+    name: str
+    metadata: str
+
+
 def sort_out(
     db: sqlite3.Connection,
     product_id: str,
@@ -210,15 +220,15 @@ def delete_image(
     return row[1], np.array(row[:1], dtype=np.int64)
 
 
-def labels(db: sqlite3.Connection, images: Sequence[int]) -> dict[int, tuple[str, str, str]]:
-    """Image number → (image id, product id, product name), for those that there are."""
+def labels(db: sqlite3.Connection, images: Sequence[int]) -> dict[int, Label]:
+    """What is to be said of images, by their numbers, for those that there are."""
     rows = db.execute(
-        "SELECT images.number, images.id, products.id, name"
+        "SELECT images.number, images.id, products.id, name, metadata"
         " FROM images JOIN products ON products.number = images.product"
         " WHERE images.number IN (SELECT value FROM json_each(?))",
         (json.dumps(images),),
     )
-    return {number: (image_id, product_id, name) for number, image_id, product_id, name in rows}
+    return {number: Label(*label) for number, *label in rows}
 
 
 def _image(row: Sequence[Any]) -> Image:

@@ -28,8 +28,7 @@ from app.http.state import ServiceDep
 from app.http.uploads import OneImage, SeveralImages, request_body
 from app.images import decode, decode_reduced
 from app.recognizer import Recognition, crop
-from app.service import Service
-from gallery import UnknownProduct
+from gallery import Candidate
 from models.detector import Detection
 from models.preprocess import Pyramid
 
@@ -169,7 +168,7 @@ def recognize(
         where=only,
         proceed=turn.proceed,
     )
-    items = [_recognition(result, service) for result in results]
+    items = [_recognition(result) for result in results]
     timing = Timing(
         decode=decode_ms,
         detect_preprocess=times.detect_preprocess,
@@ -194,27 +193,22 @@ def recognize(
     )
 
 
-def _recognition(result: Recognition, service: Service) -> RecognitionItem:
+def _recognition(result: Recognition) -> RecognitionItem:
     best = result.product
     return RecognitionItem(
         box=Box.model_validate(result.box),
         box_source=result.box_source,
         detection_score=result.detection_score,
         outcome=result.outcome,
-        product=None if best is None else _product_ref(best.product_id, best.name, service),
+        product=None if best is None else _product_ref(best),
         score=result.score,
         margin=result.margin,
         candidates=[CandidateItem.model_validate(candidate) for candidate in result.candidates],
     )
 
 
-def _product_ref(product_id: str, name: str, service: Service) -> ProductRef:
-    try:
-        metadata = service.gallery.get_product(product_id).metadata
-    except UnknownProduct:
-        # Deleted since the search: the answer stands for its revision.
-        metadata = {}
-    return ProductRef(id=product_id, name=name, metadata=metadata)
+def _product_ref(best: Candidate) -> ProductRef:
+    return ProductRef(id=best.product_id, name=best.name, metadata=best.metadata)
 
 
 def _milliseconds_since(start: float) -> float:

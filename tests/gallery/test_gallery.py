@@ -58,11 +58,11 @@ def test_a_product_is_created_and_then_replaced(gallery: Gallery) -> None:
 
 
 def test_images_are_added_in_order_and_found(gallery: Gallery) -> None:
-    gallery.put_product("p", "P", {})
+    gallery.put_product("p", "P", {"shelf": 7})
     added = gallery.add_images("p", [along(0), along(1), along(2)])
     assert [entry.duplicate for entry in added] == [False] * 3
     assert [image.id for image in gallery.list_images("p")] == [entry.id for entry in added]
-    assert found(gallery, 1) == [Candidate("p", "P", 1.0, added[1].id)]
+    assert found(gallery, 1) == [Candidate("p", "P", 1.0, added[1].id, {"shelf": 7})]
     image = gallery.get_image(added[1].id)
     assert (image.product_id, image.width, image.height) == ("p", 30, 20)
     assert image.content_sha256 == digest("axis 1")
