@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812
 
+LOWER_BLOCKS = 11  # as many as the embedded embedder keeps as they were published
 # stride of the first block, expansion, blocks; kernels are what the tensors say
 STAGES = (
     (1, 1, 1),
@@ -61,11 +62,12 @@ class EfficientNetLite0:
         )
         return F.batch_norm(x, mean, var, weight, bias, training=False, eps=1e-3)
 
-    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+    def lower(self, x: torch.Tensor, blocks: int) -> torch.Tensor:
+        """Spatial means of the features after so many blocks."""
         x = F.relu6(self.normalise(self.convolve(x, "_conv_stem", 2), "_bn0"))
         number = 0
-        for first_stride, expansion, blocks in STAGES:
-            for block in range(blocks):
+        for first_stride, expansion, repeats in STAGES:
+            for block in range(repeats):
                 name = f"_blocks.{number}."
                 y = x
                 if expansion > 1:
@@ -78,7 +80,9 @@ class EfficientNetLite0:
                 y = self.normalise(self.convolve(y, f"{name}_project_conv"), f"{name}_bn2")
                 x = y if block == 0 else x + y
                 number += 1
-        return F.relu6(self.normalise(self.convolve(x, "_conv_head"), "_bn1")).mean((2, 3))
+                if number == blocks:
+                    return x.mean((2, 3))
+        raise ValueError(f"it has no {blocks} blocks")
 
 
 def main() -> None:
@@ -87,8 +91,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     network = EfficientNetLite0(options.checkpoint)
-    pooled = network.pooled(torch.from_numpy(made_image(224)))
-    np.savez_compressed(options.out, efficientnet_lite0_pooled=pooled.numpy())
+    means = network.lower(torch.from_numpy(made_image(224)), LOWER_BLOCKS)
+    np.savez_compressed(options.out, efficientnet_lite0_lower=means.numpy())
 
 
 if __name__ == "__main__":

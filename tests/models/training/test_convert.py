@@ -1,16 +1,15 @@
-"""The shipped weights against the originals' own answers (tests/data/originals.npz).
+"""The shipped weights against what PyTorch answered with the published and the trained ones.
 
-`models/training/originals.py` made that file with torch and onnxruntime from the published weights.
+`models/training/originals.py` made tests/data/originals.npz from the published weights; the answers
+of the trained network come with its weights (`models.training.recipes.train_embedder`).
 """
 
-import re
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
-from paddle import nn
 
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
 from models.nets.u2net import U2NetP
@@ -18,9 +17,12 @@ from models.pack import PACKS
 from models.session import Session
 from models.training.convert import efficientnet_lite_name, u2net_convolution_names
 from models.training.export import fold_batch_norms
+from models.training.recipes.names import EMBEDDER_PROBE, LOWER_BLOCKS, embedder_probe
+from models.training.state_dict import load_weights, read_program
 
 PACK = PACKS / "embedded"
 ORIGINALS = np.load(Path(__file__).parents[2] / "data" / "originals.npz")
+TRAINED = np.load(Path(__file__).parents[2] / "data" / "trained_embedder.npz")
 
 
 def made_image(size):
@@ -32,34 +34,26 @@ def made_image(size):
     return image
 
 
-def load_shipped(network, name):
-    """Put the shipped parameters into a dygraph network: layers of a kind in order of creation."""
-    shipped = {}
-    for parameter in paddle.jit.load(str(PACK / name)).parameters():
-        # Paddle appends to the name it had when it was exported: conv2d_12.w_0_3.
-        kind, number, part = re.match(r"(\w+)_(\d+)\.([wb])_0", parameter.name).groups()
-        shipped.setdefault(kind, {}).setdefault(int(number), {})[part] = parameter
-    for kind, layers in shipped.items():
-        layer_type = {"conv2d": nn.Conv2D, "linear": nn.Linear}[kind]
-        ours = [layer for layer in network.sublayers() if isinstance(layer, layer_type)]
-        for layer, number in zip(ours, sorted(layers), strict=True):
-            layer.weight.set_value(layers[number]["w"])
-            layer.bias.set_value(layers[number]["b"])
-    network.eval()
-    return network
-
-
 @pytest.fixture(scope="module")
 def embedder():
     network = PooledLinear(EfficientNetLite(), 512)
     fold_batch_norms(network)
-    return load_shipped(network, "embedder")
+    load_weights(network, read_program(PACK / "embedder.json"))
+    network.eval()
+    return network
 
 
-def test_the_shipped_trunk_gives_the_originals_features(embedder):
+def test_the_lower_blocks_shipped_give_the_originals_features(embedder):
     with paddle.no_grad():
-        pooled = embedder.pooled(paddle.to_tensor(made_image(224))).numpy()
-    np.testing.assert_allclose(pooled, ORIGINALS["efficientnet_lite0_pooled"], atol=1e-4)
+        x = embedder.trunk.stem(paddle.to_tensor(made_image(224)))
+        means = embedder.trunk.blocks[:LOWER_BLOCKS](x).mean([2, 3]).numpy()
+    np.testing.assert_allclose(means, ORIGINALS["efficientnet_lite0_lower"], atol=1e-4)
+
+
+def test_the_rest_was_trained(embedder):
+    with paddle.no_grad():
+        answer = embedder.pooled(paddle.to_tensor(embedder_probe())).numpy()
+    np.testing.assert_allclose(answer, TRAINED[EMBEDDER_PROBE], atol=1e-4)
 
 
 def test_the_exported_program_equals_the_network(embedder):
