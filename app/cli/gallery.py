@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
+    FileSizeColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -25,7 +25,7 @@ from app.cli.client import CommandError, call, connect, download, problem_text, 
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
-DOWNLOAD = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+DOWNLOAD = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 POLL_SECONDS = 0.3
 CHUNK_BYTES = 1024 * 1024
