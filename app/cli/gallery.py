@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -147,7 +148,8 @@ def export_archive(
         except OSError as error:
             raise CommandError(f"Can't write {file} ({error.strerror}).") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
     Console().print(f"Exported to {file}", highlight=False)
 
 
