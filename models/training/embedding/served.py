@@ -61,7 +61,8 @@ class ServedPack:
             ModelError: one cannot be read.
         """
         rows = [
-            self.vectors(self.views(picture)) for picture in track(pictures, f"{self.pack.name}")
+            self.vectors(self.views(picture))
+            for picture in track(pictures, f"photographs, {self.pack.name}")
         ]
         return Embeddings(
             np.stack(rows),
