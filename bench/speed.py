@@ -1,0 +1,35 @@
+"""All benches of speed, one after another, each writing its section.
+
+    python -m bench.speed --environment FOLDER [--data ../shared/data] [--report docs/benchmarks.md]
+
+FOLDER is that of `bench.peers`. Takes a quarter of an hour on two cores; leave the machine alone.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--environment", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    options = parser.parse_args()
+    peers = ["bench.peers", "--environment", str(options.environment)]
+    for command in (
+        ["bench.startup"],
+        ["bench.stages"],
+        ["bench.serve"],
+        ["bench.threads"],
+        ["bench.engines", "--data", str(options.data), "--every", "1"],
+        [*peers, "--precision", "fp32"],
+        [*peers, "--precision", "bf16"],
+    ):
+        report = ["--report", str(options.report)]
+        subprocess.run([sys.executable, "-m", *command, *report], check=True)
+
+
+if __name__ == "__main__":
+    main()
