@@ -95,6 +95,31 @@ def test_an_archive_is_imported(data_dir: Path, shop: Path, tmp_path: Path) -> N
     assert "not a zip file" in failed.stderr
 
 
+def test_an_export_brings_the_gallery_to_another_folder(
+    data_dir: Path, shop: Path, tmp_path: Path
+) -> None:
+    assert tillsight("gallery", "add", str(shop), data_dir=data_dir).returncode == 0
+    file = tmp_path / "gallery.zip"
+    exported = tillsight("gallery", "export", str(file), data_dir=data_dir)
+    assert exported.returncode == 0, exported.stderr
+    assert [path.name for path in tmp_path.glob("*gallery.zip*")] == ["gallery.zip"]
+    # No service there: the command starts its own.
+    elsewhere = tmp_path / "elsewhere"
+    imported = tillsight("gallery", "import", str(file), data_dir=elsewhere)
+    assert imported.returncode == 0, imported.stderr
+    assert "0 items refused" in imported.stdout
+    assert "embedded again" not in imported.stdout
+    photograph = str(shop / "rye-bread" / "3.jpg")
+    answers = [
+        json.loads(tillsight("recognize", photograph, "--json", data_dir=folder).stdout)["results"]
+        for folder in (data_dir, elsewhere)
+    ]
+    assert answers[0] == answers[1]
+    refused = tillsight("gallery", "export", str(tmp_path / "none" / "x.zip"), data_dir=data_dir)
+    assert refused.returncode == 1
+    assert "Can't write" in refused.stderr
+
+
 def test_an_empty_folder_is_explained(data_dir: Path, tmp_path: Path) -> None:
     failed = tillsight("gallery", "add", str(tmp_path), data_dir=data_dir)
     assert failed.returncode == 1
