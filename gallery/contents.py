@@ -1,9 +1,12 @@
-"""All that a gallery holds at one revision, for an export."""
+"""All that a gallery holds at one revision: for an export, a calibration, an audit."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gallery import image_store, product_store, store
 from gallery.records import Product, Reference
@@ -32,6 +35,10 @@ class Contents:
         while page := product_store.products_after(self._db, last, _AT_ONCE):
             yield from page
             last = page[-1].id
+
+    def vectors(self, product_id: str) -> dict[str, NDArray[np.float16]]:
+        """Image id → vectors [V, D] of a product's images. Raises UnknownProduct."""
+        return image_store.vectors_of_product(self._db, product_id, self.dimension)
 
     def references(self) -> Iterator[Reference]:
         """All of them, in the order in which they were added."""
