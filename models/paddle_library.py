@@ -33,6 +33,8 @@ def load_inference() -> ModuleType:
         # OpenMP's threads spin after each pass before they sleep, 200 ms unless told: that is time
         # taken from decoding, from searching, and from the other network.
         os.environ.setdefault("KMP_BLOCKTIME", "1")
+        # Its own messages are for its developers, and not in the service's format.
+        os.environ.setdefault("GLOG_minloglevel", "2")
         library = Path(package.origin).parent / "base" / "libpaddle.so"
         spec = importlib.util.spec_from_file_location(_NAME, library)
         if spec is None or spec.loader is None:
