@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from app.settings import Settings
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-# What every record has; anything else was given with `extra`.
-_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+# What every record has, and uvicorn's message once more in colours; the rest is `extra`.
+_STANDARD = {
+    *vars(logging.makeLogRecord({})),
+    *("message", "asctime", "taskName", "color_message"),
+}
 
 
 class JSONFormatter(logging.Formatter):

@@ -16,6 +16,8 @@ from app.http.rates import Rates
 # The first that is the path, or a folder it lies in, decides. What is not listed needs a key of
 # any scope, so that a route that is forgotten here is not open.
 ACCESS: dict[str, keys.Scope | Literal["open"]] = {
+    "/": "open",
+    "/page": "open",
     "/healthz": "open",
     "/readyz": "open",
     "/docs": "open",
@@ -34,7 +36,8 @@ ACCESS: dict[str, keys.Scope | Literal["open"]] = {
 def access_to(path: str) -> keys.Scope | Literal["open"] | None:
     """The scope that a path needs; None where any key does."""
     for prefix, access in ACCESS.items():
-        if path == prefix or path.startswith(f"{prefix}/"):
+        # Below "/" alone there is nothing: "//gallery" is no open path.
+        if path == prefix or (prefix != "/" and path.startswith(f"{prefix}/")):
             return access
     return None
 

@@ -19,7 +19,7 @@ DOCS_POLICY = (
 
 
 class SecurityHeaders:
-    """ASGI middleware: puts them on every answer."""
+    """ASGI middleware: puts them on every answer; a route's own are left as they are."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,7 +36,9 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                own = MutableHeaders(scope=message)
+                for name, value in headers.items():
+                    own.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, guarded)

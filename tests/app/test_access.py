@@ -78,7 +78,6 @@ def test_every_route_with_every_scope(
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nothing",
         "//gallery",
         "/gallery/",
