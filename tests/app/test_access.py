@@ -215,6 +215,10 @@ def test_every_answer_is_guarded(caller: TestClient) -> None:
         assert headers["referrer-policy"] == "no-referrer"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
+    page = caller.get("/").headers
+    assert page["content-security-policy"].startswith("default-src 'self'")
+    assert "'unsafe" not in page["content-security-policy"]
+    assert page["x-content-type-options"] == "nosniff"
     assert "'unsafe-inline'" not in caller.get("/healthz").headers["content-security-policy"]
 
 

@@ -1,0 +1,62 @@
+// Elements without a template language: text is always text, so nothing a gallery holds is markup.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Read out by screen readers, seen by nobody.
+export function say(text) {
+  document.getElementById("said").textContent = text;
+}
+
+let labels = 0;
+
+// A control under its label, with advice where it is needed.
+export function field(label, control, hint) {
+  control.id ||= `field-${++labels}`;
+  const parts = [h("label", { for: control.id }, label), control];
+  if (hint) {
+    const advice = h("p", { class: "hint", id: `${control.id}-hint` }, hint);
+    control.setAttribute("aria-describedby", advice.id);
+    parts.push(advice);
+  }
+  return h("div", { class: "field" }, parts);
+}
+
+export function progress(label) {
+  return h("progress", { max: 1, value: 0, "aria-label": label });
+}
+
+export const plural = (count, one, many = `${one}s`) =>
+  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+// A question that stands before the page until it is answered; true when it was affirmed.
+export function confirm(title, text, action) {
+  const yes = h("button", { value: "yes", class: "danger" }, action);
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "question" },
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "question" }, title),
+      h("p", {}, text),
+      h("div", { class: "row end" }, h("button", { value: "no", class: "quiet" }, "Keep"), yes),
+    ),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "yes");
+      dialog.remove();
+    });
+  });
+}

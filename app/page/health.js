@@ -1,0 +1,97 @@
+// Can it answer, what does it hold, and how is it doing?
+import { call, get, problemBox } from "./api.js";
+import { h } from "./dom.js";
+import { ageOf, readMetrics, share, within } from "./metrics.js";
+
+const PAUSE = 5000;
+
+export async function health(root, { signal }) {
+  const ready = h("p", { class: "ready", role: "status" });
+  const holds = h("dl", { class: "tiles" });
+  const model = h("dl", { class: "facts wide" });
+  const doing = h("div", {});
+  root.append(
+    h("h1", {}, "Health"),
+    ready,
+    h("section", { "aria-labelledby": "holds" }, h("h2", { id: "holds" }, "Gallery"), holds, model),
+    h("section", { "aria-labelledby": "doing" }, h("h2", { id: "doing" }, "Since the start"), doing),
+  );
+  while (!signal.aborted) {
+    if (!document.hidden) await look();
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+
+  async function look() {
+    const reason = await notReady(signal);
+    ready.className = `ready ${reason ? "bad" : "good"}`;
+    // Said only when it changes: a live region repeats whatever is set.
+    const text = reason ?? "Ready to answer";
+    if (ready.textContent !== text) ready.textContent = text;
+    const found = await get("/gallery", { signal });
+    holds.replaceChildren(
+      tile("Products", number(found.products)),
+      tile("Photographs", number(found.images)),
+      tile("Revision", number(found.revision)),
+      tile("Index", found.index.state, `${found.index.kind}, ${number(found.index.vectors)} vectors`),
+    );
+    model.replaceChildren(
+      fact("Model", found.model.name),
+      fact("Fingerprint", found.model.fingerprint),
+      fact("Dimension", number(found.model.dimension)),
+    );
+    try {
+      const text = await (await call("GET", "/metrics", { signal })).text();
+      doing.replaceChildren(figures(readMetrics(text)));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      doing.replaceChildren(problemBox(error)); // such as a key that is not for this call
+    }
+  }
+}
+
+async function notReady(signal) {
+  try {
+    await call("GET", "/readyz", { signal });
+    return null;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return error.message;
+  }
+}
+
+function figures(metrics) {
+  const of = (name, labels) => metrics.sum(name, labels);
+  const route = { route: "/recognize" };
+  const answered = of("tillsight_request_seconds_count", route);
+  const mean = of("tillsight_request_seconds_sum", route) / answered;
+  const outcomes = of("tillsight_outcomes_total");
+  const named = (outcome) => share(of("tillsight_outcomes_total", { outcome }), outcomes);
+  const faults = metrics
+    .all("tillsight_requests_total")
+    .filter(({ labels }) => labels.status >= "500")
+    .reduce((sum, { value }) => sum + value, 0);
+  return h(
+    "dl",
+    { class: "tiles" },
+    tile("Recognitions", number(answered), answered ? `${Math.round(1000 * mean)} ms on average` : null),
+    tile("95 of 100 within", within(metrics.buckets("tillsight_request_seconds", route), 0.95)),
+    tile("Match", named("match"), outcomes ? `of ${number(outcomes)} bodies` : null),
+    tile("Ambiguous", named("ambiguous")),
+    tile("Unknown", named("unknown")),
+    tile("Waiting for a network", number(of("tillsight_queue_depth"))),
+    tile("Jobs running", number(of("tillsight_jobs", { state: "running" }))),
+    tile("Faults of the service", number(faults), "answers of 500 and above"),
+    tile("Memory", `${number(of("process_resident_memory_bytes") / 2 ** 20)} MiB`),
+    tile("Up for", ageOf(of("process_start_time_seconds"))),
+  );
+}
+
+const number = (value) => Math.round(value).toLocaleString("en");
+
+function tile(name, value, note) {
+  return h("div", {}, h("dt", {}, name), h("dd", {}, value), note ? h("dd", { class: "hint" }, note) : null);
+}
+
+function fact(name, value) {
+  return h("div", {}, h("dt", {}, name), h("dd", {}, value));
+}

@@ -1,0 +1,116 @@
+// A zip of products, and how far the service is with it. The job is in the address: a page that is
+// loaded again, or another one, goes on showing it.
+import { get, idempotencyKey, path, problemBox, send } from "./api.js";
+import { h, plural, progress, say } from "./dom.js";
+import { dropzone } from "./files.js";
+
+const PAUSE = 700; // milliseconds between two looks at a job
+const ENDED = ["done", "failed"];
+
+let checked = null; // the archive of a dry run, to import for good
+
+export async function importing(root, { argument: jobId, signal }) {
+  const dry = h("input", { type: "checkbox", checked: true });
+  const place = h("div", { class: "job" });
+
+  async function start(file, dryRun) {
+    const bar = progress("Upload");
+    place.replaceChildren(h("p", {}, `Sending ${file.name}…`), bar);
+    try {
+      // Windows calls a zip x-zip-compressed, others send no type at all.
+      const headers = { "Content-Type": "application/zip", ...idempotencyKey() };
+      const onprogress = (share) => {
+        bar.value = share;
+      };
+      const url = `/gallery/import?dry_run=${dryRun}`;
+      const { job_id: accepted } = await send(url, file, { headers, onprogress, signal });
+      checked = dryRun ? { job: accepted, file } : null;
+      location.hash = `#import/${encodeURIComponent(accepted)}`;
+    } catch (error) {
+      if (!signal.aborted) place.replaceChildren(problemBox(error));
+    }
+  }
+
+  root.append(
+    h("h1", {}, "Import"),
+    h("p", { class: "lead" }, "Many products at once, from a zip."),
+    dropzone({
+      accept: ".zip,application/zip",
+      title: "Choose a zip",
+      hint: "Or drop it here. A folder of photographs for each product, named by its id, and perhaps products.csv with the columns id, name and metadata; or an export of another gallery.",
+      take: ([file]) => start(file, dry.checked),
+    }),
+    h("label", { class: "check" }, dry, "Only check it: read everything, store nothing"),
+    place,
+  );
+  if (jobId) await watch(place, jobId, signal, start);
+}
+
+async function watch(place, jobId, signal, start) {
+  const title = h("h2", {});
+  const bar = progress("Items done");
+  const tally = h("p", { class: "figures" });
+  const rest = h("div", {});
+  place.replaceChildren(title, bar, tally, rest);
+  let said = "";
+  while (!signal.aborted) {
+    const job = await get(path`/jobs/${jobId}`, { signal });
+    title.textContent = heading(job);
+    if (said !== title.textContent) say((said = title.textContent));
+    bar.max = Math.max(1, job.total);
+    bar.value = ENDED.includes(job.state) ? bar.max : job.done;
+    tally.textContent = figures(job);
+    if (ENDED.includes(job.state)) {
+      rest.append(...outcome(job, start));
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
+function heading({ dry_run: dryRun, kind, state }) {
+  if (state === "queued") return "Waiting for its turn";
+  if (state === "failed") return "Failed";
+  if (kind !== "import") return state === "done" ? "Done" : "Working…";
+  if (state === "done") return dryRun ? "Checked; nothing was stored" : "Imported";
+  return dryRun ? "Checking…" : "Importing…";
+}
+
+function figures(job) {
+  const parts = [
+    `${job.done} of ${plural(job.total, "item")}`,
+    `${plural(job.added, "photograph")} ${job.dry_run ? "would be added" : "added"}`,
+  ];
+  if (job.duplicates) parts.push(`${job.duplicates} already there`);
+  if (job.embedded_again) parts.push(`${job.embedded_again} embedded again`);
+  if (job.failed) parts.push(`${job.failed} left out`);
+  return parts.join(" · ");
+}
+
+function outcome(job, start) {
+  const parts = [];
+  if (job.detail) parts.push(problemBox({ title: "The job failed", message: job.detail }));
+  if (job.errors.length) {
+    const rows = job.errors.map((error) =>
+      h("tr", {}, h("td", {}, error.item), h("td", {}, error.detail), h("td", {}, h("code", {}, error.code))),
+    );
+    const head = ["Item", "Why it was left out", "Code"].map((text) => h("th", { scope: "col" }, text));
+    parts.push(
+      h(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-label": "Errors" },
+        h("table", { class: "errors" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)),
+      ),
+    );
+  }
+  if (job.state === "done" && job.dry_run && checked?.job === job.id) {
+    const { file } = checked;
+    const go = h("button", { type: "button", class: "primary" }, "Import it now");
+    go.addEventListener("click", () => start(file, false));
+    parts.push(go);
+  }
+  if (job.state === "done" && !job.dry_run) {
+    parts.push(h("a", { class: "button", href: "#gallery" }, "See the gallery"));
+  }
+  return parts;
+}

@@ -1,0 +1,63 @@
+// The API key, kept for as long as the tab lives. The service's operator makes one with
+// `tillsight keys create`.
+import { field, h } from "./dom.js";
+
+const NAME = "tillsight-key";
+
+export const currentKey = () => sessionStorage.getItem(NAME);
+
+let asking = null;
+
+// Asks for a key, once for all the calls that wait for one; false when none was given.
+export function askForKey(reason) {
+  asking ??= ask(reason).finally(() => {
+    asking = null;
+  });
+  return asking;
+}
+
+function ask(reason) {
+  const input = h("input", {
+    type: "password",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "tillsight_…",
+  });
+  const forget = h("button", { value: "forget", class: "quiet", formnovalidate: true }, "Forget key");
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "key-title" },
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "key-title" }, "API key"),
+      h("p", {}, reason),
+      field("Key", input, "Kept in this tab only, and sent to this service only."),
+      h(
+        "div",
+        { class: "row end" },
+        currentKey() ? forget : null,
+        h("button", { type: "button", class: "quiet", onclick: () => dialog.close("cancel") }, "Cancel"),
+        h("button", { value: "use", class: "primary" }, "Use key"),
+      ),
+    ),
+  );
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    const forgets = event.submitter?.value === "forget";
+    if (!forgets && !input.value.trim()) {
+      event.preventDefault();
+      input.focus();
+    }
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  input.focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue === "use") sessionStorage.setItem(NAME, input.value.trim());
+      if (dialog.returnValue === "forget") sessionStorage.removeItem(NAME);
+      dialog.remove();
+      resolve(["use", "forget"].includes(dialog.returnValue));
+    });
+  });
+}

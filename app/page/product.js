@@ -1,0 +1,178 @@
+// A product: its name, its metadata, its reference photographs.
+import { call, get, path, problemBox } from "./api.js";
+import { confirm, field, h, plural, say } from "./dom.js";
+import { dropzone } from "./files.js";
+import { metadataEditor } from "./metadata.js";
+import { thumbnail } from "./thumbnails.js";
+import { Uploads } from "./uploads.js";
+
+let learnt = []; // photographs for the product that is about to be added
+
+// From a body that was not recognised to a new product.
+export async function learnFrom(canvas) {
+  const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+  learnt = [new File([picture], "photograph.jpg", { type: "image/jpeg" })];
+  location.hash = "#add";
+}
+
+export function newProduct(root, { signal }) {
+  const photographs = learnt;
+  learnt = [];
+  const id = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
+  root.append(
+    back(),
+    h("h1", {}, "Add a product"),
+    editor({
+      id,
+      name: "",
+      metadata: {},
+      action: "Add product",
+      note: photographs.length ? "The photograph becomes its first reference." : null,
+      save: async (body) => {
+        const address = path`/gallery/products/${id.value.trim()}`;
+        await call("PUT", address, { json: body, headers: { "If-None-Match": "*" }, signal });
+        learnt = photographs;
+        location.hash = `#product/${encodeURIComponent(id.value.trim())}`;
+      },
+    }),
+  );
+}
+
+export async function product(root, { argument: id, signal }) {
+  const photographs = learnt;
+  learnt = [];
+  const address = path`/gallery/products/${id}`;
+  const title = h("h1", {});
+  const count = h("h2", {});
+  const grid = h("ul", { class: "grid references" });
+  root.append(back(), title);
+  const answer = await call("GET", address, { signal });
+  let version = answer.headers.get("ETag");
+  const found = await answer.json();
+  title.textContent = found.name;
+
+  const uploads = new Uploads(id, signal, refresh);
+  const form = editor({
+    name: found.name,
+    metadata: found.metadata,
+    action: "Save",
+    save: async (body) => {
+      const saved = await call("PUT", address, { json: body, headers: { "If-Match": version }, signal });
+      version = saved.headers.get("ETag");
+      title.textContent = body.name;
+      return "Saved.";
+    },
+  });
+  root.append(
+    h("p", { class: "id" }, id),
+    h(
+      "div",
+      { class: "columns" },
+      h("section", { "aria-label": "Name and metadata" }, form, remove()),
+      h(
+        "section",
+        { "aria-label": "Photographs" },
+        count,
+        dropzone({
+          accept: "image/*",
+          multiple: true,
+          title: "Add photographs",
+          hint: "Or drop them here. From the sides that the till will see, the product filling most of the picture.",
+          take: (files) => uploads.add(files),
+        }),
+        uploads.element,
+        grid,
+      ),
+    ),
+  );
+  show(found.images);
+  uploads.add(photographs);
+
+  async function refresh() {
+    const now = await get(address, { signal });
+    // An own change: what somebody else did to name or metadata still counts as unseen.
+    if (now.name === found.name && same(now.metadata, found.metadata)) version = `"${now.version}"`;
+    show(now.images);
+  }
+
+  function show(images) {
+    count.textContent = plural(images.length, "photograph");
+    const there = new Set([...grid.children].map((item) => item.dataset.id));
+    const wanted = new Set(images.map((image) => image.id));
+    for (const item of [...grid.children]) if (!wanted.has(item.dataset.id)) item.remove();
+    for (const image of images) if (!there.has(image.id)) grid.append(reference(image));
+  }
+
+  function reference(image) {
+    const drop = async () => {
+      const text = "It is no longer recognised by this photograph. This can't be undone.";
+      if (!(await confirm("Remove this photograph?", text, "Remove"))) return;
+      try {
+        await call("DELETE", path`/gallery/images/${image.id}`, { signal });
+        say("Photograph removed");
+        await refresh();
+      } catch (error) {
+        item.append(problemBox(error));
+      }
+    };
+    const item = h(
+      "li",
+      { "data-id": image.id },
+      thumbnail(image.id, `Reference, ${image.width} by ${image.height} pixels`),
+      h("span", { class: "hint" }, `${image.width} × ${image.height}`),
+      h("button", { type: "button", class: "quiet", onclick: drop }, "Remove"),
+    );
+    return item;
+  }
+
+  function remove() {
+    const place = h("div", { class: "danger-zone" });
+    const drop = async () => {
+      const text = `${title.textContent} and ${plural(grid.children.length, "photograph")} of it leave the gallery at once. This can't be undone.`;
+      if (!(await confirm("Remove this product?", text, "Remove product"))) return;
+      try {
+        await call("DELETE", address, { signal });
+        location.hash = "#gallery";
+      } catch (error) {
+        place.append(problemBox(error));
+      }
+    };
+    place.append(h("button", { type: "button", class: "danger", onclick: drop }, "Remove product…"));
+    return place;
+  }
+}
+
+function editor({ id, name, metadata, action, note, save }) {
+  const called = h("input", { required: true, maxlength: 256, value: name, autocomplete: "off" });
+  const entries = metadataEditor(metadata);
+  const outcome = h("div", { "aria-live": "polite" });
+  const button = h("button", { class: "primary" }, action);
+  const form = h(
+    "form",
+    { class: "editor" },
+    id ? field("Id", id, "Yours: SKU, GTIN, whatever the till uses. It stays.") : null,
+    field("Name", called),
+    entries.element,
+    note ? h("p", { class: "hint" }, note) : null,
+    outcome,
+    button,
+  );
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    outcome.replaceChildren();
+    try {
+      const said = await save({ name: called.value.trim(), metadata: entries.value() });
+      if (said) outcome.append(h("p", { class: "good" }, said));
+    } catch (error) {
+      outcome.append(problemBox(error));
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return form;
+}
+
+const back = () => h("a", { class: "back", href: "#gallery" }, "← Gallery");
+
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);

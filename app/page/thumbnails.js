@@ -1,0 +1,76 @@
+// Reference pictures. They are fetched, not linked: an <img> can't send the key.
+import { call, get, path } from "./api.js";
+import { h } from "./dom.js";
+
+const MOST_KEPT = 600;
+const AT_ONCE = 6;
+
+const kept = new Map(); // image id → promise of an object URL, the oldest first
+const waiting = [];
+let running = 0;
+
+export function thumbnail(imageId, alt) {
+  return lazily(alt, () => source(imageId));
+}
+
+// The first picture of a product, asked for when its place comes into sight.
+export function cover(product) {
+  return lazily("", async () => {
+    if (!product.image_count) return null;
+    const { images } = await get(path`/gallery/products/${product.id}`);
+    return images.length ? source(images[0].id) : null;
+  });
+}
+
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      sight.unobserve(entry.target);
+      waiting.push(entry.target.load);
+    }
+    next();
+  },
+  { rootMargin: "300px" },
+);
+
+function lazily(alt, find) {
+  const picture = h("img", { alt, class: "thumbnail", decoding: "async" });
+  picture.load = async () => {
+    if (!picture.isConnected) return;
+    try {
+      const url = await find();
+      if (url) picture.src = url;
+      picture.classList.toggle("missing", !url);
+    } catch {
+      picture.classList.add("missing"); // removed since, or no key: the place stays empty
+    }
+  };
+  sight.observe(picture);
+  return picture;
+}
+
+async function next() {
+  if (running >= AT_ONCE || !waiting.length) return;
+  running += 1;
+  const work = waiting.shift()();
+  next();
+  await work;
+  running -= 1;
+  next();
+}
+
+function source(imageId) {
+  if (!kept.has(imageId)) {
+    const url = call("GET", path`/gallery/images/${imageId}/thumbnail`)
+      .then((answer) => answer.blob())
+      .then((blob) => URL.createObjectURL(blob));
+    url.catch(() => kept.delete(imageId));
+    kept.set(imageId, url);
+    if (kept.size > MOST_KEPT) {
+      const [oldest, found] = kept.entries().next().value;
+      kept.delete(oldest);
+      found.then(URL.revokeObjectURL, () => {});
+    }
+  }
+  return kept.get(imageId);
+}
