@@ -1,6 +1,5 @@
 """A feature extractor out of its weights, which tell what it is."""
 
-import re
 from pathlib import Path
 
 from models.errors import ModelError
@@ -21,7 +20,6 @@ from models.training.state_dict import Weights, load_weights, read_program
 
 Embedder = PPLCNetV2ShiTu | PooledLinear
 
-_NUMBERED = re.compile(r"(conv2d|linear)_(\d+)\.(w|b)_0")
 _FOLDED_BRANCH = "trunk.stages.2.0.depthwise.branches.0.weight"
 _LITE_HEAD = "trunk.head.conv.weight"
 _BATCH_NORM = "trunk.stem.bn.weight"
@@ -85,8 +83,6 @@ def read_exported(model: Path) -> Embedder:
         ModelError: the program is not one of ours.
     """
     weights = read_program(model)
-    if all(_NUMBERED.fullmatch(name) for name in weights):
-        weights = _in_order(weights)
     try:
         return embedder_from(weights)
     except ModelError as error:
@@ -103,19 +99,3 @@ def _efficientnet_lite(weights: Weights) -> PooledLinear:
         if {name: tensor.shape for name, tensor in network.state_dict().items()} == shapes:
             return network
     raise ModelError("No EfficientNet-Lite with a linear layer has these weights")
-
-
-def _in_order(weights: Weights) -> Weights:
-    """Weights of a folded EfficientNet-Lite0 exported before parameters kept their names.
-
-    Paddle numbered its layers as they were made, which is the order of the state dict.
-    """
-
-    def place(name: str) -> tuple[bool, int, bool]:
-        kind, number, part = _NUMBERED.fullmatch(name).groups()  # type: ignore[union-attr]
-        return kind == "linear", int(number), part == "b"
-
-    network = PooledLinear(EfficientNetLite(), 1)
-    fold_batch_norms(network)
-    ordered = [weights[name] for name in sorted(weights, key=place)]
-    return dict(zip(network.state_dict(), ordered, strict=False))
