@@ -75,7 +75,7 @@ class Calibration:
         if place < 1:
             raise GalleryTooSmall(
                 f"{count} references can't tell a false-accept rate below {1 / (count + 1):.2%}: "
-                f"enrol {int(np.ceil(1 / false_accept_rate)) - 1 - count} more, or ask for more."
+                f"enrol {int(np.ceil(1 / false_accept_rate)) - 1 - count} more, or ask for a higher one."
             )
         ranked = np.sort(self.impostor)[::-1]
         return float(np.interp(place, np.arange(1, count + 1), ranked))

@@ -4,6 +4,7 @@ import logging
 from contextlib import ExitStack, closing
 from threading import Event, Thread
 
+from app.calibrator import Calibrator
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
 from app.idempotency import Answers
@@ -58,6 +59,7 @@ class Service:
                     fingerprint=self.embedder.fingerprint,
                 )
             )
+            self.calibrator = opened.enter_context(closing(Calibrator(self.gallery)))
             self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
             importer = Importer(
                 self.gallery, self.enroller, settings.image_limits, self._models_are_busy

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.http import access, gallery, health, jobs, page, problems, recognition
+from app.http import access, calibration, gallery, health, jobs, page, problems, recognition
 from app.http.access import Authenticate
 from app.http.admission import Admission
 from app.http.cors import CrossOrigin
@@ -44,7 +44,14 @@ def create_app(service: Service) -> FastAPI:
         most=settings.max_pending,
         patience=settings.deadline_seconds,
     )
-    routers = (page.router, recognition.router, gallery.router, jobs.router, health.router)
+    routers = (
+        page.router,
+        recognition.router,
+        gallery.router,
+        calibration.router,
+        jobs.router,
+        health.router,
+    )
     for router in routers:
         app.include_router(router)
     access.document(app.openapi())

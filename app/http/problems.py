@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import images
 from app.archive import UnusableArchive
+from app.calibration import GalleryTooSmall
 from app.http.current import current_request
 from app.jobs import UnknownJob
 from gallery import (
@@ -70,6 +71,7 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (UnknownJob, 404, "unknown-job"),
     (UnknownProduct, 404, "unknown-product"),
     (UnknownImage, 404, "unknown-image"),
+    (GalleryTooSmall, 409, "gallery-too-small"),
     (VersionConflict, 412, "version-conflict"),
     (HistoryForgotten, 410, "history-forgotten"),
     (InvalidValue, 422, "invalid-value"),

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from app.filters import read_filter
 from app.http.admission import ENTER, TurnDep
+from app.http.calibration import ThresholdDep
 from app.http.current import current_request
 from app.http.metrics import MetricsDep
 from app.http.problems import responses
@@ -35,16 +36,6 @@ from models.preprocess import Pyramid
 router = APIRouter(
     tags=["recognition"], responses=responses(400, 413, 415, 422, 503), dependencies=[ENTER]
 )
-
-Threshold = Annotated[
-    float | None,
-    Query(
-        ge=-1,
-        le=1,
-        allow_inf_nan=False,
-        description="Inner product from which a product is named; the pack's by default.",
-    ),
-]
 
 
 @router.post(
@@ -135,9 +126,11 @@ def embed(
     summary="Name the products in a photograph",
     response_model=RecognizeAnswer,
     openapi_extra=request_body(),
+    responses=responses(409),
 )
 def recognize(
     upload: OneImage,
+    threshold: ThresholdDep,
     turn: TurnDep,
     service: ServiceDep,
     metrics: MetricsDep,
@@ -145,7 +138,6 @@ def recognize(
         bool, Query(description="Look for bodies; the whole image is always one.")
     ] = True,
     top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
-    threshold: Threshold = None,
     where: Annotated[
         str | None,
         Query(

@@ -148,6 +148,25 @@ class GalleryModel(Document):
     dimension: int
 
 
+class CalibrationAnswer(Document):
+    """What a false-accept rate takes in this gallery, and how surely that is known."""
+
+    threshold: Score = Field(description="Score from which a product is to be named.")
+    expected_miss_rate: Score = Field(
+        description="Share of photographs of enrolled products whose product is then not named "
+        "first: found by other references than its own."
+    )
+    interval: tuple[Score, Score] = Field(
+        description="Lowest and highest false-accept rate to be seen, 9 times in 10, on as many "
+        "unknown products as the gallery has.",
+        examples=[[0.021, 0.094]],
+    )
+    genuine: int = Field(description="References found by others of their product.")
+    impostors: int = Field(description="References compared with all other products.")
+    gallery_revision: int
+    model: str
+
+
 class ProductBody(Document):
     """What `PUT /gallery/products/{id}` takes."""
 

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from app.service import Service
+from tests.app import pictures
+from tests.app.problems import assert_problem
+from tests.gallery.samples import new_image
+
+FIELDS = {
+    "threshold",
+    "expected_miss_rate",
+    "interval",
+    "genuine",
+    "impostors",
+    "gallery_revision",
+    "model",
+}
+
+
+@pytest.fixture
+def shop(client: TestClient, service: Service) -> TestClient:
+    """Fifteen products of two references, and one that `pictures.jpeg(1)` shows."""
+    rng = np.random.default_rng(5)
+    for number in range(15):
+        name = f"p{number:02}"
+        service.gallery.put_product(name, name, {})
+        centre = rng.standard_normal(512)
+        views = [centre + 0.8 * rng.standard_normal((2, 512)) for _ in range(2)]
+        images = [new_image((name, i), view) for i, view in enumerate(views)]
+        service.gallery.add_images(name, images)
+    service.gallery.put_product("shown", "Shown", {})
+    service.gallery.add_images("shown", [service.enroller.prepare(pictures.jpeg(1))])
+    return client
+
+
+def test_a_rate_is_answered_with_its_threshold(shop: TestClient, service: Service) -> None:
+    answer = shop.get("/gallery/calibration", params={"false_accept_rate": 0.1}).json()
+    assert set(answer) == FIELDS
+    assert (answer["genuine"], answer["impostors"]) == (30, 31)
+    assert answer["gallery_revision"] == service.gallery.stats().revision
+    assert answer["model"] == service.model
+    assert 0 <= answer["interval"][0] <= 0.1 <= answer["interval"][1] < 0.5
+    assert 0 <= answer["expected_miss_rate"] <= 1
+    strict = shop.get("/gallery/calibration").json()
+    assert strict["threshold"] > answer["threshold"]
+
+    service.gallery.delete_product("p00")
+    after = shop.get("/gallery/calibration").json()
+    assert (after["genuine"], after["impostors"]) == (28, 29)
+    assert after["gallery_revision"] == service.gallery.stats().revision
+
+
+def test_recognise_works_with_the_threshold_of_the_rate(shop: TestClient) -> None:
+    asked = {"detect": False, "false_accept_rate": 0.1}
+    known, other = (
+        shop.post("/recognize", params=asked, files={"image": pictures.jpeg(seed)}).json()
+        for seed in (1, 2)
+    )
+    assert known["results"][0]["product"]["id"] == "shown"
+    threshold = shop.get("/gallery/calibration?false_accept_rate=0.1").json()["threshold"]
+    stranger = other["results"][0]
+    assert (stranger["score"] >= threshold) == (stranger["outcome"] != "unknown")
+
+
+def test_where_the_gallery_is_too_small_to_say(client: TestClient) -> None:
+    assert_problem(client.get("/gallery/calibration"), 409, "gallery-too-small")
+    asked = client.post("/recognize?false_accept_rate=0.05", files={"image": pictures.jpeg(1)})
+    assert_problem(asked, 409, "gallery-too-small")
+
+
+def test_rates_that_can_not_be_had(shop: TestClient) -> None:
+    finer = shop.get("/gallery/calibration", params={"false_accept_rate": 0.01})
+    assert "enrol 68 more" in assert_problem(finer, 409, "gallery-too-small")["detail"]
+    for rate in ("0", "-1", "0.6", "1", "nan", "inf", "few"):
+        answer = shop.get("/gallery/calibration", params={"false_accept_rate": rate})
+        assert_problem(answer, 422, "invalid-request")
+    both = {"false_accept_rate": 0.1, "threshold": 0.5}
+    answer = shop.post("/recognize", params=both, files={"image": pictures.jpeg(1)})
+    assert "not both" in assert_problem(answer, 422, "invalid-request")["detail"]
