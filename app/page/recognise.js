@@ -124,6 +124,7 @@ function present(answer, frame, found, bitmap, elapsed) {
   const named = found.results.filter((one) => one.outcome === "match").length;
   const summary = `${plural(found.results.length, "body", "bodies")} seen, ${named} named`;
   say(summary);
+  frame.after(stages(found, elapsed));
   answer.append(
     h(
       "section",
@@ -131,7 +132,6 @@ function present(answer, frame, found, bitmap, elapsed) {
       h("p", { class: "summary" }, summary),
       cards,
     ),
-    stages(found, elapsed),
   );
 }
 

@@ -15,10 +15,10 @@ export function thumbnail(imageId, alt) {
 
 // The first picture of a product, asked for when its place comes into sight.
 export function cover(product) {
+  if (!product.image_count) return h("span", { class: "thumbnail missing" });
   return lazily("", async () => {
-    if (!product.image_count) return null;
     const { images } = await get(path`/gallery/products/${product.id}`);
-    return images.length ? source(images[0].id) : null;
+    return source(images[0].id);
   });
 }
 
@@ -38,11 +38,10 @@ function lazily(alt, find) {
   picture.load = async () => {
     if (!picture.isConnected) return;
     try {
-      const url = await find();
-      if (url) picture.src = url;
-      picture.classList.toggle("missing", !url);
+      picture.src = await find();
     } catch {
-      picture.classList.add("missing"); // removed since, or no key: the place stays empty
+      // Removed since, none there yet, or no key: its place stays.
+      picture.replaceWith(h("span", { class: "thumbnail missing" }));
     }
   };
   sight.observe(picture);
