@@ -73,9 +73,10 @@ class Calibration:
         # A new score exceeds the j-th largest of n with the probability j / (n + 1).
         place = false_accept_rate * (count + 1)
         if place < 1:
+            missing = int(np.ceil(1 / false_accept_rate)) - 1 - count
             raise GalleryTooSmall(
                 f"{count} references can't tell a false-accept rate below {1 / (count + 1):.2%}: "
-                f"enrol {int(np.ceil(1 / false_accept_rate)) - 1 - count} more, or ask for a higher one."
+                f"enrol {missing} more, or ask for a higher one."
             )
         ranked = np.sort(self.impostor)[::-1]
         return float(np.interp(place, np.arange(1, count + 1), ranked))

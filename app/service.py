@@ -4,6 +4,7 @@ import logging
 from contextlib import ExitStack, closing
 from threading import Event, Thread
 
+from app.auditor import Auditor
 from app.calibrator import Calibrator
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
@@ -59,6 +60,7 @@ class Service:
                     fingerprint=self.embedder.fingerprint,
                 )
             )
+            self.auditor = opened.enter_context(closing(Auditor(self.gallery)))
             self.calibrator = opened.enter_context(closing(Calibrator(self.gallery)))
             self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
             importer = Importer(

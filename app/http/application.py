@@ -5,7 +5,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.http import access, calibration, gallery, health, jobs, page, problems, recognition
+from app.http import access, audit, calibration, gallery, health, jobs, page, problems, recognition
 from app.http.access import Authenticate
 from app.http.admission import Admission
 from app.http.cors import CrossOrigin
@@ -49,6 +49,7 @@ def create_app(service: Service) -> FastAPI:
         recognition.router,
         gallery.router,
         calibration.router,
+        audit.router,
         jobs.router,
         health.router,
     )

@@ -36,6 +36,7 @@ OPERATIONS = [
     ("POST", "/embed"),
     ("POST", "/recognize"),
     ("GET", "/gallery"),
+    ("GET", "/gallery/audit"),
     ("GET", "/gallery/calibration"),
     ("GET", "/gallery/changes"),
     ("GET", "/gallery/export"),

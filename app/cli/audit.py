@@ -1,0 +1,89 @@
+"""`tillsight gallery audit`: what is wrong with the gallery."""
+
+import time
+from typing import Annotated, Any
+
+import httpx2
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from app.cli.client import call, connect
+from app.cli.recognize import ServiceUrl
+from app.settings import Settings
+
+POLL_SECONDS = 0.3
+# Of each kind of fault; --json has them all.
+SHOWN = 20
+
+
+def audit(
+    json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    url: ServiceUrl = None,
+) -> None:
+    """Look for confusable products, duplicates, outliers, and what to photograph next."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with (
+        connect(Settings(), url) as client,
+        Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress,
+    ):
+        task = progress.add_task("Auditing", total=None)
+        while (answer := call(client, "GET", "/gallery/audit")).status_code == (
+            httpx2.codes.ACCEPTED
+        ):
+            progress.update(task, completed=answer.json()["done"], total=answer.json()["total"])
+            time.sleep(POLL_SECONDS)
+    if json:
+        Console().print_json(data=answer.json())
+    else:
+        _show(answer.json())
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console(highlight=False, markup=False)
+    console.print(f"{found['images']} references of {found['products']} products.")
+    if found["recall_at_1"] is not None:
+        console.print(
+            f"{found['recall_at_1']:.1%} of the {found['asked']} that have others of their product "
+            "are found by them (recall@1)."
+        )
+    for title, lines in (
+        (
+            "Taken for another product",
+            [
+                f"{item['product_id']} for {item['other_product_id']}: {item['count']} references, "
+                f"such as {item['image_id']} by {item['other_image_id']} ({item['score']:.2f})"
+                for item in found["confusions"]
+            ],
+        ),
+        (
+            "The same picture",
+            [
+                f"{item['image_id']} of {item['product_id']} and {item['other_image_id']} of "
+                f"{item['other_product_id']} ({', '.join(item['how'])})"
+                for item in found["duplicates"]
+            ],
+        ),
+        (
+            "Unlike the others of their product",
+            [
+                f"{item['image_id']} of {item['product_id']} ({item['score']:.2f})"
+                + (
+                    f", like {item['other_product_id']} ({item['other_score']:.2f})"
+                    if item["other_product_id"]
+                    else ""
+                )
+                for item in found["outliers"]
+            ],
+        ),
+        (
+            "Photograph next",
+            [f"{item['product_id']}: {item['reason']}" for item in found["photograph_next"]],
+        ),
+    ):
+        if lines:
+            console.print(f"\n{title}:")
+            for line in lines[:SHOWN]:
+                console.print(f"  {line}")
+            if len(lines) > SHOWN:
+                console.print(f"  … and {len(lines) - SHOWN} more (--json)")
