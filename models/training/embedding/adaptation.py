@@ -39,7 +39,7 @@ def fit_map(
     )
     # The scale of a vector is taken out when served; this one keeps it about as it was.
     scales = np.sqrt(isotropic / values)
-    return ((directions * scales) @ directions.T).astype(np.float32)
+    return np.asarray((directions * scales) @ directions.T, np.float32)
 
 
 def mapped(vectors: NDArray[np.float32], by: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,7 +32,8 @@ TEXTURE_CELLS = 8
 def training_view(image: Image, side: int, rng: np.random.Generator) -> Image:
     """One training view, uint8 [side, side, 3], of an image uint8 [H, W, 3], or 4 with alpha."""
     if image.shape[2] == 4:
-        image = on_background(image, background(*image.shape[:2], rng))
+        height, width = image.shape[:2]
+        image = on_background(image, background(height, width, rng))
     view = plain_view(image, side)
     if rng.random() < ASLANT_SHARE:
         view = aslant(view, rng)
@@ -130,7 +131,7 @@ def glare(image: Image, rng: np.random.Generator) -> Image:
     rows, columns = np.mgrid[:height, :width]
     fading = np.exp(-(((columns - x) / across) ** 2) - ((rows - y) / along) ** 2)
     strength = (rng.uniform(0.6, 1.0) * fading)[..., None]
-    return (image + (255 - image.astype(np.float32)) * strength).astype(np.uint8)
+    return np.asarray(image + (255 - image.astype(np.float32)) * strength).astype(np.uint8)
 
 
 def blurred(image: Image, rng: np.random.Generator) -> Image:

@@ -93,15 +93,23 @@ class Recipe:
             pictures = load_pictures(self.options.data, self.options.onnx, self.options.debian)
             write_frozen(pictures, published, self.work)
 
-    def make(self, part: str) -> None:
-        """Start, train and export the embedder of a part; its vectors of all photographs too."""
+    def train(self, part: str) -> None:
+        """In PyTorch, from the published trunk with a projection; the log is trained.csv."""
+        folder = self.work / part
+        if (folder / "trained.npz").exists():
+            return
+        command = [self.options.torch, "-m", "models.training.recipes.train_embedder"]
+        command += [self.work, folder / "start.npz", folder / "trained.npz", "--steps", str(STEPS)]
+        if part != ALL:
+            command += ["--fold", part]
+        with (folder / "trained.csv").open("w", encoding="utf-8") as log:
+            subprocess.run(command, check=True, stdout=log)
+
+    def finish(self, part: str) -> None:
+        """Fit the last layer and export; the vectors of all photographs too."""
         folder = self.work / part
         if (folder / "vectors.npy").exists():
             return
-        folder.mkdir(exist_ok=True)
-        if not (folder / "trained.npz").exists():
-            self._write_start(part, folder / "start.npz")
-            self._train(part, folder)
         with np.load(folder / "trained.npz") as trained:
             network = from_twin(dict(trained), self.spec.dimension)
         fold_batch_norms(network)
@@ -122,12 +130,21 @@ class Recipe:
         write_hashes(PACK / PACK_FILE, hashes)
         Pack.load(PACK)
 
+    def write_start(self, part: str) -> None:
+        """start.npz: the published trunk with a projection that is fitted on its features."""
+        folder = self.work / part
+        folder.mkdir(exist_ok=True)
+        projection = self._fitted(np.load(self.work / "imagenet.npy"), part)
+        network = with_projection(efficientnet_lite(self.options.checkpoint), projection)
+        state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        np.savez(folder / "start.npz", **state)
+
     def _seen(self, part: str) -> NDArray[np.bool_]:
         """Which photographs a part may learn from."""
         return np.ones(len(self.fold), bool) if part == ALL else self.fold != int(part)
 
     def _features(self, network: PooledLinear) -> NDArray[np.float32]:
-        return pooled_features(network, self.spec, self.photos, threads=1)
+        return pooled_features(network, self.spec, self.photos, threads=2)
 
     def _fitted(self, features: NDArray[np.float32], part: str) -> Projection:
         seen = self._seen(part)
@@ -139,21 +156,6 @@ class Recipe:
             dimension=self.spec.dimension,
             shrinkage=SHRINKAGE,
         )
-
-    def _write_start(self, part: str, start: Path) -> None:
-        """The published trunk with a projection that is fitted on its features."""
-        projection = self._fitted(np.load(self.work / "imagenet.npy"), part)
-        network = with_projection(efficientnet_lite(self.options.checkpoint), projection)
-        np.savez(start, **{name: t.numpy() for name, t in network.state_dict().items()})
-
-    def _train(self, part: str, folder: Path) -> None:
-        """In PyTorch; the log is trained.csv."""
-        command = [self.options.torch, "-m", "models.training.recipes.train_embedder"]
-        command += [self.work, folder / "start.npz", folder / "trained.npz", "--steps", str(STEPS)]
-        if part != ALL:
-            command += ["--fold", part]
-        with (folder / "trained.csv").open("w", encoding="utf-8") as log:
-            subprocess.run(command, check=True, stdout=log)
 
 
 def main() -> None:
@@ -169,8 +171,13 @@ def main() -> None:
     options = parser.parse_args()
     recipe = Recipe(options)
     recipe.prepare()
+    for part in options.parts:
+        recipe.write_start(part)
+    # Only PyTorch's processes at once: Paddle's exports must not meet in one process.
     with ThreadPoolExecutor(options.at_once) as pool:
-        list(pool.map(recipe.make, options.parts))
+        list(pool.map(recipe.train, options.parts))
+    for part in options.parts:
+        recipe.finish(part)
     recipe.ship()
 
 
