@@ -1,6 +1,6 @@
 // Can it answer, what does it hold, and how is it doing?
 import { call, get, problemBox } from "./api.js";
-import { h } from "./dom.js";
+import { h, plural } from "./dom.js";
 import { ageOf, readMetrics, share, within } from "./metrics.js";
 
 const PAUSE = 5000;
@@ -17,7 +17,12 @@ export async function health(root, { signal }) {
     h("section", { "aria-labelledby": "doing" }, h("h2", { id: "doing" }, "Since the start"), doing),
   );
   while (!signal.aborted) {
-    if (!document.hidden) await look();
+    try {
+      if (!document.hidden) await look();
+    } catch (error) {
+      // A service that is away for a while is shown as such, and again when it is back.
+      if ([401, 403].includes(error.status)) throw error;
+    }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
 
@@ -75,7 +80,7 @@ function figures(metrics) {
     { class: "tiles" },
     tile("Recognitions", number(answered), answered ? `${Math.round(1000 * mean)} ms on average` : null),
     tile("95 of 100 within", within(metrics.buckets("tillsight_request_seconds", route), 0.95)),
-    tile("Match", named("match"), outcomes ? `of ${number(outcomes)} bodies` : null),
+    tile("Match", named("match"), outcomes ? `of ${plural(outcomes, "body", "bodies")}` : null),
     tile("Ambiguous", named("ambiguous")),
     tile("Unknown", named("unknown")),
     tile("Waiting for a network", number(of("tillsight_queue_depth"))),

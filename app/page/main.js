@@ -28,21 +28,26 @@ async function show({ first = false } = {}) {
   const root = h("div", { class: `view ${view}` });
   main.replaceChildren(root);
   say("");
-  try {
-    await VIEWS[view](root, { argument: decoded(rest.join("/")), signal });
-  } catch (error) {
-    if (signal.aborted) return;
-    root.append(problemBox(error));
-  }
-  if (signal.aborted) return;
+  // Its heading is there at once; what it asks the service for may go on for as long as it is shown.
+  const shown = (async () => VIEWS[view](root, { argument: decoded(rest.join("/")), signal }))();
   const heading = root.querySelector("h1");
-  document.title = `${heading?.textContent ?? "TillSight"} · TillSight`;
+  entitle(heading);
   // A screen reader is told that the view is another; at the start the page itself is news enough.
   if (!first) {
     scrollTo(0, 0);
-    heading?.setAttribute("tabindex", "-1");
-    heading?.focus({ preventScroll: true });
+    heading.setAttribute("tabindex", "-1");
+    heading.focus({ preventScroll: true });
   }
+  try {
+    await shown;
+  } catch (error) {
+    if (!signal.aborted) root.append(problemBox(error));
+  }
+  if (!signal.aborted) entitle(heading);
+}
+
+function entitle(heading) {
+  document.title = [heading.textContent, "TillSight"].filter(Boolean).join(" · ");
 }
 
 function decoded(text) {

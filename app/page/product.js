@@ -27,7 +27,7 @@ export function newProduct(root, { signal }) {
       name: "",
       metadata: {},
       action: "Add product",
-      note: photographs.length ? "The photograph becomes its first reference." : null,
+      note: photographs.length ? "The photograph becomes its first reference." : "Photographs come next.",
       save: async (body) => {
         const address = path`/gallery/products/${id.value.trim()}`;
         await call("PUT", address, { json: body, headers: { "If-None-Match": "*" }, signal });
@@ -42,13 +42,13 @@ export async function product(root, { argument: id, signal }) {
   const photographs = learnt;
   learnt = [];
   const address = path`/gallery/products/${id}`;
-  const title = h("h1", {});
+  const title = h("h1", {}, id); // until its name is known
   const count = h("h2", {});
   const grid = h("ul", { class: "grid references" });
   root.append(back(), title);
   const answer = await call("GET", address, { signal });
   let version = answer.headers.get("ETag");
-  const found = await answer.json();
+  let found = await answer.json();
   title.textContent = found.name;
 
   const uploads = new Uploads(id, signal, refresh);
@@ -59,6 +59,7 @@ export async function product(root, { argument: id, signal }) {
     save: async (body) => {
       const saved = await call("PUT", address, { json: body, headers: { "If-Match": version }, signal });
       version = saved.headers.get("ETag");
+      found = await saved.json();
       title.textContent = body.name;
       return "Saved.";
     },
