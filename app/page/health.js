@@ -73,7 +73,8 @@ function figures(metrics) {
   const named = (outcome) => share(of("tillsight_outcomes_total", { outcome }), outcomes);
   const faults = metrics
     .all("tillsight_requests_total")
-    .filter(({ labels }) => labels.status >= "500")
+    // /readyz says 503 as long as the service starts, which is no fault.
+    .filter(({ labels }) => labels.status >= "500" && labels.route !== "/readyz")
     .reduce((sum, { value }) => sum + value, 0);
   return h(
     "dl",

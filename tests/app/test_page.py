@@ -1,0 +1,398 @@
+"""The page at `/` in a real browser: every flow, large and small, against a service with keys."""
+
+import base64
+import io
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+
+from app.http.page import PAGE
+from app.keys import Scope, create_key
+from tests.app import pictures
+from tests.app.problems import assert_problem
+from tests.app.processes import RunningService, running_service
+from tests.app.test_browser import FLAGS
+
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
+SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+# A limit, not a measure: machines of tests are busy.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
+
+
+class Shop:
+    """A page of the running service, and what the browser saw go wrong on it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        self.refused: list[int] = []
+        page.on("request", self._note_request)
+        page.on("console", self._note_line)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, view: str) -> Page:
+        self.page.goto(f"{self.url}/#{view}")
+        expect(self.page.locator("h1")).to_be_visible()
+        return self.page
+
+    def check(self) -> None:
+        """Nothing runs off the side, and axe finds nothing serious, light and dark."""
+        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        assert not self.page.evaluate(wide)
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            found = Axe().run(self.page).response["violations"]
+            grave = [
+                (item["id"], [node["html"] for node in item["nodes"]])
+                for item in found
+                if item["impact"] in ("serious", "critical")
+            ]
+            assert grave == [], scheme
+
+    def _note_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.url}/", "blob:")):
+            self.outside.append(request.url)
+
+    def _note_line(self, line: ConsoleMessage) -> None:
+        refused = REFUSED.match(line.text)
+        if refused:  # by the service: the test says which it expects
+            self.refused.append(int(refused[1]))
+        elif line.type in ("error", "warning"):
+            self.errors.append(line.text)
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("page") / "data"
+    folder.mkdir()
+    return folder, create_key(folder / "keys.json", "office", list(Scope))[1]
+
+
+@pytest.fixture(scope="module")
+def running(key: tuple[Path, str]) -> Iterator[RunningService]:
+    folder, token = key
+    with running_service(folder) as service:
+        service.client.headers["Authorization"] = f"Bearer {token}"
+        yield service
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "these tests need a browser: apt-get install chromium (make test does it)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *CAMERA])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=SIZES)
+def shop(
+    request: pytest.FixtureRequest, browser: Browser, running: RunningService
+) -> Iterator[Shop]:
+    width, height = SIZES[request.param]
+    phone = request.param == "phone"
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone
+    )
+    context.set_default_timeout(PATIENCE)
+    shop = Shop(context.new_page(), running.url)
+    yield shop
+    context.close()
+    assert shop.outside == []
+    assert shop.errors == []
+
+
+@pytest.fixture
+def unlocked(shop: Shop, key: tuple[Path, str]) -> Shop:
+    """The page in a tab that was given the key."""
+    shop.page.add_init_script(f"sessionStorage.setItem('tillsight-key', '{key[1]}')")
+    return shop
+
+
+def assert_shown(picture: Locator) -> None:
+    """Not by polling in the page: its policy refuses the eval of that."""
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    assert picture.evaluate("async (one) => { await one.decode(); return one.naturalWidth; }") > 0
+
+
+def give(page: Page, event: str, target: str, *files: tuple[str, str, bytes]) -> None:
+    """Drop files on the element, or paste them there."""
+    sent = [(name, kind, base64.b64encode(data).decode()) for name, kind, data in files]
+    page.evaluate(
+        """([event, target, files]) => {
+            const transfer = new DataTransfer();
+            for (const [name, type, data] of files) {
+                const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type }));
+            }
+            const made = { bubbles: true, cancelable: true };
+            document.querySelector(target).dispatchEvent(
+                event === "drop"
+                    ? new DragEvent("drop", { ...made, dataTransfer: transfer })
+                    : new ClipboardEvent("paste", { ...made, clipboardData: transfer }),
+            );
+        }""",
+        [event, target, sent],
+    )
+
+
+def test_a_photograph_is_recognised(unlocked: Shop, running: RunningService, samples: Path) -> None:
+    page = unlocked.open("recognise")
+    unlocked.check()
+    scene = samples / "scenes" / "scene-1.jpg"
+    page.locator("input[type=file]").first.set_input_files(scene)
+    expect(page.locator(".stages tbody tr")).to_have_count(7)
+    answer = running.client.post("/recognize", files={"image": scene.read_bytes()}).json()
+    cards, boxes = page.locator(".result"), page.locator("button.box")
+    expect(cards).to_have_count(len(answer["results"]))
+    expect(boxes).to_have_count(len(answer["results"]))
+    assert any(result["outcome"] == "match" for result in answer["results"])
+    for at, result in enumerate(answer["results"]):
+        expect(cards.nth(at).locator("span.outcome")).to_have_text(result["outcome"].capitalize())
+        if result["outcome"] == "match":
+            expect(cards.nth(at).locator("h2")).to_have_text(result["product"]["name"])
+        expect(cards.nth(at).locator(".pick")).to_have_count(len(result["candidates"]))
+    # The first box lies where the service said.
+    frame, drawn = page.locator(".frame").bounding_box(), boxes.first.bounding_box()
+    assert frame is not None
+    assert drawn is not None
+    scale = frame["width"] / answer["image"]["width"]
+    box = answer["results"][0]["box"]
+    assert abs(drawn["x"] - frame["x"] - box["x1"] * scale) < 2
+    assert abs(drawn["y"] - frame["y"] - box["y1"] * scale) < 2
+    assert abs(drawn["width"] - (box["x2"] - box["x1"]) * scale) < 2
+    # By keyboard to its card, where the crop stands beside the reference.
+    boxes.first.press("Enter")
+    expect(cards.first).to_be_focused()
+    assert_shown(page.locator(".pair img").first)
+    crop = page.locator(".pair canvas").first.evaluate("(c) => c.width / c.height")
+    assert abs(crop - (box["x2"] - box["x1"]) / (box["y2"] - box["y1"])) < 0.02
+    unlocked.check()
+    assert unlocked.refused == []
+
+
+def test_photographs_are_dropped_pasted_and_taken(unlocked: Shop, samples: Path) -> None:
+    page = unlocked.open("recognise")
+    picture = (samples / "scenes" / "scene-2.jpg").read_bytes()
+    for event in ("drop", "paste"):
+        give(page, event, ".dropzone", ("scene.jpg", "image/jpeg", picture))
+        expect(page.locator(".stages")).to_be_visible()
+        unlocked.open("health")
+        unlocked.open("recognise")
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("button", name="Take photograph").click()
+    expect(page.locator(".stages")).to_be_visible()
+    give(page, "drop", ".dropzone", ("note.txt", "text/plain", b"no photograph"))
+    expect(page.locator(".problem")).to_contain_text("This is not an image that can be read")
+    expect(page.locator(".problem code")).to_have_text("unsupported-image")
+    assert unlocked.refused == [415]
+
+
+def test_a_product_from_its_first_photograph_to_its_end(
+    unlocked: Shop, running: RunningService
+) -> None:
+    photograph = ("new.jpg", "image/jpeg", pictures.jpeg(11))
+    page = unlocked.open("recognise")
+    give(page, "drop", ".dropzone", photograph)
+    expect(page.locator("span.outcome").first).to_have_text("Unknown")
+    page.get_by_role("button", name="Teach this product").first.click()
+    unlocked.check()
+    page.get_by_label("Id", exact=True).fill("faminix-mint-tea")
+    page.get_by_label("Name", exact=True).fill("Patchwork quilt")
+    page.get_by_role("button", name="Add product").click()
+    expect(page.locator(".problem code")).to_have_text("version-conflict")  # nothing overwritten
+    page.get_by_label("Id", exact=True).fill("40 quilt")
+    page.get_by_role("button", name="Add product").click()
+    expect(page.locator(".uploads .good")).to_have_text(re.compile("added"))
+    expect(page.locator(".references li")).to_have_count(1)
+
+    # It is recognised from here on.
+    unlocked.open("recognise")
+    give(page, "drop", ".dropzone", photograph)
+    expect(page.locator(".result h2").first).to_have_text("Patchwork quilt")
+
+    # Name and metadata, each value as what it is.
+    unlocked.open("product/40%20quilt")
+    page.get_by_label("Name", exact=True).fill("Quilt")
+    for name, value in (("shelf", "7"), ("lot", '"7"'), ("kind", "wool")):
+        page.get_by_role("button", name="Add an entry").click()
+        page.get_by_label("Name of the entry").last.fill(name)
+        page.get_by_label("Value of the entry").last.fill(value)
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("form .good")).to_have_text("Saved.")
+    stored = running.client.get("/gallery/products/40%20quilt").json()
+    assert (stored["name"], stored["metadata"]) == (
+        "Quilt",
+        {"shelf": 7, "lot": "7", "kind": "wool"},
+    )
+
+    # More photographs, each with an end of its own.
+    give(
+        page,
+        "drop",
+        ".dropzone",
+        ("side.jpg", "image/jpeg", pictures.jpeg(12)),
+        ("broken.jpg", "image/jpeg", b"no photograph"),
+    )
+    expect(page.locator(".uploads .bad")).to_contain_text("This is not an image that can be read")
+    expect(page.locator(".references li")).to_have_count(2)
+    unlocked.check()
+    page.locator(".references li").last.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    expect(page.locator(".references li")).to_have_count(2)
+    page.locator(".references li").last.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.locator(".references li")).to_have_count(1)
+    # Saved again without a conflict: the photographs were this page's own change.
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("form .good")).to_have_text("Saved.")
+
+    page.get_by_role("button", name="Remove product…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove product").click()
+    expect(page.locator("h1")).to_have_text("Gallery")
+    assert_problem(running.client.get("/gallery/products/40%20quilt"), 404, "unknown-product")
+    assert unlocked.refused == [412, 415]
+
+
+def test_a_change_by_somebody_else_is_not_overwritten(
+    unlocked: Shop, running: RunningService
+) -> None:
+    page = unlocked.open("product/faminix-mint-tea")
+    expect(page.get_by_role("button", name="Save")).to_be_visible()
+    product = running.client.get("/gallery/products/faminix-mint-tea").json()
+    body = {"name": product["name"], "metadata": product["metadata"]}
+    assert running.client.put("/gallery/products/faminix-mint-tea", json=body).is_success
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".problem code")).to_have_text("version-conflict")
+    assert unlocked.refused == [412]
+
+
+def test_the_gallery_is_browsed_and_searched(unlocked: Shop, running: RunningService) -> None:
+    for number in range(60):
+        body = {"name": f"Jar {number}"}
+        assert running.client.put(f"/gallery/products/zz-{number:02}", json=body).is_success
+    total = running.client.get("/gallery").json()["products"]
+    page = unlocked.open("gallery")
+    cards = page.locator(".product-card")
+    expect(cards).to_have_count(60)
+    assert_shown(page.locator(".product-card img").first)
+    unlocked.check()
+    page.get_by_role("button", name="Load more").click()
+    expect(cards).to_have_count(total)
+    expect(page.get_by_role("button", name="Load more")).to_be_hidden()
+    page.get_by_label("Search").fill("mint TEA")
+    expect(page.locator(".product-card:visible")).to_have_count(1)
+    page.get_by_label("Search").fill("zz-17")
+    page.locator(".product-card:visible").click()
+    expect(page.locator("h1")).to_have_text("Jar 17")
+    assert unlocked.refused == []
+
+
+def test_an_archive_is_checked_and_imported(unlocked: Shop, running: RunningService) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("products.csv", "id,name,metadata\n4001,Apple juice,\n4003,Bad,[1]\n")
+        archive.writestr("4001/front.jpg", pictures.jpeg(21))
+        archive.writestr("4001/broken.jpg", b"no image")
+    sent = ("shop.zip", "application/zip", buffer.getvalue())
+    page = unlocked.open("import")
+    give(page, "drop", ".dropzone", sent)
+    expect(page.locator("h2")).to_have_text("Checked; nothing was stored")
+    expect(page.locator(".errors tbody tr")).to_have_count(2)
+    expect(page.locator(".errors")).to_contain_text("4001/broken.jpg")
+    unlocked.check()
+    assert running.client.get("/gallery/products/4001").status_code == 404
+    page.get_by_role("button", name="Import it now").click()
+    expect(page.locator("h2")).to_have_text("Imported")
+    assert running.client.get("/gallery/products/4001").json()["image_count"] == 1
+    page.reload()  # the job is in the address
+    expect(page.locator("h2")).to_have_text("Imported")
+    running.client.delete("/gallery/products/4001")
+    give(page, "drop", ".dropzone", ("shop.zip", "application/zip", b"no archive"))
+    expect(page.locator(".problem code")).to_have_text("unusable-archive")
+    assert unlocked.refused == [422]
+
+
+def test_health_tells_what_the_service_does(unlocked: Shop, running: RunningService) -> None:
+    page = unlocked.open("health")
+    expect(page.locator(".ready")).to_have_text("Ready to answer")
+    gallery = running.client.get("/gallery").json()
+    for name, value in (
+        ("Products", f"{gallery['products']:,}"),
+        ("Photographs", f"{gallery['images']:,}"),
+        ("Revision", f"{gallery['revision']:,}"),
+        ("Index", gallery["index"]["state"]),
+        ("Faults of the service", "0"),
+    ):
+        tile = page.locator(".tiles div", has=page.get_by_text(name, exact=True))
+        expect(tile.locator("dd").first).to_have_text(value)
+    expect(page.locator(".facts")).to_contain_text(gallery["model"]["fingerprint"])
+    unlocked.check()
+    assert unlocked.refused == []
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab(shop: Shop, key: tuple[Path, str]) -> None:
+    page = shop.open("gallery")
+    asked = page.get_by_role("dialog", name="API key")
+    expect(asked).to_contain_text("This call needs a key")
+    shop.check()
+    asked.get_by_label("Key", exact=True).fill("tillsight_mistyped")
+    page.keyboard.press("Enter")
+    expect(asked).to_contain_text("This is not a key in use")
+    asked.get_by_label("Key", exact=True).fill(key[1])
+    page.keyboard.press("Enter")
+    expect(page.locator(".product-card").first).to_be_visible()
+    kept = "[sessionStorage.getItem('tillsight-key'), localStorage.length, document.cookie]"
+    assert page.evaluate(kept) == [key[1], 0, ""]
+    assert shop.refused == [401, 401]
+
+
+def test_without_a_key_the_page_says_so(shop: Shop) -> None:
+    page = shop.open("gallery")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(page.locator(".problem code")).to_have_text("missing-key")
+    assert shop.refused == [401]
+
+
+def test_the_content_is_one_key_away(unlocked: Shop) -> None:
+    page = unlocked.open("recognise")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Choose a photograph")).to_be_focused()
+
+
+def test_files_are_kept_by_browsers_for_as_long_as_they_are_true(running: RunningService) -> None:
+    index = running.client.get("/")
+    assert index.headers["cache-control"] == "no-cache"
+    linked = set(re.findall(r'"(/page/[^"]+)"', index.text))
+    assert {link.rsplit("/", 1)[1] for link in linked} == {
+        path.name for path in PAGE.iterdir() if path.name != "index.html"
+    }
+    for link in linked:
+        answer = running.client.get(link)
+        assert answer.content == (PAGE / link.rsplit("/", 1)[1]).read_bytes()
+        assert "immutable" in answer.headers["cache-control"]
+    gone = running.client.get("/page/0123456789abcdef/main.js")
+    assert_problem(gone, 404, "not-found")
+    assert gone.headers["cache-control"] == "no-store"
