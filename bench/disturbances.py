@@ -81,25 +81,29 @@ def recalls(
     return right
 
 
-def made_products(embed: Folded, families: int) -> tuple[int, float]:
-    """How many made products there are, and recall@1: two views of each enrolled, one asks.
+def made_products(embed: Folded, families: int) -> tuple[int, float, float]:
+    """How many made products, and recall@1 of product and family: two views enrolled, one asks.
 
     They come in families that differ in one detail, and no training saw them.
     """
     rng = np.random.default_rng(HOLDOUT_SEED)
     grounds = list(surfaces("kept"))
-    references, queries, count = [], [], 0
+    references, queries, family_of = [], [], list[int]()
 
     def view(body: Image) -> Image:
         ground, stranger = (grounds[place] for place in rng.integers(len(grounds), size=2))
         return disturbed(pasted(body, ground, VIEW_SIDE, rng), [stranger], rng)
 
-    for family in track(label_families(HOLDOUT_SEED, families), "made", families):
+    made = label_families(HOLDOUT_SEED, families)
+    for number, family in enumerate(track(made, "made", families)):
         for label in family:
             views = [view(label.body(rng)) for _ in range(3)]
             vectors = embed(views)
             references.append(vectors[:2])
             queries.append(vectors[2])
-            count += 1
+            family_of.append(number)
+    count = len(family_of)
     scores = (np.stack(queries) @ np.concatenate(references).T).reshape(count, count, 2).max(axis=2)
-    return count, float((scores.argmax(axis=1) == np.arange(count)).mean())
+    found, owners = scores.argmax(axis=1), np.asarray(family_of)
+    right = found == np.arange(count)
+    return count, float(right.mean()), float((owners[found] == owners).mean())
