@@ -12,8 +12,8 @@ product. Beverage: each source (`NNN-0`; its altered copies are left out) of an 
 more is a query, and all *other* sources are the gallery. "Detected" asks with the best box,
 "true" with the largest labelled one, "recognise" with the whole image and every box together, as
 `/recognize` does. References are enrolled whole, as their best detected body, or as both. Detection
-counts at most 5 boxes an image at the pack's threshold. The projection of the embedded pack was
-fitted on these same products: figures on products kept out are in docs/embedded-pack.md.
+counts at most 5 boxes an image at the pack's threshold. The embedded pack was trained on these same
+products.
 """
 
 import argparse
@@ -277,8 +277,8 @@ def run(data: Path, pack: Pack, threads: int, console: Console) -> str:
             "## Accuracy",
             f"Pack `{pack.name}` {pack.version}, `python -m bench.accuracy`, {threads} threads. "
             + circumstances(),
-            "The embedded pack's projection was fitted on these products: "
-            "`python -m bench.unseen` measures it on others.",
+            "The embedded pack was trained on these products, `val` included; `--embedder` and "
+            "`--detector` measure it on others.",
             retrieval_tables(bench, pack, [*train, *val], icons, drinks),
             detection_table(
                 [

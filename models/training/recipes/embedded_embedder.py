@@ -14,11 +14,11 @@ ukui-wallpapers and sweethome3d-furniture are read where they are installed, or 
 `--debian`. The rest runs in the project's own environment, with the `render` extra.
 
 Six trainings run: one on all products, which is shipped, and one without each fifth of them, which
-`bench.unseen` judges. The last layer that was trained along is then replaced by one that is fitted
-on the photographs in closed form (`models.training.projection`): on products that were kept out it
-is far better. What each step made stays in WORK and is not made again. `pack.toml` is written by
-hand; only its hashes are filled in. The shipped run's log is `embedded_embedder.csv` beside this
-file.
+`bench.accuracy --embedder` judges. The last layer that was trained along is then replaced by one
+that is fitted on the photographs in closed form (`models.training.projection`): on products that
+were kept out it is far better. What each step made stays in WORK and is not made again. `pack.toml`
+is written by hand; only its hashes are filled in. The shipped run's log is `embedded_embedder.csv`
+beside this file.
 """
 
 import argparse
