@@ -157,7 +157,7 @@ class CalibrationAnswer(Document):
         "first: found by other references than its own."
     )
     interval: tuple[Score, Score] = Field(
-        description="Lowest and highest false-accept rate to be seen, 9 times in 10, on as many "
+        description="Lowest and highest false-accept rate to expect, 9 times in 10, on as many "
         "unknown products as the gallery has.",
         examples=[[0.021, 0.094]],
     )

@@ -23,7 +23,12 @@ function ask(reason) {
     spellcheck: "false",
     placeholder: "tillsight_…",
   });
-  const forget = h("button", { value: "forget", class: "quiet", formnovalidate: true }, "Forget key");
+  // No submit button: Enter presses the first of these, and that must be the one that uses the key.
+  const forget = h(
+    "button",
+    { type: "button", class: "quiet", onclick: () => dialog.close("forget") },
+    "Forget key",
+  );
   const dialog = h(
     "dialog",
     { "aria-labelledby": "key-title" },
@@ -43,8 +48,7 @@ function ask(reason) {
     ),
   );
   dialog.querySelector("form").addEventListener("submit", (event) => {
-    const forgets = event.submitter?.value === "forget";
-    if (!forgets && !input.value.trim()) {
+    if (!input.value.trim()) {
       event.preventDefault();
       input.focus();
     }
