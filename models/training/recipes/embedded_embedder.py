@@ -117,7 +117,6 @@ class Recipe:
         weight, bias = self._fitted(features, part)
         embedder = with_projection(network, (weight, bias))
         export(embedder, folder, EMBEDDER, self.spec.input_size)
-        np.save(folder / "features.npy", features)
         np.save(folder / "vectors.npy", features @ weight + bias)
 
     def ship(self) -> None:

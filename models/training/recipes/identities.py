@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from rich.progress import track
 from models.training.open_data import Corners, Photo, beverage, grocery
 from models.training.recipes.bodies import Salience, cut_out
 from models.training.recipes.cylinders import ASPECT, cylinder
-from models.training.recipes.pools import surfaces, things, wallpapers
+from models.training.recipes.pools import one_of, surfaces, things, wallpapers
 from models.training.recipes.views import (
     Cutout,
     Image,
@@ -36,7 +36,6 @@ from models.training.render.labels import front, wrap
 from models.training.render.products import Detail, ProductSpec
 
 Kind = Literal["grocery", "drink", "label", "thing"]
-Item = TypeVar("Item")
 DETAILS: tuple[Detail, ...] = ("flavour", "colour", "size", "language")
 
 FAMILIES, MEMBERS = 300, 4
@@ -111,14 +110,14 @@ class Pictures:
         if key.kind == "drink":
             if not self.bodies[key.number] or rng.random() >= CUT_OUT:
                 return self._photographed(key, side, rng, hues)
-            body = _one_of(self.bodies[key.number], rng)
+            body = one_of(self.bodies[key.number], rng)
         elif key.kind == "label":
             body = self.labels[key.number][key.variant].body(rng)
         else:
             body = self.catalogue[key.number]
         if hues is not None:
             body = recoloured(body, hues)
-        ground = self._stranger(rng) if rng.random() < 0.4 else _one_of(self.grounds, rng)
+        ground = self._stranger(rng) if rng.random() < 0.4 else one_of(self.grounds, rng)
         return disturbed(pasted(body, ground, side, rng), [self._stranger(rng)], rng)
 
     def _photographed(
@@ -126,14 +125,14 @@ class Pictures:
     ) -> Image:
         shots = self.shots[key.kind][key.number]
         iconic = [shot for shot in shots if shot.iconic]
-        shot = _one_of(iconic if iconic and rng.random() < FROM_ICONIC else shots, rng)
+        shot = one_of(iconic if iconic and rng.random() < FROM_ICONIC else shots, rng)
         view = photographed(shot.image, shot.boxes, side, rng)
         return disturbed(view, [self._stranger(rng)], rng, hues)
 
     def _stranger(self, rng: np.random.Generator) -> Image:
         """A photograph of any product, as ground or in front."""
         kind: Kind = "grocery" if rng.random() < 0.5 else "drink"
-        return _one_of(_one_of(self.shots[kind], rng), rng).image
+        return one_of(one_of(self.shots[kind], rng), rng).image
 
 
 def load_pictures(data: Path, onnx: Path, debian: Path) -> Pictures:
@@ -221,7 +220,3 @@ def _smaller(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
         return image
     smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(smaller, np.uint8)
-
-
-def _one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
-    return items[int(rng.integers(len(items)))]

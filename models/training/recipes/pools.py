@@ -109,16 +109,16 @@ def draw_composed(
 def _body(pools: Pools, rng: np.random.Generator) -> Cutout:
     kind = rng.random()
     if kind < THINGS and pools.things:
-        return _one_of(pools.things, rng)
+        return one_of(pools.things, rng)
     if kind < THINGS + BLOCKED:
-        return _one_of(pools.blocks, rng)
+        return one_of(pools.blocks, rng)
     if kind < THINGS + BLOCKED + RENDERED_BODIES and pools.rendered_bodies:
-        return _one_of(pools.rendered_bodies, rng)
-    return _one_of(pools.bodies, rng)
+        return one_of(pools.rendered_bodies, rng)
+    return one_of(pools.bodies, rng)
 
 
 def _photograph(samples: Sequence[Sample], side: int, rng: np.random.Generator) -> Sample:
-    sample = _one_of(samples, rng)
+    sample = one_of(samples, rng)
     if rng.random() < CROPPED:
         sample = crop(sample, rng)
     sample = resize(sample, side, side, cv2.INTER_AREA)
@@ -129,10 +129,10 @@ def _photograph(samples: Sequence[Sample], side: int, rng: np.random.Generator) 
 
 def _ground(grounds: Sequence[Image], side: int, rng: np.random.Generator) -> Image:
     """A window of a ground; at times a table before a wall."""
-    ground = _window(_one_of(grounds, rng), side, rng)
+    ground = _window(one_of(grounds, rng), side, rng)
     if rng.random() < 0.3:
         edge = int(side * rng.uniform(0.15, 0.75))
-        ground[edge:] = _window(_one_of(grounds, rng), side, rng)[edge:]
+        ground[edge:] = _window(one_of(grounds, rng), side, rng)[edge:]
     return ground
 
 
@@ -144,7 +144,8 @@ def _window(picture: Image, side: int, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
+def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
+    """Any of them."""
     return items[int(rng.integers(len(items)))]
 
 

@@ -29,7 +29,7 @@ from models.training.recipes.names import (
     paddle_name,
     twin_name,
 )
-from models.training.recipes.twin import STAGES, STEM, InvertedResidual, LiteConvNorm
+from models.training.recipes.twin import STAGES, STEM, LiteConvNorm, inverted_residuals
 
 LAST_STAGE = (3, 1, 6, 320, 1)
 HEAD, DIMENSION = 1280, 512
@@ -59,14 +59,8 @@ class EmbedderTwin(nn.Module):
         super().__init__()
         self.trunk = nn.Module()
         self.trunk.stem = LiteConvNorm(3, STEM, 3, 2)
-        blocks, inputs = list[nn.Module](), STEM
-        for kernel, stride, expansion, outputs, count in (*STAGES, LAST_STAGE):
-            for position in range(count):
-                first = stride if position == 0 else 1
-                blocks.append(InvertedResidual(inputs, outputs, kernel, first, expansion))
-                inputs = outputs
-        self.trunk.blocks = nn.ModuleList(blocks)
-        self.trunk.head = LiteConvNorm(inputs, HEAD, 1)
+        self.trunk.blocks = nn.ModuleList(inverted_residuals((*STAGES, LAST_STAGE)))
+        self.trunk.head = LiteConvNorm(LAST_STAGE[3], HEAD, 1)
         self.fc = nn.Linear(HEAD, DIMENSION)
         self.eval()
 

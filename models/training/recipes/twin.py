@@ -73,19 +73,26 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
+def inverted_residuals(
+    stages: Sequence[tuple[int, int, int, int, int]],
+) -> list[InvertedResidual]:
+    """The blocks of all stages, one behind the other and all behind the stem."""
+    blocks, inputs = list[InvertedResidual](), STEM
+    for kernel, stride, expansion, outputs, count in stages:
+        for position in range(count):
+            first = stride if position == 0 else 1
+            blocks.append(InvertedResidual(inputs, outputs, kernel, first, expansion))
+            inputs = outputs
+    return blocks
+
+
 class Trunk(nn.Module):
     """Its batch norms keep ImageNet's statistics; stem and first blocks keep their weights."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = LiteConvNorm(3, STEM, 3, 2)
-        blocks, inputs = [], STEM
-        for kernel, stride, expansion, outputs, count in STAGES:
-            for position in range(count):
-                first = stride if position == 0 else 1
-                blocks.append(InvertedResidual(inputs, outputs, kernel, first, expansion))
-                inputs = outputs
-        self.blocks = nn.ModuleList(blocks[:BLOCKS])
+        self.blocks = nn.ModuleList(inverted_residuals(STAGES)[:BLOCKS])
         self.half = False  # of the frozen part; for training
 
     def train(self, mode: bool = True) -> "Trunk":  # noqa: ARG002
