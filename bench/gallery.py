@@ -2,7 +2,9 @@
 
 import argparse
 import hashlib
+import json
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -32,6 +34,8 @@ LOADED_SECONDS = 10.0
 SAY_SECONDS = 30.0
 # Beside other searches, only so many additions are searched for.
 FOUND_EVERY = 10
+# In the folder of a gallery that is kept: the figures of its filling, once that is done.
+FILLED = "filled.json"
 # As long as a small thumbnail is.
 THUMBNAIL = b"\xff\xd8" + bytes(range(256)) * 16 + b"\xff\xd9"
 
@@ -60,8 +64,8 @@ class Bench:
 
     def run(self) -> dict[str, str]:
         """Every measure by name."""
+        self.fill_once()
         with self.opened() as gallery:
-            self.fill(gallery)
             self.search(gallery)
             self.filtered(gallery)
             self.add_one_at_a_time(gallery)
@@ -105,6 +109,17 @@ class Bench:
         self.serial += 1
         digest = hashlib.sha256(str(self.serial).encode()).hexdigest()
         return NewImage(digest, 300, 200, THUMBNAIL, vector[None].astype(np.float32))
+
+    def fill_once(self) -> None:
+        """Fill the gallery, unless an earlier run has."""
+        filled = self.folder / FILLED
+        if filled.exists():
+            self.found.update(json.loads(filled.read_text()))
+            self.serial = self.setting.rows
+        else:
+            with self.opened() as gallery:
+                self.fill(gallery)
+            filled.write_text(json.dumps(self.found))
 
     def fill(self, gallery: Gallery) -> None:
         def enrol(product: int, images: list[NewImage]) -> None:
@@ -286,13 +301,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("rows", type=int, nargs="+", help="sizes of the galleries")
     parser.add_argument("--graph-from", type=int, default=300_000)
+    parser.add_argument("--keep", type=Path, help="folder of filled galleries, used again")
     parser.add_argument("--write", type=Path, help="report whose section is replaced")
     options = parser.parse_args()
     busy = os.getloadavg()[0]
     columns: dict[str, dict[str, str]] = {}
     for rows in options.rows:
-        with tempfile.TemporaryDirectory() as folder:
-            columns[f"{rows:,}"] = Bench(Path(folder), Setting(rows, options.graph_from)).run()
+        setting = Setting(rows, options.graph_from)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / str(rows)
+            if options.keep:
+                Bench(options.keep / str(rows), setting).fill_once()
+                # What is measured changes it.
+                shutil.copytree(options.keep / str(rows), folder)
+            columns[f"{rows:,}"] = Bench(folder, setting).run()
         # After each size: the next one takes ten times as long, and may be given up.
         section = _section(columns, busy)
         if options.write:
