@@ -76,7 +76,7 @@ def _answer(found: Calibration, rate: float, model: str) -> CalibrationAnswer:
     return CalibrationAnswer(
         threshold=threshold,
         expected_miss_rate=found.miss_rate(threshold),
-        interval=found.interval(threshold),
+        interval=list(found.interval(threshold)),
         genuine=found.genuine_count,
         impostors=len(found.impostor),
         gallery_revision=found.revision,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -16,8 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import images
 from app.archive import UnusableArchive
 from app.calibration import GalleryTooSmall
+from app.feedback import FeedbackDecided, QueueFull, UnknownFeedback
 from app.http.current import current_request
 from app.jobs import UnknownJob
+from app.photographs import UnknownRecognition
+from app.review import LowersRecall, NoProduct, UnknownResult
 from gallery import (
     GalleryClosed,
     HistoryForgotten,
@@ -46,6 +50,9 @@ class Problem(BaseModel):
     errors: list[dict[str, Any]] | None = Field(
         None, description="What is wrong with which parameter, for `invalid-request`."
     )
+    effect: dict[str, Any] | None = Field(
+        None, description="What the change would do, for `lowers-recall`."
+    )
 
 
 class RequestProblem(Exception):
@@ -71,6 +78,13 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (UnknownJob, 404, "unknown-job"),
     (UnknownProduct, 404, "unknown-product"),
     (UnknownImage, 404, "unknown-image"),
+    (UnknownRecognition, 404, "unknown-recognition"),
+    (UnknownResult, 404, "unknown-result"),
+    (UnknownFeedback, 404, "unknown-feedback"),
+    (FeedbackDecided, 409, "feedback-decided"),
+    (QueueFull, 409, "queue-full"),
+    (LowersRecall, 409, "lowers-recall"),
+    (NoProduct, 422, "product-needed"),
     (GalleryTooSmall, 409, "gallery-too-small"),
     (VersionConflict, 412, "version-conflict"),
     (HistoryForgotten, 410, "history-forgotten"),
@@ -97,7 +111,10 @@ def describe(error: Exception) -> Problem:
     """The problem document of any exception; what is not known is the service's own fault."""
     for kind, status, code in DOMAIN_PROBLEMS:
         if isinstance(error, kind):
-            return _problem(status, code, str(error))
+            problem = _problem(status, code, str(error))
+            if isinstance(error, LowersRecall):
+                problem.effect = asdict(error.effect)
+            return problem
     if isinstance(error, RequestProblem):
         return _problem(error.status, error.code, str(error))
     if isinstance(error, OSError):
@@ -137,10 +154,13 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` as a problem document."""
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         detail = HTTP_DETAILS.get(error.status_code, str(error.detail))
         code = HTTP_CODES.get(error.status_code, "http-error")
-        return to_response(_problem(error.status_code, code, detail), error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers |= _allow(request)
+        return to_response(_problem(error.status_code, code, detail), headers)
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -192,6 +212,13 @@ class AnswerFaults:
                 raise
             logger.exception("A request failed.")
             await to_response(describe(error))(scope, receive, send)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """`Allow` with all operations at the request's path: Starlette names the first route's only."""
+    path = getattr(request.scope.get("route"), "path", None)
+    operations = request.app.openapi()["paths"].get(path)
+    return {"Allow": ", ".join(sorted(operations)).upper()} if operations else {}
 
 
 def _problem(status: int, code: str, detail: str) -> Problem:

@@ -156,7 +156,10 @@ class CalibrationAnswer(Document):
         description="Share of photographs of enrolled products whose product is then not named "
         "first: found by other references than its own."
     )
-    interval: tuple[Score, Score] = Field(
+    # A list, because generators of clients stumble over tuples.
+    interval: list[Score] = Field(
+        min_length=2,
+        max_length=2,
         description="Lowest and highest false-accept rate to expect, 9 times in 10, on as many "
         "unknown products as the gallery has.",
         examples=[[0.021, 0.094]],
@@ -216,6 +219,30 @@ class ChangeItem(Document):
 
 class ChangesAnswer(Document):
     changes: list[ChangeItem]
+
+
+class MissedItem(Document):
+    """A reference that would be found as something else than its product."""
+
+    image_id: str | None = Field(description="Null: the new one.")
+    product_id: str
+    own_score: Score = Field(description="By the other references of its product.")
+    other_product_id: str | None = Field(
+        description="What it would be taken for; null: the negative."
+    )
+    other_score: Score
+
+
+class EffectAnswer(Document):
+    """Leave-one-out recall@1, of the product and of those most like it, before and after."""
+
+    references: int = Field(description="Asked before.")
+    recall_before: Score | None = Field(
+        description="Null where no reference has others of its product."
+    )
+    recall_after: Score | None
+    newly_missed: list[MissedItem]
+    newly_found: list[str] = Field(description="Ids of references.")
 
 
 class AddedImageItem(Document):

@@ -28,7 +28,14 @@ def test_a_method_that_a_path_does_not_know(client: TestClient, path: str) -> No
         if method not in known:
             answer = client.request(method, address(path))
             assert_problem(answer, 405, "method-not-allowed")
-            assert set(answer.headers["allow"].replace(" ", "").split(",")) <= known | {"HEAD"}
+            assert set(answer.headers["allow"].split(", ")) == known
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
+def test_a_page_that_is_read_only(client: TestClient, path: str) -> None:
+    answer = client.post(path)
+    assert_problem(answer, 405, "method-not-allowed")
+    assert set(answer.headers["allow"].split(", ")) <= {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize(
