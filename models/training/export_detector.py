@@ -18,6 +18,7 @@ from models.nets.picodet import PicoDet
 from models.pack import DetectorSpec, Pack, sha256_of
 from models.training.detection.serving import ServedDetector
 from models.training.detection.weights import detector_from, read_weights
+from models.training.export import fold_batch_norms
 from models.training.installation import install
 from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import normalisation_of
@@ -31,8 +32,8 @@ def export_detector(
 ) -> dict[str, str]:
     """Write `detector.json` and `detector.pdiparams` for an input of `size` (height, width).
 
-    Batch norms stay (the predictor folds them when it loads), and parameters keep the names of the
-    state dict: `models.training.detection.weights.read_exported` gets them back.
+    Batch norms are folded in place, and parameters keep the names of the state dict:
+    `models.training.detection.weights.read_exported` gets them back.
     With `legacy`, an interpreter with Paddle 2.6.2, `detector.pdmodel` instead of `.json`.
 
     Returns:
@@ -40,6 +41,7 @@ def export_detector(
     """
     served = ServedDetector(detector, size)
     served.eval()
+    fold_batch_norms(detector)
     name_tensors(detector)
     inputs = [
         InputSpec([None, 3, *size], "float32", "image"),

@@ -7,6 +7,7 @@ was stopped goes on when the same command is given again.
 """
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -16,6 +17,7 @@ import typer
 from models.errors import ModelError
 from models.nets.picodet import Architecture, Backbone, PicoDet
 from models.pack import Pack
+from models.training.detection.batch_norms import is_folded, with_batch_norms
 from models.training.detection.coco import Record, read_coco, split
 from models.training.detection.composition import read_cutouts
 from models.training.detection.trainer import DetectorSettings, DetectorTask
@@ -34,6 +36,8 @@ RATE_AN_IMAGE = 0.4 / 448
 # Our own detector; the official one is x2.5, 128 channels, 640 px.
 OWN = Architecture(scale=1.0, channels=96)
 OWN_SIZE = 320
+# Of a batch norm that was folded.
+STATISTICS_BATCHES = 16
 
 
 def initial_detector(
@@ -128,7 +132,11 @@ def main(
         threads=threads,
     )
     pasted = [] if cutouts is None else read_cutouts(cutouts)
-    best = Trainer(DetectorTask(network, train, kept_out, settings, pasted), run).run()
+    task = DetectorTask(network, train, kept_out, settings, pasted)
+    if is_folded(network):
+        first = islice(task.batches(epoch=0, start=0), STATISTICS_BATCHES)
+        task.network = with_batch_norms(network, map(task.images, first))
+    best = Trainer(task, run).run()
     if to is None:
         return
     files = [path.name for path in (weights, backbone_weights) if path is not None]

@@ -75,12 +75,13 @@ class DetectorTask:
             threads=self.settings.threads,
         )
 
+    def images(self, batch: Batch) -> Tensor:
+        """A batch's images as the network takes them."""
+        return paddle.to_tensor(normalisation_of(self.network.architecture).apply(batch.images))
+
     def losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        images = normalisation_of(self.network.architecture).apply(batch.images)
         static = epoch < self.settings.static_epochs
-        losses = detection_losses(
-            self.network, paddle.to_tensor(images), batch.boxes, static=static
-        )
+        losses = detection_losses(self.network, self.images(batch), batch.boxes, static=static)
         return {
             "varifocal": losses.varifocal,
             "distribution": losses.distribution,

@@ -1,7 +1,7 @@
 """Weights of a PicoDet on disk: its state dict, which also tells its architecture.
 
-A pack's detector can be trained further: `models.training.export_detector` leaves batch norms
-unfolded and gives every parameter of the program its name in the state dict.
+A pack's detector can be trained further: `models.training.export_detector` gives every parameter of
+the program its name in the state dict, and `batch_norms` puts back what it folded.
 """
 
 from pathlib import Path
@@ -12,11 +12,13 @@ from models.nets.efficientnet_lite import SCALES, EfficientNetLite
 from models.nets.picodet import Architecture, PicoDet
 from models.training.convert import efficientnet_lite
 from models.training.detection.reference import is_reference, our_name, our_weights
+from models.training.export import fold_batch_norms
 from models.training.state_dict import Weights, load_weights, read_program, read_state_dict
 
 _ALL_STRIDES = (8, 16, 32, 64)
 _PARTS = ("backbone.", "neck.", "head.")
 _BLOCKS = "backbone.blocks."
+_BATCH_NORM = "backbone.stem.bn.weight"
 
 
 def read_weights(path: Path) -> Weights:
@@ -71,12 +73,14 @@ def architecture_of(weights: Weights) -> Architecture:
 
 
 def detector_from(weights: Weights) -> PicoDet:
-    """The network with these weights, in evaluation mode.
+    """The network with these weights, its batch norms folded or not, in evaluation mode.
 
     Raises:
         ModelError: they are no PicoDet's, or some are missing, left over or of another shape.
     """
     network = PicoDet(architecture_of(weights))
+    if _BATCH_NORM not in weights:
+        fold_batch_norms(network)
     load_weights(network, weights)
     network.eval()
     return network
@@ -96,7 +100,12 @@ def _lcnet_scale(weights: Weights) -> float:
 
 def _efficientnet_variant(weights: Weights) -> tuple[int, int | None]:
     """The number in the name, and how many blocks there are if not all."""
-    shapes = {n: list(t.shape) for n, t in weights.items() if n.startswith("backbone.")}
+    # Of convolutions alone: batch norms may be folded.
+    shapes = {
+        name: list(tensor.shape)
+        for name, tensor in weights.items()
+        if name.startswith("backbone.") and name.endswith(".conv.weight")
+    }
     blocks = 1 + max(int(name.split(".")[2]) for name in shapes if name.startswith(_BLOCKS))
     for variant in range(len(SCALES)):
         network = EfficientNetLite(variant)
