@@ -36,13 +36,17 @@ class Enroller:
         self._embedder = embedder
         self._limits = limits
 
+    def decode(self, data: bytes) -> RGBImage:
+        """The pixels of one image file. Raises ImageError."""
+        return decode(data, self._limits)
+
     def read(self, data: bytes) -> Photograph:
         """Decode and thumbnail one image file.
 
         Raises:
             ImageError: the image is refused.
         """
-        pixels = decode(data, self._limits)
+        pixels = self.decode(data)
         height, width = pixels.shape[:2]
         digest = hashlib.sha256(data).hexdigest()
         return Photograph(pixels, digest, width, height, encode_thumbnail(pixels))

@@ -8,12 +8,16 @@ from app.auditor import Auditor
 from app.calibrator import Calibrator
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
+from app.feedback import Feedback
 from app.idempotency import Answers
 from app.importing import Importer, rebuild_index
 from app.jobs import Jobs, Kind, Work
 from app.keys import KeyRing
+from app.negatives import Negatives, SearchPastNegatives
 from app.packs import pack_folders
+from app.photographs import Photographs
 from app.recognizer import Recognizer
+from app.review import Review
 from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
@@ -63,6 +67,21 @@ class Service:
             self.auditor = opened.enter_context(closing(Auditor(self.gallery)))
             self.calibrator = opened.enter_context(closing(Calibrator(self.gallery)))
             self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
+            self.photographs = opened.enter_context(
+                closing(Photographs(settings.data_dir / "photographs", settings.kept_photographs))
+            )
+            self.feedback = opened.enter_context(
+                closing(Feedback(settings.data_dir / "feedback.sqlite3"))
+            )
+            negatives = Negatives()
+            self.review = Review(
+                self.feedback,
+                self.photographs,
+                self.gallery,
+                self.enroller,
+                negatives,
+                fingerprint=self.embedder.fingerprint,
+            )
             importer = Importer(
                 self.gallery, self.enroller, settings.image_limits, self._models_are_busy
             )
@@ -76,7 +95,7 @@ class Service:
         self.recognizer = Recognizer(
             self.detector,
             self.embedder,
-            self.gallery,
+            SearchPastNegatives(self.gallery, negatives),
             match_threshold=self.pack.embedder.match_threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )

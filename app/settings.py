@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.images import ImageLimits
+from app.photographs import Bounds
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -56,6 +57,18 @@ class Settings(BaseSettings):
     min_image_side: PositiveInt = Field(
         16, description="Shortest side of an image that is still recognised, in pixels."
     )
+    keep_photographs: int = Field(
+        1000,
+        ge=0,
+        description="Most recognised photographs that are kept on the disk for a while, so that "
+        "feedback can be given on them; 0: none.",
+    )
+    keep_photographs_bytes: PositiveInt = Field(
+        512 * MIB, description="Most bytes of kept photographs, all together."
+    )
+    keep_photographs_hours: PositiveInt = Field(
+        24, description="A photograph is kept no longer than these hours."
+    )
     anonymous_access: bool = Field(
         False,
         description="Listen beyond the loopback though there are no keys: whoever reaches the port "
@@ -102,6 +115,14 @@ class Settings(BaseSettings):
     @property
     def gallery_dir(self) -> Path:
         return self.data_dir / "gallery"
+
+    @property
+    def kept_photographs(self) -> Bounds:
+        return Bounds(
+            most=self.keep_photographs,
+            most_bytes=self.keep_photographs_bytes,
+            seconds=self.keep_photographs_hours * 3600,
+        )
 
     @property
     def image_limits(self) -> ImageLimits:

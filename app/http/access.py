@@ -15,7 +15,10 @@ from app.http.rates import Rates
 
 # The first that is the path, or a folder it lies in, decides. What is not listed needs a key of
 # any scope, so that a route that is forgotten here is not open.
+# A method before a path makes the entry one for that call alone.
 ACCESS: dict[str, keys.Scope | Literal["open"]] = {
+    "POST /feedback": keys.Scope.RECOGNIZE,
+    "/feedback": keys.Scope.GALLERY,
     "/": "open",
     "/page": "open",
     "/healthz": "open",
@@ -33,8 +36,10 @@ ACCESS: dict[str, keys.Scope | Literal["open"]] = {
 }
 
 
-def access_to(path: str) -> keys.Scope | Literal["open"] | None:
-    """The scope that a path needs; None where any key does."""
+def access_to(method: str, path: str) -> keys.Scope | Literal["open"] | None:
+    """The scope that a call needs; None where any key does."""
+    if access := ACCESS.get(f"{method} {path}"):
+        return access
     for prefix, access in ACCESS.items():
         # Below "/" alone there is nothing: "//gallery" is no open path.
         if path == prefix or (prefix != "/" and path.startswith(f"{prefix}/")):
@@ -60,7 +65,7 @@ class Authenticate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            access = access_to(scope["path"])
+            access = access_to(scope["method"], scope["path"])
             headers = Headers(scope=scope)
             try:
                 if access != "open" and self._ring.required:
@@ -146,8 +151,8 @@ def document(schema: dict[str, Any]) -> None:
     }
     refusals = {str(status): entry for status, entry in responses(401, 403, 429).items()}
     for path, operations in schema["paths"].items():
-        access = access_to(path)
-        for operation in operations.values():
+        for method, operation in operations.items():
+            access = access_to(method.upper(), path)
             if access == "open":
                 operation["security"] = []
                 continue

@@ -5,7 +5,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.http import access, audit, calibration, gallery, health, jobs, page, problems, recognition
+from app.http import (
+    access,
+    audit,
+    calibration,
+    feedback,
+    gallery,
+    health,
+    jobs,
+    page,
+    problems,
+    recognition,
+)
 from app.http.access import Authenticate
 from app.http.admission import Admission
 from app.http.cors import CrossOrigin
@@ -50,6 +61,7 @@ def create_app(service: Service) -> FastAPI:
         gallery.router,
         calibration.router,
         audit.router,
+        feedback.router,
         jobs.router,
         health.router,
     )

@@ -160,6 +160,7 @@ def recognize(
         where=only,
         proceed=turn.proceed,
     )
+    service.photographs.keep(current_request().id, upload.data, results)
     items = [_recognition(result) for result in results]
     timing = Timing(
         decode=decode_ms,

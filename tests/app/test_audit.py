@@ -33,8 +33,16 @@ class Shop:
             self.add(name, centre)
         return centre
 
+    def noise(self) -> NDArray:
+        return self.rng.standard_normal((2, DIMENSION))
+
+    def gallery_vectors(self, image_id: str) -> NDArray:
+        product = self.gallery.get_image(image_id).product_id
+        with self.gallery.contents() as contents:
+            return contents.vectors(product)[image_id].astype(np.float32)
+
     def view(self, centre: NDArray, spread: float = 0.5) -> NDArray:
-        return centre + spread * self.rng.standard_normal((2, DIMENSION))
+        return centre + spread * self.noise()
 
     def add(
         self,

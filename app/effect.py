@@ -1,0 +1,201 @@
+"""What a reference would change: leave-one-out recall where it would be felt, before it is added.
+
+Only the references of its own product and of the products most like it are asked again. The others
+are further away from it than from these, so they go on being found, or missed, as they are.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calibration import SAME_PICTURE, same_picture
+from gallery import Contents, SearchResult, UnknownProduct
+
+# Products most like the new reference whose references are asked.
+_NEAREST = 20
+_AT_ONCE = 32
+# Own product and one other, and some that are left out because they hold the same picture.
+_DEEP = 4
+
+Vectors = NDArray[np.float32]
+
+
+class HoldsReferences(Protocol):
+    """What a prediction needs of a gallery."""
+
+    def contents(self) -> AbstractContextManager[Contents]: ...
+
+    def search(self, vectors: Vectors, k: int) -> SearchResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A reference that would be found as something else than its product.
+
+    `image_id` is None for a new one, `other_product_id` for a negative; scores by its own product's
+    other references, and by what it would be taken for.
+    """
+
+    image_id: str | None
+    product_id: str
+    own_score: float
+    other_product_id: str | None
+    other_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Leave-one-out recall@1 before and after; None where no reference has others of its product.
+
+    `references`: how many were asked before.
+    """
+
+    references: int
+    recall_before: float | None
+    recall_after: float | None
+    newly_missed: list[Missed]
+    newly_found: list[str]
+
+    @property
+    def lowers_recall(self) -> bool:
+        return (
+            self.recall_before is not None
+            and self.recall_after is not None
+            and self.recall_after < self.recall_before
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A reference [V, D], new where it has no id, with its best score by its own and by others."""
+
+    image_id: str | None
+    product_id: str
+    vectors: Vectors
+    own: float
+    other_product_id: str | None = None
+    other: float = float("-inf")
+
+    @property
+    def counts(self) -> bool:
+        return self.own > float("-inf")
+
+    @property
+    def found(self) -> bool:
+        return self.own > self.other
+
+    def missed(self) -> Missed:
+        return Missed(
+            self.image_id,
+            self.product_id,
+            round(self.own, 4),
+            self.other_product_id,
+            round(self.other, 4),
+        )
+
+
+def predict(
+    gallery: HoldsReferences,
+    product_id: str | None,
+    added: Sequence[Vectors],
+    proceed: Callable[[], None] = lambda: None,
+) -> Effect:
+    """What adding references to a product would change.
+
+    Args:
+        gallery: may be searched and changed meanwhile.
+        product_id: that gets them; None: they become negatives, which are no product's.
+        added: vectors [V, D] of each, of unit length.
+        proceed: called now and then; what it raises ends the work.
+    """
+    rows = gallery.search(np.concatenate(added), _NEAREST).candidates
+    near = {candidate.product_id for row in rows for candidate in row}
+    if product_id is not None:
+        near.add(product_id)
+    with gallery.contents() as contents:
+        asked = [one for name in sorted(near) for one in _references(contents, name)]
+    for start in range(0, len(asked), _AT_ONCE):
+        proceed()
+        _compare_with_others(gallery, asked[start : start + _AT_ONCE])
+    before = [(one.counts, one.found) for one in asked]
+    known = [one for one in asked if one.product_id == product_id]
+    for one in asked:
+        for vectors in added:
+            _meet(one, product_id, vectors)
+    new = []
+    if product_id is not None:
+        new = [_Asked(None, product_id, vectors, float("-inf")) for vectors in added]
+        _compare_with_others(gallery, new)
+        for place, one in enumerate(new):
+            for sibling in (*(k.vectors for k in known), *added[:place], *added[place + 1 :]):
+                _meet(one, product_id, sibling)
+    return Effect(
+        references=sum(counted for counted, _ in before),
+        recall_before=_share(found for counted, found in before if counted),
+        recall_after=_share(one.found for one in (*asked, *new) if one.counts),
+        newly_missed=[
+            *(
+                one.missed()
+                for one, (counted, found) in zip(asked, before, strict=True)
+                if one.counts and not one.found and (found or not counted)
+            ),
+            *(one.missed() for one in new if one.counts and not one.found),
+        ],
+        newly_found=[
+            one.image_id
+            for one, (counted, found) in zip(asked, before, strict=True)
+            if one.image_id and one.found and counted and not found
+        ],
+    )
+
+
+def _references(contents: Contents, product_id: str) -> Iterator[_Asked]:
+    try:
+        stored = contents.vectors(product_id)
+    except UnknownProduct:
+        return  # deleted since it was found
+    rows = {name: vectors.astype(np.float32) for name, vectors in stored.items()}
+    for name, vectors in rows.items():
+        scores = [
+            _score(vectors, others)
+            for other, others in rows.items()
+            if other != name and not same_picture(vectors, others)
+        ]
+        yield _Asked(name, product_id, vectors, max(scores, default=float("-inf")))
+
+
+def _compare_with_others(gallery: HoldsReferences, asked: Sequence[_Asked]) -> None:
+    found = gallery.search(np.concatenate([one.vectors for one in asked]), _DEEP)
+    rows = iter(found.candidates)
+    for one in asked:
+        for _ in one.vectors:
+            for candidate in next(rows):
+                if (
+                    candidate.product_id != one.product_id
+                    and one.other < candidate.score < SAME_PICTURE
+                ):
+                    one.other, one.other_product_id = candidate.score, candidate.product_id
+
+
+def _meet(one: _Asked, product_id: str | None, vectors: Vectors) -> None:
+    """Let a reference be found by one more of `product_id`."""
+    if product_id is not None and same_picture(one.vectors, vectors):
+        return
+    score = _score(one.vectors, vectors)
+    if one.product_id == product_id:
+        one.own = max(one.own, score)
+    elif score > one.other:
+        one.other, one.other_product_id = score, product_id
+
+
+def _score(a: Vectors, b: Vectors) -> float:
+    return float((a @ b.T).max())
+
+
+def _share(found: Iterator[bool]) -> float | None:
+    counted = list(found)
+    return sum(counted) / len(counted) if counted else None
