@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
+from gallery import Author, authored, current_author
 from gallery.snapshot import flush
 
 Kind = Literal["import", "rebuild"]
@@ -53,6 +54,8 @@ class Job(BaseModel):
     failed: int = 0
     errors: list[ItemError] = Field([], description=f"The first {MOST_ERRORS} of the failed.")
     detail: str | None = Field(None, description="Why the job as a whole failed.")
+    author: str | None = Field(None, description="The key that asked for it.")
+    request_id: str | None = Field(None, description="Of the request that asked for it.")
     created_at: datetime
     finished_at: datetime | None = None
 
@@ -103,7 +106,15 @@ class Jobs:
     def start(self, kind: Kind, folder: Path | None = None, *, dry_run: bool = False) -> Job:
         """Queue a job; it is on the disk when this returns."""
         folder = folder or self.prepare()
-        job = Job(id=folder.name, kind=kind, dry_run=dry_run, created_at=datetime.now(UTC))
+        author = current_author()
+        job = Job(
+            id=folder.name,
+            kind=kind,
+            dry_run=dry_run,
+            author=author.name,
+            request_id=author.request_id,
+            created_at=datetime.now(UTC),
+        )
         self._save(job)
         flush(self._folder)
         with self._lock:
@@ -150,7 +161,8 @@ class Jobs:
         job.state = "running"
         end: dict[str, Any] = {"state": "done"}
         try:
-            self._work[job.kind](job, folder, partial(self._keep, job))
+            with authored(Author(job.author, job.request_id)):
+                self._work[job.kind](job, folder, partial(self._keep, job))
         except StopJob:
             return
         except Exception as error:

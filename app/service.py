@@ -21,7 +21,7 @@ from app.review import Review
 from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
-from gallery import Gallery
+from gallery import Author, Gallery, authored
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack, find_pack
@@ -134,9 +134,10 @@ class Service:
 
     def _enrol_samples(self) -> None:
         try:
-            enrol_sample_gallery(
-                self.gallery, self.enroller, self.folder.path / "samples.state", self._stopping
-            )
+            with authored(Author("sample gallery")):
+                enrol_sample_gallery(
+                    self.gallery, self.enroller, self.folder.path / "samples.state", self._stopping
+                )
             self._not_ready = None
         except Exception:
             # A thread's exception would go nowhere: readiness tells it instead.

@@ -1,5 +1,6 @@
 """Products, their reference images and vectors, and the search among them."""
 
+from gallery.authorship import Author, authored, current_author
 from gallery.backup import restore
 from gallery.contents import Contents
 from gallery.errors import (
@@ -23,6 +24,7 @@ from gallery.protocol import GalleryProtocol
 from gallery.records import (
     JSON,
     AddedImage,
+    AuditedChange,
     Candidate,
     Change,
     ChangeKind,
@@ -40,6 +42,8 @@ __all__ = [
     "JSON",
     "AddedImage",
     "And",
+    "AuditedChange",
+    "Author",
     "Candidate",
     "Change",
     "ChangeKind",
@@ -69,6 +73,8 @@ __all__ = [
     "UnknownProduct",
     "UnsupportedSchema",
     "VersionConflict",
+    "authored",
+    "current_author",
     "parse_filter",
     "reembed",
     "restore",

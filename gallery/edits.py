@@ -28,8 +28,10 @@ def put_product(
     """Create or replace; `metadata` is JSON text. Raises VersionConflict."""
     product_store.check_version(db, product_id, expected_version)
     sequence = store.advance(db)
+    before = product_store.described(db, product_id)
     answer = product_store.put_product(db, product_id, name, metadata, sequence)
-    history.record(db, sequence, "put product", product_id)
+    after = product_store.described(db, product_id)
+    history.record(db, sequence, "put product", product_id, [(None, before, after)])
     return answer, view.at(sequence)
 
 
@@ -40,8 +42,9 @@ def delete_product(
     product_store.product_number(db, product_id)
     product_store.check_version(db, product_id, expected_version)
     sequence = store.advance(db)
+    before = product_store.described(db, product_id)
     images = product_store.delete_product(db, product_id, sequence)
-    history.record(db, sequence, "delete product", product_id)
+    history.record(db, sequence, "delete product", product_id, [(None, before, None)])
     return None, view.without_images(images).at(sequence)
 
 
@@ -58,16 +61,20 @@ def add_images(
     sequence = store.advance(db)
     rows = image_store.insert(db, checked)
     product_store.set_version(db, product_id, sequence)
-    history.record(
-        db, sequence, "add image", product_id, [image_id for image_id, _, _ in checked.fresh]
-    )
+    added = [
+        (image_id, None, image_store.described(image.content_sha256))
+        for image_id, image, _ in checked.fresh
+    ]
+    history.record(db, sequence, "add image", product_id, added)
     return checked.answers, view.with_rows(rows).at(sequence)
 
 
 def delete_image(db: sqlite3.Connection, view: View, image_id: str) -> tuple[None, View]:
     """Raises UnknownImage."""
     sequence = store.advance(db)
+    content = image_store.get_image(db, image_id).content_sha256
     product_id, images = image_store.delete_image(db, image_id, sequence)
     product_store.set_version(db, product_id, sequence)
-    history.record(db, sequence, "delete image", product_id, [image_id])
+    deleted = (image_id, image_store.described(content), None)
+    history.record(db, sequence, "delete image", product_id, [deleted])
     return None, view.without_images(images).at(sequence)

@@ -24,6 +24,7 @@ from gallery.protocol import GalleryProtocol
 from gallery.records import (
     JSON,
     AddedImage,
+    AuditedChange,
     Candidate,
     Change,
     GalleryStats,
@@ -257,6 +258,26 @@ class Gallery(GalleryProtocol):
         checked_count(limit, "limit")
         with self._database.read() as db:
             return history.after(db, after, limit)
+
+    def history(
+        self,
+        cursor: str | None,
+        limit: int,
+        *,
+        product_id: str | None = None,
+        author: str | None = None,
+    ) -> tuple[list[AuditedChange], str | None]:
+        """At most `limit` changes, newest first, and the cursor of older ones or None.
+
+        Only those of a product or author, where one is given. Raises InvalidValue.
+        """
+        below = None if cursor is None else checked_cursor(cursor)
+        checked_count(limit, "limit")
+        with self._database.read() as db:
+            found, older = history.newest(
+                db, limit, below=below, product_id=product_id, author=author
+            )
+        return found, None if older is None else str(older)
 
     def stats(self) -> GalleryStats:
         """Counts and the state of the index."""

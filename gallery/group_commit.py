@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from gallery.view import View
@@ -20,10 +21,11 @@ Edit = Callable[[sqlite3.Connection, View], tuple[T, View]]
 
 
 class Waiting(Generic[T]):
-    """One change, and what became of it."""
+    """One change, and what became of it. It runs in the context of whoever asked for it."""
 
     def __init__(self, edit: Edit[T]) -> None:
         self._edit = edit
+        self._context = copy_context()
         self._turn = threading.Event()
         self._answer: list[T] = []
         self._error: BaseException | None = None
@@ -39,7 +41,7 @@ class Waiting(Generic[T]):
         """
         db.execute("SAVEPOINT edit")
         try:
-            answer, view = self._edit(db, view)
+            answer, view = self._context.run(self._edit, db, view)
         except sqlite3.Error:
             raise
         except Exception as error:

@@ -147,6 +147,11 @@ def get_thumbnail(db: sqlite3.Connection, image_id: str) -> bytes:
     return bytes(row[0])
 
 
+def described(content_sha256: str) -> str:
+    """An image for the history, as JSON text."""
+    return json.dumps({"content_sha256": content_sha256})
+
+
 def list_images(db: sqlite3.Connection, product_id: str) -> list[Image]:
     """The product's images in the order in which they were added."""
     number = product_number(db, product_id)

@@ -66,6 +66,17 @@ def get_product(db: sqlite3.Connection, product_id: str) -> Product:
     return _product(row)
 
 
+def described(db: sqlite3.Connection, product_id: str) -> str | None:
+    """The product for the history, as JSON text; None when there is none."""
+    row = db.execute(
+        "SELECT json_object('name', name, 'metadata', json(metadata), 'images',"
+        " (SELECT count(*) FROM images WHERE product = products.number))"
+        " FROM products WHERE id = ?",
+        (product_id,),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def products_after(db: sqlite3.Connection, cursor: str, limit: int) -> list[Product]:
     """At most `limit` products with ids after `cursor`, in the order of their ids."""
     rows = db.execute(_PRODUCT + "WHERE id > ? ORDER BY id LIMIT ?", (cursor, limit))

@@ -15,6 +15,7 @@ from gallery.filters import Filter
 from gallery.records import (
     JSON,
     AddedImage,
+    AuditedChange,
     Change,
     GalleryStats,
     Image,
@@ -75,6 +76,19 @@ class GalleryProtocol(Protocol):
 
     def changes(self, after: int, limit: int) -> list[Change]:
         """What the `limit` revisions after `after` changed. Raises HistoryForgotten."""
+
+    def history(
+        self,
+        cursor: str | None,
+        limit: int,
+        *,
+        product_id: str | None = None,
+        author: str | None = None,
+    ) -> tuple[list[AuditedChange], str | None]:
+        """A page of the newest changes, newest first, and the cursor of older ones or None.
+
+        Changes are those of the author that gallery.authorship knows when they are made.
+        """
 
     def stats(self) -> GalleryStats:
         """Counts, revision and the state of the index."""

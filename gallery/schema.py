@@ -108,4 +108,14 @@ CREATE TRIGGER image_deleted AFTER DELETE ON images
 """
 VERSION_4 = "\n".join((_COUNTS, *COUNT_VECTORS))
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+# An audit trail: who made a change, asked by which request, and what it was before and after
+# (JSON). Images are found by product.
+VERSION_5 = """
+ALTER TABLE changes ADD COLUMN author TEXT;
+ALTER TABLE changes ADD COLUMN request TEXT;
+ALTER TABLE changes ADD COLUMN before TEXT;
+ALTER TABLE changes ADD COLUMN after TEXT;
+CREATE INDEX changes_by_product ON changes (product, number);
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)

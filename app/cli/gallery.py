@@ -1,5 +1,6 @@
 """`tillsight gallery`: fill and inspect the gallery."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -151,6 +152,24 @@ def export_archive(
             with suppress(OSError):
                 partial.unlink()
     Console().print(f"Exported to {file}", highlight=False)
+
+
+@app.command()
+def history(
+    product: Annotated[str | None, typer.Option(help="Of this product's id only.")] = None,
+    author: Annotated[
+        str | None, typer.Option(help="By this key only: name and id, as they are listed.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most changes.")] = 50,
+    url: ServiceUrl = None,
+) -> None:
+    """Who changed what: the newest changes of the gallery, newest first, a JSON object a line."""
+    asked = {"product_id": product, "author": author, "limit": limit}
+    query = {name: value for name, value in asked.items() if value is not None}
+    with connect(Settings(), url) as client:
+        answer = call(client, "GET", "/gallery/history", params=query).json()
+    for entry in answer["entries"]:
+        typer.echo(json.dumps(entry, ensure_ascii=False))
 
 
 @app.command()

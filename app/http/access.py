@@ -12,6 +12,7 @@ from app import keys
 from app.http.current import current_request
 from app.http.problems import RequestProblem, describe, responses, to_response
 from app.http.rates import Rates
+from gallery import Author, authored
 
 # The first that is the path, or a folder it lies in, decides. What is not listed needs a key of
 # any scope, so that a route that is forgotten here is not open.
@@ -75,7 +76,11 @@ class Authenticate:
             except RequestProblem as problem:
                 await to_response(describe(problem), problem.headers)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+            caller = current_request()
+            with authored(Author(caller.key, caller.id)):
+                await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _check_key(self, access: keys.Scope | None, headers: Headers) -> None:
         key = self._presented(headers.get("authorization"))

@@ -1,6 +1,7 @@
 """`/gallery`: products and their reference images."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from hashlib import sha256
 from itertools import chain
 from typing import Annotated
@@ -8,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from app.checks import MAX_ID_LENGTH
 from app.exporting import export
 from app.http.admission import ENTER, Turn, TurnDep
 from app.http.idempotency import OnceDep
@@ -20,6 +22,8 @@ from app.http.schemas import (
     ChangesAnswer,
     GalleryAnswer,
     GalleryModel,
+    HistoryAnswer,
+    HistoryItem,
     ImageAnswer,
     IndexState,
     ProductAnswer,
@@ -64,6 +68,42 @@ def list_changes(
     """The changes after a revision, oldest first: for clients that keep a copy of the gallery."""
     changes = service.gallery.changes(after, limit)
     return ChangesAnswer(changes=[ChangeItem.model_validate(change) for change in changes])
+
+
+@router.get("/history", summary="Who changed what")
+def list_history(
+    service: ServiceDep,
+    product_id: Annotated[
+        str | None, Query(max_length=MAX_ID_LENGTH, description="Of this product only.")
+    ] = None,
+    author: Annotated[
+        str | None, Query(max_length=512, description="By this key only: name and id, as answered.")
+    ] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=20, description="`next_cursor` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> HistoryAnswer:
+    """The audit trail, newest first: the key and the request of each change, before and after.
+
+    Of the newest 100,000 changes; each image added or deleted is one.
+    """
+    entries, next_cursor = service.gallery.history(
+        cursor or None, limit, product_id=product_id, author=author
+    )
+    return HistoryAnswer(
+        entries=[
+            HistoryItem(
+                **asdict(entry.change),
+                author=entry.author,
+                request_id=entry.request_id,
+                before=entry.before,
+                after=entry.after,
+            )
+            for entry in entries
+        ],
+        next_cursor=next_cursor,
+    )
 
 
 @router.get(

@@ -245,6 +245,24 @@ class EffectAnswer(Document):
     newly_found: list[str] = Field(description="Ids of references.")
 
 
+class HistoryItem(ChangeItem):
+    author: str | None = Field(
+        description="The key of whoever asked for it; null without keys.",
+        examples=["office (1a2b3c4d)"],
+    )
+    request_id: str | None = Field(description="Of the request, as in the log.")
+    before: dict[str, Any] | None = Field(
+        description="A product's `name`, `metadata` and number of `images`, an image's "
+        "`content_sha256`; null when there was none."
+    )
+    after: dict[str, Any] | None = Field(description="The same when it was done.")
+
+
+class HistoryAnswer(Document):
+    entries: list[HistoryItem] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send as `cursor` for older ones; null at the end.")
+
+
 class AddedImageItem(Document):
     """One entry per file sent, in order: an `id`, or the `error` that refused this file."""
 

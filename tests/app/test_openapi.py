@@ -47,6 +47,7 @@ OPERATIONS = [
     ("GET", "/gallery/calibration"),
     ("GET", "/gallery/changes"),
     ("GET", "/gallery/export"),
+    ("GET", "/gallery/history"),
     ("GET", "/gallery/products"),
     ("PUT", "/gallery/products/{product_id}"),
     ("GET", "/gallery/products/{product_id}"),

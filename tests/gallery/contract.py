@@ -17,6 +17,7 @@ import pytest
 
 from gallery import (
     And,
+    Author,
     GalleryClosed,
     GalleryProtocol,
     In,
@@ -26,6 +27,7 @@ from gallery import (
     UnknownImage,
     UnknownProduct,
     VersionConflict,
+    authored,
 )
 from tests.gallery.reference import Reference
 from tests.gallery.samples import DIMENSION, JPEG, bits, digest, new_image, vectors_of
@@ -148,6 +150,14 @@ class GalleryContract:
         assert kinds == ["put product", "add image", "delete product"]
         assert gallery.changes(gallery.stats().revision, 100) == []
         assert [change.sequence for change in gallery.changes(1, 1)] == [2]
+        with authored(Author("office", "r1")):
+            gallery.put_product("audited", "A", {})
+        ((entry,), older) = gallery.history(None, 1)
+        assert (entry.author, entry.request_id) == ("office", "r1")
+        assert (entry.before, entry.after) == (None, {"name": "A", "metadata": {}, "images": 0})
+        assert older is not None
+        assert gallery.history(None, 9, product_id="audited", author="office")[0] == [entry]
+        assert entry not in gallery.history(older, 100)[0]
         with pytest.raises(InvalidValue):
             gallery.changes(-1, 1)
 

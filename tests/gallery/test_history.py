@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from gallery import (
+    Author,
     Gallery,
     HistoryForgotten,
     InvalidValue,
+    UnknownImage,
     UnknownProduct,
     VersionConflict,
+    authored,
     history,
 )
 from gallery.database import Database
@@ -120,6 +123,77 @@ def test_only_the_newest_are_kept(gallery: Gallery, monkeypatch: pytest.MonkeyPa
     assert len(kinds(gallery, 5)) == 20
 
 
+def test_who_changed_what_is_kept(gallery: Gallery) -> None:
+    with authored(Author("office", "r1")):
+        gallery.put_product("p", "P", {"a": 1})
+    with authored(Author("till", "r2")):
+        (added,) = gallery.add_images("p", [new_image("a")])
+        gallery.put_product("p", "New", {})
+    gallery.delete_image(added.id)
+    gallery.delete_product("p")
+    entries, older = gallery.history(None, 10)
+    assert older is None
+    first = {"name": "P", "metadata": {"a": 1}, "images": 0}
+    second = {"name": "New", "metadata": {}, "images": 1}
+    picture = {"content_sha256": new_image("a").content_sha256}
+    assert [(e.change.kind, e.author, e.request_id, e.before, e.after) for e in entries] == [
+        ("delete product", None, None, second | {"images": 0}, None),
+        ("delete image", None, None, picture, None),
+        ("put product", "till", "r2", first | {"images": 1}, second),
+        ("add image", "till", "r2", None, picture),
+        ("put product", "office", "r1", None, first),
+    ]
+    assert [e.change for e in reversed(entries)] == gallery.changes(0, 10)
+
+
+def test_what_is_refused_or_changes_nothing_leaves_no_trace(gallery: Gallery) -> None:
+    gallery.put_product("p", "P", {})
+    gallery.add_images("p", [new_image("a")])
+    before = gallery.history(None, 10)
+    gallery.add_images("p", [new_image("a")])
+    with pytest.raises(VersionConflict):
+        gallery.put_product("p", "other", {}, expected_version=1)
+    with pytest.raises(UnknownProduct):
+        gallery.delete_product("q")
+    with pytest.raises(UnknownImage):
+        gallery.delete_image("none")
+    assert gallery.history(None, 10) == before
+
+
+def test_it_is_read_a_page_at_a_time_by_product_and_author(gallery: Gallery) -> None:
+    for n in range(7):
+        with authored(Author(f"key {n % 2}")):
+            gallery.put_product(f"p{n % 3}", str(n), {})
+    pages, cursor = [], None
+    while True:
+        entries, cursor = gallery.history(cursor, 3)
+        pages.append([entry.change.sequence for entry in entries])
+        if cursor is None:
+            break
+    assert pages == [[7, 6, 5], [4, 3, 2], [1]]
+    of_one, _ = gallery.history(None, 10, product_id="p1")
+    assert [entry.change.sequence for entry in of_one] == [5, 2]
+    by_one, _ = gallery.history(None, 10, author="key 1")
+    assert [entry.change.sequence for entry in by_one] == [6, 4, 2]
+    assert gallery.history(None, 10, product_id="p1", author="key 0")[0] == of_one[:1]
+    for cursor, limit in (("x", 1), ("-1", 1), (None, 0)):
+        with pytest.raises(InvalidValue):
+            gallery.history(cursor, limit)
+
+
+def test_changes_that_share_a_commit_are_each_their_author_s(gallery: Gallery) -> None:
+    def put(n: int) -> None:
+        with authored(Author(f"key {n}")):
+            gallery.put_product(f"p{n}", "P", {})
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(put, range(100)))
+    entries, _ = gallery.history(None, 100)
+    assert {(entry.change.product_id, entry.author) for entry in entries} == {
+        (f"p{n}", f"key {n}") for n in range(100)
+    }
+
+
 def test_a_gallery_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
     Database(tmp_path / "gallery.sqlite3", (VERSION_1,)).close()
     connection = sqlite3.connect(tmp_path / "gallery.sqlite3")
@@ -134,6 +208,7 @@ def test_a_gallery_of_the_first_release_is_brought_up_to_date(tmp_path: Path) ->
         assert gallery.get_product("p").version == 7
         assert gallery.stats().products == 1
         assert gallery.changes(7, 10) == []
+        assert gallery.history(None, 10) == ([], None)
         with pytest.raises(HistoryForgotten):
             gallery.changes(6, 10)
         gallery.put_product("p", "new", {}, expected_version=7)
