@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from gallery.authorship import current_author
 from gallery.errors import HistoryForgotten
-from gallery.records import AuditedChange, Change, ChangeKind
+from gallery.records import JSON, AuditedChange, Change, ChangeKind
 from gallery.store import now, state
 
 # Entries kept; one more revision may stand in part beyond them.
@@ -93,5 +93,5 @@ def _change(sequence: int, kind: ChangeKind, product: str, image: str | None, at
     return Change(sequence, kind, product, image, datetime.fromisoformat(at))
 
 
-def _parsed(text: str | None) -> dict[str, object] | None:
+def _parsed(text: str | None) -> dict[str, JSON] | None:
     return None if text is None else json.loads(text)
