@@ -27,6 +27,12 @@ class Photograph:
     thumbnail: bytes
     id: str | None = None
 
+    def entry(self, vectors: NDArray[np.float32] | NDArray[np.float16]) -> NewImage:
+        """What the gallery keeps of it, with its vectors [V, dimension]."""
+        return NewImage(
+            self.content_sha256, self.width, self.height, self.thumbnail, vectors, id=self.id
+        )
+
 
 class Enroller:
     """Turns reference photographs into gallery entries. Safe to call from many threads."""
@@ -67,10 +73,7 @@ class Enroller:
             ModelError: the network gave no direction for one of them.
         """
         vectors = self.embed([photograph.pixels for photograph in photographs])
-        return [
-            NewImage(p.content_sha256, p.width, p.height, p.thumbnail, rows, id=p.id)
-            for p, rows in zip(photographs, vectors, strict=True)
-        ]
+        return [p.entry(rows) for p, rows in zip(photographs, vectors, strict=True)]
 
     def embed(self, images: Sequence[RGBImage]) -> list[NDArray[np.float32]]:
         """For each reference the vectors [1 or 2, dimension] of the whole image and its best body.

@@ -1,20 +1,39 @@
-"""The sample gallery: rendered products, so that a first request recognises something."""
+"""The sample gallery: rendered products, so that a first request recognises something.
+
+Their vectors come with them, for the pack that made them; for another one they are embedded, which
+takes seconds. After a change of the embedded pack, this writes them again:
+
+    python -m app.sample
+"""
 
 import csv
 import json
 import logging
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.enrolment import Enroller
+from app.settings import Settings
 from gallery import Gallery
+from models.detector import Detector
+from models.embedder import Embedder
+from models.pack import PACKS, Pack
 
 SAMPLES = Path(__file__).parent / "samples"
+VECTORS = SAMPLES / "vectors.npz"
+_MADE_BY = "made by"
 logger = logging.getLogger(__name__)
+
+# Float16 [1 or 2, dimension] of each picture, as the gallery keeps them, by product and file.
+Vectors = dict[str, NDArray[np.float16]]
 
 
 def enrol_sample_gallery(
-    gallery: Gallery, enroller: Enroller, marker: Path, stopping: Event
+    gallery: Gallery, enroller: Enroller, pack: Pack, marker: Path, stopping: Event
 ) -> None:
     """Enrol the sample products, once in the life of a data folder.
 
@@ -25,13 +44,57 @@ def enrol_sample_gallery(
     if state == "enrolled" or (not state and gallery.stats().products > 0):
         return
     marker.write_text("enrolling", encoding="utf-8")
+    known = read_vectors(pack)
     with (SAMPLES / "products.csv").open(encoding="utf-8", newline="") as file:
         products = list(csv.DictReader(file))
     for row in products:
         if stopping.is_set():
             return
         gallery.put_product(row["id"], row["name"], json.loads(row["metadata"]))
-        pictures = sorted((SAMPLES / "references" / row["id"]).glob("*.jpg"))
-        gallery.add_images(row["id"], [enroller.prepare(path.read_bytes()) for path in pictures])
+        pictures = [path for path in references() if path.parent.name == row["id"]]
+        photographs = [enroller.read(path.read_bytes()) for path in pictures]
+        images = (
+            [p.entry(known[name_of(path)]) for p, path in zip(photographs, pictures, strict=True)]
+            if known
+            else enroller.enrolled(photographs)
+        )
+        gallery.add_images(row["id"], images)
     marker.write_text("enrolled", encoding="utf-8")
     logger.info("Enrolled the sample gallery: %d products.", len(products))
+
+
+def references() -> list[Path]:
+    """The pictures of the sample products, each in the folder of its product."""
+    return sorted((SAMPLES / "references").glob("*/*.jpg"))
+
+
+def name_of(picture: Path) -> str:
+    return f"{picture.parent.name}/{picture.name}"
+
+
+def read_vectors(pack: Pack) -> Vectors:
+    """The vectors that come with the pictures; none if they were not made by this pack."""
+    with np.load(VECTORS) as stored:
+        if str(stored[_MADE_BY]) != _maker(pack):
+            return {}
+        return {name: stored[name] for name in stored.files if name != _MADE_BY}
+
+
+def write_vectors(pack: Pack, file: Path) -> None:
+    settings = Settings()
+    how = settings.threads, settings.precision
+    with closing(Detector(pack, *how)) as detector, closing(Embedder(pack, *how)) as embedder:
+        enroller = Enroller(detector, embedder, settings.image_limits)
+        vectors = {
+            name_of(path): enroller.prepare(path.read_bytes()).vectors.astype(np.float16)
+            for path in references()
+        }
+    np.savez(file, **{_MADE_BY: np.array(_maker(pack))}, **vectors)  # type: ignore[arg-type]
+
+
+def _maker(pack: Pack) -> str:
+    return f"{pack.detector.fingerprint} {pack.embedder.fingerprint}"
+
+
+if __name__ == "__main__":
+    write_vectors(Pack.load(PACKS / "embedded"), VECTORS)

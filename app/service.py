@@ -136,7 +136,11 @@ class Service:
         try:
             with authored(Author("sample gallery")):
                 enrol_sample_gallery(
-                    self.gallery, self.enroller, self.folder.path / "samples.state", self._stopping
+                    self.gallery,
+                    self.enroller,
+                    self.pack,
+                    self.folder.path / "samples.state",
+                    self._stopping,
                 )
             self._not_ready = None
         except Exception:

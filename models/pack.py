@@ -62,12 +62,25 @@ class NetworkSpec(_Strict):
             raise ValueError("sha256 must name exactly the model and the params file")
         return self
 
+    def _fingerprint(self, *others: str) -> str:
+        """16 hex digits over weights, pre-processing and the named fields besides."""
+        content: dict[str, Any] = {"files": [self.sha256[self.model], self.sha256[self.params]]}
+        for name in ("input_size", "interpolation", "scale", "mean", "std", *others):
+            content[name] = getattr(self, name)
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+
 
 class DetectorSpec(NetworkSpec):
     """The PicoDet contract: NMS is in the graph."""
 
     score_threshold: Share
     max_results: int = Field(ge=1, le=100)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over whatever changes the best box."""
+        return self._fingerprint("score_threshold")
 
 
 class EmbedderSpec(NetworkSpec):
@@ -80,17 +93,7 @@ class EmbedderSpec(NetworkSpec):
     @property
     def fingerprint(self) -> str:
         """16 hex digits over whatever changes a vector: weights and pre-processing."""
-        vectors_depend_on = {
-            "files": [self.sha256[self.model], self.sha256[self.params]],
-            "input_size": self.input_size,
-            "interpolation": self.interpolation,
-            "scale": self.scale,
-            "mean": self.mean,
-            "std": self.std,
-            "dimension": self.dimension,
-        }
-        text = json.dumps(vectors_depend_on, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+        return self._fingerprint("dimension")
 
 
 class PackManifest(_Strict):

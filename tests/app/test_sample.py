@@ -1,0 +1,77 @@
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+
+from app import sample
+from app.sample import enrol_sample_gallery, name_of, read_vectors, references
+from gallery import Gallery
+
+FIXED = "Write them again with: python -m app.sample"
+
+
+@pytest.fixture
+def gallery(tmp_path, service):
+    embedder = service.embedder
+    with Gallery.open(
+        tmp_path / "gallery", dimension=embedder.dimension, fingerprint=embedder.fingerprint
+    ) as opened:
+        yield opened
+
+
+def nearest(service, gallery):
+    """The product and score found by each sample picture."""
+    vectors = [service.enroller.prepare(path.read_bytes()).vectors for path in references()[::5]]
+    found = gallery.search(np.concatenate(vectors).astype(np.float32), 1).candidates
+    return [(best.product_id, best.score) for (best,) in found]
+
+
+def test_the_vectors_that_come_with_the_pictures_are_the_embedded_packs(service):
+    known = read_vectors(service.pack)
+    assert known.keys() == {name_of(path) for path in references()}, FIXED
+    for path in references()[::4]:
+        made = service.enroller.prepare(path.read_bytes()).vectors
+        assert known[name_of(path)].shape == made.shape, FIXED
+        # Halves of a float16's last digit, and what another processor rounds otherwise.
+        np.testing.assert_allclose(known[name_of(path)], made, atol=1e-3, err_msg=FIXED)
+
+
+def test_the_samples_are_enrolled_alike_with_and_without_their_vectors(
+    service, tmp_path, gallery, monkeypatch
+):
+    embedded = []
+    embed = service.embedder.embed
+    monkeypatch.setattr(
+        service.embedder, "embed", lambda crops: (embedded.append(len(crops)), embed(crops))[1]
+    )
+    enrol_sample_gallery(gallery, service.enroller, service.pack, tmp_path / "state", Event())
+    assert not embedded
+    stats = gallery.stats()
+    ready_made = nearest(service, gallery)
+    assert {product for product, _ in ready_made} <= {p.parent.name for p in references()}
+
+    other = service.pack.manifest.model_copy(
+        update={"detector": service.pack.detector.model_copy(update={"score_threshold": 0.5})}
+    )
+    foreign = type(service.pack)(service.pack.folder, other)
+    assert read_vectors(foreign) == {}
+    for product in gallery.list_products(None, 100)[0]:
+        gallery.delete_product(product.id)
+    embedded.clear()
+    enrol_sample_gallery(gallery, service.enroller, foreign, tmp_path / "again", Event())
+    assert sum(embedded) >= len(references())
+    assert (gallery.stats().products, gallery.stats().images) == (stats.products, stats.images)
+    for (product, score), (wanted, expected) in zip(
+        nearest(service, gallery), ready_made, strict=True
+    ):
+        assert product == wanted
+        assert score == pytest.approx(expected, abs=2e-3)
+
+
+def test_an_enrolment_is_not_repeated(service, tmp_path, gallery):
+    state: Path = tmp_path / "state"
+    state.write_text("enrolled")
+    enrol_sample_gallery(gallery, service.enroller, service.pack, state, Event())
+    assert gallery.stats().products == 0
+    assert sample.VECTORS.stat().st_size < 150_000
