@@ -1,7 +1,7 @@
 """Calibrated rejection on the open photographs: false accepts asked for, and observed.
 
     python -m bench.calibration [--data ../shared/data] [--pack models/packs/embedded] [--most 14]
-                                [--halves 10] [--work FOLDER] [--write docs/benchmarks.md]
+                                [--halves 20] [--work FOLDER] [--write docs/benchmarks.md]
 
 Each photograph (`--most` of a grocery; every drink's original) is detected and embedded once, as
 `/recognize` does it; `--work` keeps the vectors, so that a run that was stopped goes on. Then, for
@@ -11,140 +11,33 @@ products, the fifth kept back are known ones; they ask with all their regions.
 """
 
 import argparse
-import hashlib
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from app.calibration import Calibration, calibrate
-from app.recognizer import crop
+from bench.halves import Half, choose, halve, look
 from bench.report import circumstances, table, write_section
-from gallery import Gallery, NewImage
-from models.detector import Detector
-from models.embedder import Embedder
 from models.pack import Pack
-from models.preprocess import Pyramid
-from models.training.open_data import Photo, beverage, grocery
 
 RATES = (0.01, 0.05, 0.1)
 REFERENCE = 0.5  # PP-ShiTuV2's own threshold, whatever the gallery
 FACTOR = 1.5
-KEPT_BACK = 0.2
-_JPEG = b"\xff\xd8\xff\xd9"  # the gallery wants a thumbnail; nobody looks at this one
-
-Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Half:
-    """A calibrated gallery and what it answered: best scores, and whether the product was right."""
-
-    calibration: Calibration
-    unknown: NDArray[np.float64]
-    known: NDArray[np.float64]
-    right: NDArray[np.bool_]
-
-    def false_accepts(self, threshold: float) -> float:
-        return float(np.mean(self.unknown >= threshold))
-
-    def accepted(self, threshold: float) -> float:
-        """Share of known photographs whose product is named first."""
-        return float(np.mean(self.right & (self.known >= threshold)))
-
-
-def choose(data: Path, most: int) -> list[Photo]:
-    """`most` photographs of each grocery, and every drink once, in a random order."""
-    rng = np.random.default_rng(0)
-    found = [p for p in grocery(data) if p.split != "iconic"]
-    counts: Counter[str] = Counter()
-    chosen = [p for p in beverage(data) if p.is_original]
-    for place in rng.permutation(len(found)):
-        photo = found[place]
-        counts[photo.identity] += 1
-        if counts[photo.identity] <= most:
-            chosen.append(photo)
-    return [chosen[place] for place in rng.permutation(len(chosen))]
-
-
-def look(photos: Sequence[Photo], pack: Pack, work: Path, threads: int) -> list[Vectors]:
-    """The regions' vectors [V, D] of each photograph: the whole image, then bodies, best first."""
-    versions = (f"{pack.embedder.fingerprint}{pack.detector}").encode()
-    folder = work / hashlib.sha256(versions).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{hashlib.sha256(str(p.path).encode()).hexdigest()}.npy" for p in photos]
-    missing = [(p, path) for p, path in zip(photos, paths, strict=True) if not path.exists()]
-    if missing:
-        detector, embedder = Detector(pack, threads), Embedder(pack, threads)
-        try:
-            for photo, path in track(missing, "photographs", console=Console(stderr=True)):
-                picture = Pyramid(photo.load())
-                bodies, _ = detector.detect(picture)
-                crops = [picture, *(crop(picture, body.box) for body in bodies)]
-                partial = path.with_suffix(".partial.npy")
-                np.save(partial, embedder.embed(crops)[0])
-                partial.replace(path)
-        finally:
-            detector.close()
-            embedder.close()
-    return [np.load(path) for path in paths]
-
-
-def halve(photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int) -> Half:
-    """Enrol a random half of the products, calibrate, and ask.
-
-    Raises:
-        GalleryTooSmall: the half has too few second photographs.
-    """
-    rng = np.random.default_rng(seed)
-    names = sorted({photo.identity for photo in photos})
-    enrolled = {names[place] for place in rng.permutation(len(names))[: len(names) // 2]}
-    shown: dict[str, list[int]] = {}
-    for place, photo in enumerate(photos):
-        shown.setdefault(photo.identity, []).append(place)
-    references: dict[str, list[int]] = {}
-    known: list[int] = []
-    for name in sorted(enrolled):
-        places = list(rng.permutation(shown[name]))
-        back = int(len(places) * KEPT_BACK)
-        known += places[:back]
-        references[name] = places[back:]
-    unknown = [i for name in names if name not in enrolled for i in shown[name]]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Gallery.open(Path(folder), dimension=vectors[0].shape[1], fingerprint="bench") as gallery,
-    ):
-        for name, places in references.items():
-            gallery.put_product(name, name, {})
-            gallery.add_images(name, [_reference(photos[i], vectors[i]) for i in places])
-        calibration = calibrate(gallery)
-        strangers = _ask(gallery, [vectors[i] for i in unknown])
-        answers = _ask(gallery, [vectors[i] for i in known])
-    return Half(
-        calibration,
-        unknown=np.array([score for _, score in strangers]),
-        known=np.array([score for _, score in answers]),
-        right=np.array(
-            [name == photos[i].identity for (name, _), i in zip(answers, known, strict=True)]
-        ),
-    )
+BINS = 10
 
 
 def rates_table(halves: Sequence[Half]) -> str:
     """Asked against observed, over the halves."""
     rows = []
     for rate in RATES:
-        thresholds = [half.calibration.threshold(rate) for half in halves]
+        thresholds = [half.calibration.impostors.threshold(rate) for half in halves]
         both = list(zip(halves, thresholds, strict=True))
         observed = [half.false_accepts(threshold) for half, threshold in both]
-        intervals = [half.calibration.interval(threshold) for half, threshold in both]
-        near = [rate / FACTOR <= seen <= rate * FACTOR for seen in observed]
+        single = _mean(np.mean(h.unknown.scores[h.single] >= limit) for h, limit in both)
+        intervals = [half.calibration.interval(rate) for half in halves]
         inside = [
             low <= seen <= high for seen, (low, high) in zip(observed, intervals, strict=True)
         ]
@@ -155,11 +48,13 @@ def rates_table(halves: Sequence[Half]) -> str:
                 f"{rate:.0%}",
                 f"{min(thresholds):.3f} to {max(thresholds):.3f}",
                 f"{np.mean(observed):.1%}",
+                f"{single:.1%}",
                 f"{min(observed):.1%} to {max(observed):.1%}",
-                f"{sum(near)} of {len(near)}",
-                f"{sum(inside)} of {len(inside)}",
-                f"{np.mean([low for low, _ in intervals]):.1%} to "
-                f"{np.mean([high for _, high in intervals]):.1%}",
+                _count(_near(rate, observed)),
+                _count(_near(rate, _at_fixed(rate, halves))),
+                _count(inside),
+                f"{_mean(low for low, _ in intervals):.1%} to "
+                f"{_mean(high for _, high in intervals):.1%}",
                 f"{np.mean(expected):.1%}",
                 f"{np.mean(missed):.1%}",
             )
@@ -168,8 +63,10 @@ def rates_table(halves: Sequence[Half]) -> str:
         "asked",
         "thresholds",
         "observed, mean",
+        "of one body alone",
         "observed, range",
         f"within a factor of {FACTOR}",
+        "so, best fixed threshold",
         "inside the interval",
         "interval, mean",
         "misses expected",
@@ -180,17 +77,12 @@ def rates_table(halves: Sequence[Half]) -> str:
 
 def fixed_table(halves: Sequence[Half]) -> str:
     """Right answers accepted: calibrated, and by the one threshold with as many false accepts."""
-    candidates = np.unique(np.concatenate([half.unknown for half in halves]))
     rows = []
     for rate in RATES:
-        thresholds = [half.calibration.threshold(rate) for half in halves]
+        thresholds = [half.calibration.impostors.threshold(rate) for half in halves]
         wrong = _mean(half.false_accepts(t) for half, t in zip(halves, thresholds, strict=True))
         right = _mean(half.accepted(t) for half, t in zip(halves, thresholds, strict=True))
-        # The lowest that names no more strangers; it is chosen knowing the answers.
-        best = next(
-            (t for t in candidates if _mean(half.false_accepts(t) for half in halves) <= wrong),
-            float(candidates[-1]),
-        )
+        best = _fixed(wrong, halves)
         fixed = _mean(half.accepted(best) for half in halves)
         rows.append((f"{rate:.0%}", f"{wrong:.1%}", f"{right:.1%}", f"{best:.3f}", f"{fixed:.1%}"))
     wrong = _mean(half.false_accepts(REFERENCE) for half in halves)
@@ -204,6 +96,36 @@ def fixed_table(halves: Sequence[Half]) -> str:
         "right, fixed",
     )
     return table(header, rows)
+
+
+def reliability(halves: Sequence[Half]) -> tuple[str, float]:
+    """Probabilities given and how often the product was right, and the expected error of them.
+
+    In every half photographs of known products count as much as those of unknown ones.
+    """
+    given, right, weights = (
+        np.concatenate(columns)
+        for columns in zip(*(_probabilities(half) for half in halves), strict=True)
+    )
+    places = np.minimum((given * BINS).astype(int), BINS - 1)
+    rows, error = [], 0.0
+    for place in range(BINS):
+        here = places == place
+        if not here.any():
+            continue
+        share = float(weights[here].sum() / weights.sum())
+        said = float(np.average(given[here], weights=weights[here]))
+        seen = float(np.average(right[here], weights=weights[here]))
+        error += share * abs(said - seen)
+        rows.append(
+            (
+                f"{place / BINS:.0%} to {(place + 1) / BINS:.0%}",
+                f"{share:.1%}",
+                f"{said:.1%}",
+                f"{seen:.1%}",
+            )
+        )
+    return table(("probability", "of all answers", "mean", "were right"), rows), error
 
 
 def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: int) -> str:
@@ -223,41 +145,72 @@ def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: 
         some = [place for place, kept in enumerate(keep) if kept]
         made = [
             halve([photos[i] for i in some], [vectors[i] for i in some], seed)
-            for seed in range(halves)
+            for seed in track(range(halves), name, console=Console(stderr=True))
         ]
         pooled += made
+        bins, error = reliability(made)
         parts += [
-            f"{name}: {np.mean([len(half.calibration.impostor) for half in made]):.0f} references "
-            f"of {np.mean([len(np.unique(half.calibration.products)) for half in made]):.0f} "
-            f"products; {np.mean([len(half.unknown) for half in made]):.0f} unknown and "
-            f"{np.mean([len(half.known) for half in made]):.0f} known photographs.",
+            f"### {name}",
+            f"{_mean(len(half.calibration.impostors) for half in made):.0f} references "
+            f"of {_mean(half.calibration.product_count for half in made):.0f} products; "
+            f"{_mean(len(half.unknown.scores) for half in made):.0f} photographs of unknown "
+            f"products, {_mean(float(half.single.sum()) for half in made):.0f} of them with "
+            "no more than one body labelled, and "
+            f"{_mean(len(half.known.scores) for half in made):.0f} of known ones.",
             rates_table(made),
+            "The probability of being right, where as many photographs show unknown products as "
+            f"enrolled ones: expected calibration error {error:.3f}.",
+            bins,
         ]
     parts += [
-        "Right answers accepted, over all these galleries; the best fixed threshold is chosen on "
-        "the answers themselves, for as many false accepts as calibration had.",
+        "### Right answers accepted",
+        "Over all these galleries; the best fixed threshold is chosen on the answers themselves, "
+        "for as many false accepts as calibration had.",
         fixed_table(pooled),
     ]
     return "\n\n".join(parts)
 
 
-def _mean(values: Iterable[float]) -> float:
+def _fixed(rate: float, halves: Sequence[Half]) -> float:
+    """The lowest threshold with no more false accepts; it is chosen knowing the answers."""
+    candidates = np.unique(np.concatenate([half.unknown.scores for half in halves]))
+    low, high = 0, len(candidates) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if _mean(half.false_accepts(candidates[middle]) for half in halves) <= rate:
+            high = middle
+        else:
+            low = middle + 1
+    return float(candidates[low])
+
+
+def _at_fixed(rate: float, halves: Sequence[Half]) -> list[float]:
+    """What is observed at the threshold that has the asked rate on average."""
+    threshold = _fixed(rate, halves)
+    return [half.false_accepts(threshold) for half in halves]
+
+
+def _near(rate: float, observed: Sequence[float]) -> list[bool]:
+    return [rate / FACTOR <= seen <= rate * FACTOR for seen in observed]
+
+
+def _probabilities(half: Half) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each photograph the probability given, whether it was right, and its weight."""
+    given, right, weights = [], [], []
+    probability: Callable[[float, float], float] = half.calibration.reliability.probability
+    for answers, is_known in ((half.known, True), (half.unknown, False)):
+        given += [probability(s, m) for s, m in zip(answers.scores, answers.margins, strict=True)]
+        right += (answers.right & is_known).tolist()
+        weights += [1 / len(answers.scores)] * len(answers.scores)
+    return np.array(given), np.array(right, dtype=np.float64), np.array(weights)
+
+
+def _count(flags: Sequence[bool]) -> str:
+    return f"{sum(flags)} of {len(flags)}"
+
+
+def _mean(values: Iterable[float | np.floating]) -> float:
     return float(np.mean(list(values)))
-
-
-def _reference(photo: Photo, vectors: Vectors) -> NewImage:
-    # The whole image and its best body, as app.enrolment keeps them.
-    digest = hashlib.sha256(str(photo.path).encode()).hexdigest()
-    return NewImage(digest, 1, 1, _JPEG, vectors[:2])
-
-
-def _ask(gallery: Gallery, queries: Sequence[Vectors]) -> list[tuple[str, float]]:
-    """For each photograph, by its best region, the best product and its score."""
-    found = []
-    for query in queries:
-        best = max((row[0] for row in gallery.search(query, 1).candidates), key=lambda c: c.score)
-        found.append((best.product_id, best.score))
-    return found
 
 
 def main() -> None:
@@ -266,7 +219,7 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "calibration")
     parser.add_argument("--most", type=int, default=14, help="photographs of a grocery")
-    parser.add_argument("--halves", type=int, default=10)
+    parser.add_argument("--halves", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", type=Path, help="report whose section is replaced")
     options = parser.parse_args()

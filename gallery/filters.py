@@ -7,7 +7,7 @@ compares them: 1 is 1.0 but neither true nor "1". A product without the key has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -59,6 +59,22 @@ def keys_of(where: Filter) -> Iterator[str]:
                 yield from keys_of(part)
         case Not(part):
             yield from keys_of(part)
+
+
+def keeps(where: Filter, metadata: Mapping[str, JSON]) -> bool:
+    """Whether a product with such metadata passes the filter, as in a search."""
+    match where:
+        case In(key, values):
+            value = metadata.get(key)
+            # In Python True == 1.
+            return key in metadata and any(
+                value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
+                for wanted in values
+            )
+        case And(parts):
+            return all(keeps(part, metadata) for part in parts)
+        case Not(part):
+            return not keeps(part, metadata)
 
 
 def _parsed(value: JSON, place: str, depth: int) -> Filter:

@@ -1,6 +1,7 @@
-"""`/gallery/calibration`, and the threshold that `/recognize` is asked to work with."""
+"""`/gallery/calibration`, and the threshold that photographs are asked to be judged by."""
 
 from asyncio import wrap_future
+from dataclasses import dataclass
 from typing import Annotated
 
 from anyio import to_thread
@@ -8,9 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.calibration import Calibration
+from app.filters import read_filter
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import CalibrationAnswer
 from app.http.state import ServiceDep
+from app.service import Service
+from gallery import Filter
 
 router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(409, 422, 503))
 
@@ -18,23 +22,51 @@ router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(409,
 Rate = Annotated[float, Field(ge=0.0001, le=0.5, allow_inf_nan=False)]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """What a request is judged by: the pack's threshold where None; the calibration it is from."""
+
+    threshold: float | None
+    calibration: Calibration | None
+
+
+async def chosen_filter(
+    where: Annotated[
+        str | None,
+        Query(
+            max_length=4096,
+            description="Only products with such metadata, as JSON: equality, `in`, `and`, `not`.",
+            examples=['{"store": "north", "department": {"in": ["drinks", "dairy"]}}'],
+        ),
+    ] = None,
+) -> Filter | None:
+    """The filter that is asked for."""
+    return None if where is None else read_filter(where)
+
+
+FilterDep = Annotated[Filter | None, Depends(chosen_filter)]
+
+
 @router.get("/calibration", summary="Threshold for a false-accept rate")
 async def get_calibration(
     service: ServiceDep,
+    where: FilterDep,
     false_accept_rate: Annotated[
         Rate, Query(description="Share of photographs of unknown products that may be named.")
     ] = 0.05,
 ) -> CalibrationAnswer:
     """From the gallery's own references, each asked as if it were a customer's photograph.
 
-    Worked out again when the gallery has changed.
+    Worked out again when the gallery has changed. With `where`, for searches with this filter:
+    so each category has its own.
     """
-    found = await wrap_future(service.calibrator.fitted())
+    found = await wrap_future(service.calibrator.fitted(where))
     return await to_thread.run_sync(_answer, found, false_accept_rate, service.model)
 
 
-async def chosen_threshold(
+async def chosen(
     service: ServiceDep,
+    where: FilterDep,
     threshold: Annotated[
         float | None,
         Query(
@@ -52,33 +84,46 @@ async def chosen_threshold(
             "just after a change it still is the one of before."
         ),
     ] = None,
-) -> float | None:
-    """The inner product from which a product is named; None for the pack's."""
+) -> Chosen:
+    """What a photograph is judged by."""
     if false_accept_rate is None:
-        return threshold
+        return Chosen(threshold, None)
     if threshold is not None:
         raise RequestProblem(
             422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
         )
-    found = await to_thread.run_sync(service.calibrator.at_hand)
+    found = await calibration_of(service, where)
+    limit = await to_thread.run_sync(found.impostors.threshold, false_accept_rate)
+    return Chosen(limit, found)
+
+
+async def calibration_of(service: Service, where: Filter | None) -> Calibration:
+    """The newest calibration for searches with a filter; the first one is waited for.
+
+    Raises:
+        GalleryTooSmall: there is none to be had.
+    """
+    found = await to_thread.run_sync(service.calibrator.at_hand, where)
     if found is None:
         # Waits on no thread and at no network, so that nobody else waits for it.
-        found = await wrap_future(service.calibrator.fitted())
-    return found.threshold(false_accept_rate)
+        found = await wrap_future(service.calibrator.fitted(where))
+    return found
 
 
 # For a parameter before the turn's: a place at the networks is not kept while it waits.
-ThresholdDep = Annotated[float | None, Depends(chosen_threshold)]
+ChosenDep = Annotated[Chosen, Depends(chosen)]
 
 
 def _answer(found: Calibration, rate: float, model: str) -> CalibrationAnswer:
-    threshold = found.threshold(rate)
+    threshold = found.impostors.threshold(rate)
     return CalibrationAnswer(
         threshold=threshold,
+        expected_false_accept_rate=found.impostors.expected_rate(rate),
         expected_miss_rate=found.miss_rate(threshold),
-        interval=list(found.interval(threshold)),
+        interval=found.interval(rate),
         genuine=found.genuine_count,
-        impostors=len(found.impostor),
+        impostors=len(found.impostors),
+        products=found.product_count,
         gallery_revision=found.revision,
         model=model,
     )

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import images
 from app.archive import UnusableArchive
-from app.calibration import GalleryTooSmall
 from app.feedback import FeedbackDecided, QueueFull, UnknownFeedback
 from app.http.current import current_request
+from app.impostors import GalleryTooSmall
 from app.jobs import UnknownJob
 from app.photographs import UnknownRecognition
 from app.review import LowersRecall, NoProduct, UnknownResult

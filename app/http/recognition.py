@@ -4,11 +4,10 @@ from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
 
-from app.filters import read_filter
 from app.http.admission import ENTER, TurnDep
-from app.http.calibration import ThresholdDep
+from app.http.answers import milliseconds_since, product_ref, written
+from app.http.calibration import ChosenDep, FilterDep
 from app.http.current import current_request
 from app.http.metrics import MetricsDep
 from app.http.problems import responses
@@ -20,7 +19,6 @@ from app.http.schemas import (
     EmbedAnswer,
     EmbeddingItem,
     ImageSize,
-    ProductRef,
     RecognitionItem,
     RecognizeAnswer,
     Timing,
@@ -29,7 +27,6 @@ from app.http.state import ServiceDep
 from app.http.uploads import OneImage, SeveralImages, request_body
 from app.images import decode, decode_reduced
 from app.recognizer import Recognition, crop
-from gallery import Candidate
 from models.detector import Detection
 from models.preprocess import Pyramid
 
@@ -59,7 +56,7 @@ def detect(
     start = perf_counter()
     side = max(service.pack.detector.input_size)
     image = decode_reduced(upload.data, service.settings.image_limits, side)
-    decode_ms = _milliseconds_since(start)
+    decode_ms = milliseconds_since(start)
     turn.proceed()
     detections, times = service.detector.detect(
         image.pixels, max_results=max_results, min_score=min_score
@@ -70,10 +67,10 @@ def detect(
         detect_preprocess=times.preprocess,
         detect=times.forward,
         queue=turn.waited + times.queue,
-        total=_milliseconds_since(turn.arrived),
+        total=milliseconds_since(turn.arrived),
     )
     metrics.observe_stages("/detect", timing)
-    return _answer(
+    return written(
         DetectAnswer(
             image=ImageSize(width=image.width, height=image.height),
             detections=[
@@ -114,7 +111,7 @@ def embed(
             EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.model_validate(box))
             for box, vector in zip(boxes, vectors, strict=True)
         ]
-    return _answer(
+    return written(
         EmbedAnswer(
             embeddings=embeddings, dimension=service.embedder.dimension, model=service.model
         )
@@ -130,7 +127,8 @@ def embed(
 )
 def recognize(
     upload: OneImage,
-    threshold: ThresholdDep,
+    where: FilterDep,
+    chosen: ChosenDep,
     turn: TurnDep,
     service: ServiceDep,
     metrics: MetricsDep,
@@ -138,26 +136,17 @@ def recognize(
         bool, Query(description="Look for bodies; the whole image is always one.")
     ] = True,
     top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
-    where: Annotated[
-        str | None,
-        Query(
-            max_length=4096,
-            description="Only products with such metadata, as JSON: equality, `in`, `and`, `not`.",
-            examples=['{"store": "north", "department": {"in": ["drinks", "dairy"]}}'],
-        ),
-    ] = None,
 ) -> Response:
     """One result for each body, best first; the whole photograph is always one more candidate."""
     start = perf_counter()
-    only = None if where is None else read_filter(where)
     image = decode(upload.data, service.settings.image_limits)
-    decode_ms = _milliseconds_since(start)
+    decode_ms = milliseconds_since(start)
     results, revision, times = service.recognizer.recognize(
         image,
         detect=detect,
         top_k=top_k,
-        threshold=threshold,
-        where=only,
+        threshold=chosen.threshold,
+        where=where,
         proceed=turn.proceed,
     )
     service.photographs.keep(current_request().id, upload.data, results)
@@ -170,11 +159,11 @@ def recognize(
         embed=times.embed,
         search=times.search,
         queue=turn.waited + times.queue,
-        total=_milliseconds_since(turn.arrived),
+        total=milliseconds_since(turn.arrived),
     )
     metrics.observe_stages("/recognize", timing)
     metrics.count_outcomes(item.outcome for item in items)
-    return _answer(
+    return written(
         RecognizeAnswer(
             request_id=current_request().id,
             image=ImageSize(width=image.shape[1], height=image.shape[0]),
@@ -193,27 +182,14 @@ def _recognition(result: Recognition) -> RecognitionItem:
         box_source=result.box_source,
         detection_score=result.detection_score,
         outcome=result.outcome,
-        product=None if best is None else _product_ref(best),
+        product=None if best is None else product_ref(best),
         score=result.score,
         margin=result.margin,
         candidates=[CandidateItem.model_validate(candidate) for candidate in result.candidates],
     )
 
 
-def _product_ref(best: Candidate) -> ProductRef:
-    return ProductRef(id=best.product_id, name=best.name, metadata=best.metadata)
-
-
-def _milliseconds_since(start: float) -> float:
-    return (perf_counter() - start) * 1000
-
-
 def _detection(found: Detection, across: float, down: float) -> DetectionItem:
     box = found.box
     enlarged = Box(x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down)
     return DetectionItem.model_validate({"box": enlarged, "score": found.score})
-
-
-def _answer(document: BaseModel) -> Response:
-    # Written here, on the request's thread: FastAPI would validate it once more, on the event loop.
-    return Response(document.model_dump_json(), media_type="application/json")

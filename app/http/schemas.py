@@ -151,10 +151,18 @@ class GalleryModel(Document):
 class CalibrationAnswer(Document):
     """What a false-accept rate takes in this gallery, and how surely that is known."""
 
-    threshold: Score = Field(description="Score from which a product is to be named.")
+    threshold: Score = Field(
+        description="Score from which a product is to be named.", examples=[0.672]
+    )
+    expected_false_accept_rate: Score = Field(
+        description="Of photographs of unknown products: what was asked for, or more where the "
+        "gallery has too few products to tell so small a rate.",
+        examples=[0.05],
+    )
     expected_miss_rate: Score = Field(
         description="Share of photographs of enrolled products whose product is then not named "
-        "first: found by other references than its own."
+        "first: found by other references than its own.",
+        examples=[0.19],
     )
     # A list, because generators of clients stumble over tuples.
     interval: list[Score] = Field(
@@ -164,10 +172,13 @@ class CalibrationAnswer(Document):
         "unknown products as the gallery has.",
         examples=[[0.021, 0.094]],
     )
-    genuine: int = Field(description="References found by others of their product.")
-    impostors: int = Field(description="References compared with all other products.")
-    gallery_revision: int
-    model: str
+    genuine: int = Field(description="References found by others of their product.", examples=[336])
+    impostors: int = Field(
+        description="References compared with all other products.", examples=[336]
+    )
+    products: int = Field(description="Products that these show.", examples=[28])
+    gallery_revision: int = Field(examples=[351])
+    model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
 
 
 class ProductBody(Document):

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.calibration import Calibration, GalleryTooSmall, calibrate
+from app.calibrating import calibrate
+from app.calibration import Calibration
 from app.calibrator import Calibrator
-from gallery import Gallery
+from app.impostors import GalleryTooSmall, Impostors
+from app.reliability import Reliability
+from gallery import Gallery, In
 from tests.gallery.samples import new_image, opened
 
 DIMENSION = 64
@@ -23,7 +26,7 @@ def filled(folder: Path, products: int, photographs: int, *, seed: int = 1) -> G
     gallery = opened(folder, dimension=DIMENSION)
     for number in range(products):
         name = f"p{number:03}"
-        gallery.put_product(name, name, {})
+        gallery.put_product(name, name, {"shelf": number % 2})
         centre = rng.standard_normal(DIMENSION) / 8
         gallery.add_images(
             name, [new_image((name, i), v) for i, v in enumerate(views(centre, photographs, rng))]
@@ -39,15 +42,17 @@ def test_unknown_products_are_accepted_as_often_as_asked(tmp_path: Path) -> None
         queries = np.concatenate([views(centre, 1, rng)[0] for centre in strangers])
         answers = gallery.search(queries.astype(np.float32), 1).candidates
         scores = np.array([row[0].score for row in answers]).reshape(-1, 2).max(axis=1)
-    assert (len(found.impostor), found.genuine_count) == (240, 240)
+    assert (len(found.impostors), found.genuine_count) == (240, 240)
     for rate in (0.05, 0.1, 0.3):
-        threshold = found.threshold(rate)
-        low, high = found.interval(threshold)
-        observed = float(np.mean(scores >= threshold))
+        low, high = found.interval(rate)
         assert low <= rate <= high
-        assert low <= observed <= high
-    assert found.threshold(0.01) > found.threshold(0.1) > found.threshold(0.5)
-    assert found.miss_rate(-1.0) < found.miss_rate(found.threshold(0.01)) <= 1
+        assert low <= float(np.mean(scores >= found.impostors.threshold(rate))) <= high
+    assert (
+        found.impostors.threshold(0.01)
+        > found.impostors.threshold(0.1)
+        > found.impostors.threshold(0.5)
+    )
+    assert found.miss_rate(-1.0) < found.miss_rate(found.impostors.threshold(0.01)) <= 1
 
 
 def test_a_reference_is_asked_with_all_its_vectors_and_never_finds_itself(tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_a_reference_is_asked_with_all_its_vectors_and_never_finds_itself(tmp_pa
             gallery.add_images(name, [new_image((name, i), pair) for i, pair in enumerate(pairs)])
         found = calibrate(gallery)
     np.testing.assert_allclose(found.genuine, 0.6, atol=1e-3)
-    np.testing.assert_allclose(found.impostor, 0, atol=1e-6)
+    np.testing.assert_allclose(found.impostors.scores, 0, atol=1e-6)
     assert found.miss_rate(0.59) == 0
     assert found.miss_rate(0.61) == 1
 
@@ -77,27 +82,92 @@ def test_the_same_picture_again_proves_nothing(tmp_path: Path) -> None:
             gallery.add_images(product, copies)
         after = calibrate(gallery)
     assert np.nanmax(after.genuine) == np.nanmax(before.genuine) < 0.98
-    assert after.impostor.max() < 0.98
+    assert after.impostors.scores.max() < 0.98
+
+
+def scored(products: NDArray, impostor: NDArray) -> Calibration:
+    """References of which only the score by the best other product, the next one, is known."""
+    others = (products + 1) % (products.max() + 1)
+    nothing = np.full(len(products), -1)
+    return Calibration(
+        revision=1,
+        product_ids=[str(number) for number in range(products.max() + 1)],
+        products=products,
+        others=np.stack([others, nothing], axis=1),
+        scores=np.stack([impostor, nothing], axis=1),
+        genuine=np.full(len(products), np.nan),
+        vectors=np.zeros((len(products), 1, 1), np.float16),
+        reliability=Reliability(0, 0, 0),
+    )
 
 
 def test_products_that_go_wrong_as_a_whole_widen_the_interval() -> None:
-    each = Calibration(1, np.arange(200), np.linspace(0, 1, 200), np.full(200, np.nan))
-    of_ten = Calibration(1, np.repeat(np.arange(10), 20), each.impostor, each.genuine)
-    narrow, wide = each.interval(0.9), of_ten.interval(0.9)
-    assert 0 < narrow[0] < 0.1 < narrow[1] < 0.2
+    scores = np.linspace(0, 1, 200)
+    each = scored(np.arange(200), np.random.default_rng(1).permutation(scores))
+    of_ten = scored(np.repeat(np.arange(10), 20), scores)
+    narrow, wide = each.interval(0.1), of_ten.interval(0.1)
+    assert 0 < narrow[0] < 0.1 < narrow[1] < 0.25
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
+def test_clusters_do_not_bias_the_threshold() -> None:
+    # All photographs of a product score alike: a threshold between them is one between products,
+    # and of products that are new more reach it than the share of those that it was made from.
+    rng = np.random.default_rng(4)
+    observed: dict[float, list[float]] = {0.1: [], 0.2: []}
+    products, nothing = np.repeat(np.arange(25), 12), np.full(300, -1)
+    for _ in range(60):
+        scores = np.repeat(rng.standard_normal(25), 12)
+        found = Impostors(products, scores, rivals=nothing, without=scores)
+        for rate, rates in observed.items():
+            new = rng.standard_normal(500)
+            rates.append(float(np.mean(new >= found.threshold(rate))))
+    for rate, rates in observed.items():
+        assert rate / 1.25 < np.mean(rates) < rate * 1.25
+
+
+def test_a_rate_that_products_can_not_tell_is_expected_to_be_higher() -> None:
+    found = scored(np.repeat(np.arange(10), 20), np.repeat(np.linspace(0, 0.9, 10), 20))
+    assert found.impostors.expected_rate(0.01) == pytest.approx(0.1)
+    assert found.impostors.expected_rate(0.4) == 0.4
+    assert found.interval(0.01)[1] > 0.1
+
+
 def test_a_rate_finer_than_the_gallery_can_tell() -> None:
-    found = Calibration(1, np.arange(50), np.linspace(0, 1, 50), np.full(50, np.nan))
-    assert 0.9 < found.threshold(0.05) < 1
+    found = scored(np.arange(50), np.linspace(0, 1, 50))
+    assert 0.9 < found.impostors.threshold(0.05) < 1
     with pytest.raises(GalleryTooSmall, match="49 more"):
-        found.threshold(0.01)
+        found.impostors.threshold(0.01)
+
+
+def test_a_filter_is_calibrated_as_if_it_were_the_gallery(tmp_path: Path) -> None:
+    with filled(tmp_path, products=40, photographs=3) as gallery:
+        of_all = calibrate(gallery)
+        even = calibrate(gallery, where=In("shelf", (0,)))
+        for number in range(1, 40, 2):
+            gallery.delete_product(f"p{number:03}")
+        alone = calibrate(gallery)
+        with pytest.raises(GalleryTooSmall, match="filter"):
+            calibrate(gallery, where=In("shelf", (7,)))
+    assert (of_all.product_count, even.product_count) == (40, 20)
+    assert (
+        even.impostors.threshold(0.2)
+        == alone.impostors.threshold(0.2)
+        < of_all.impostors.threshold(0.2)
+    )
+
+
+def test_a_clear_answer_is_more_likely_right(tmp_path: Path) -> None:
+    with filled(tmp_path, products=60, photographs=4) as gallery:
+        found = calibrate(gallery)
+    probability = found.reliability.probability
+    assert probability(0.7, 0.3) > 0.95 > probability(0.45, 0.02) > probability(0.3, 0.01)
+    assert probability(0.3, 0.01) < 0.2
 
 
 @pytest.mark.parametrize(
     ("products", "photographs", "advice"),
-    [(0, 0, "two at least"), (1, 20, "two at least"), (30, 1, "second photographs")],
+    [(0, 0, "4 at least"), (3, 20, "4 at least"), (30, 1, "second photographs")],
 )
 def test_galleries_too_small_to_say(
     tmp_path: Path, products: int, photographs: int, advice: str
@@ -122,7 +192,11 @@ def test_a_change_is_fitted_behind_while_the_old_calibration_answers(tmp_path: P
         assert calibrator.at_hand() is first
         second = calibrator.fitted().result()
         assert second.revision == first.revision + 1
-        assert len(second.impostor) == 38
+        assert len(second.impostors) == 38
+        assert calibrator.at_hand() is second
+        assert calibrator.at_hand(In("shelf", (0,))) is None
+        even = calibrator.fitted(In("shelf", (0,))).result()
+        assert calibrator.at_hand(In("shelf", (0,))) is even
         assert calibrator.at_hand() is second
         for number in range(1, 20):
             gallery.delete_product(f"p{number:03}")

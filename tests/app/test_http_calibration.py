@@ -9,10 +9,12 @@ from tests.gallery.samples import new_image
 
 FIELDS = {
     "threshold",
+    "expected_false_accept_rate",
     "expected_miss_rate",
     "interval",
     "genuine",
     "impostors",
+    "products",
     "gallery_revision",
     "model",
 }
@@ -24,7 +26,7 @@ def shop(client: TestClient, service: Service) -> TestClient:
     rng = np.random.default_rng(5)
     for number in range(15):
         name = f"p{number:02}"
-        service.gallery.put_product(name, name, {})
+        service.gallery.put_product(name, name, {"shelf": "high" if number < 9 else "low"})
         centre = rng.standard_normal(512)
         views = [centre + 0.8 * rng.standard_normal((2, 512)) for _ in range(2)]
         images = [new_image((name, i), view) for i, view in enumerate(views)]
@@ -37,13 +39,20 @@ def shop(client: TestClient, service: Service) -> TestClient:
 def test_a_rate_is_answered_with_its_threshold(shop: TestClient, service: Service) -> None:
     answer = shop.get("/gallery/calibration", params={"false_accept_rate": 0.1}).json()
     assert set(answer) == FIELDS
-    assert (answer["genuine"], answer["impostors"]) == (30, 31)
+    assert (answer["genuine"], answer["impostors"], answer["products"]) == (30, 31, 16)
+    assert answer["expected_false_accept_rate"] >= 0.1
     assert answer["gallery_revision"] == service.gallery.stats().revision
     assert answer["model"] == service.model
     assert 0 <= answer["interval"][0] <= 0.1 <= answer["interval"][1] < 0.5
     assert 0 <= answer["expected_miss_rate"] <= 1
     strict = shop.get("/gallery/calibration").json()
     assert strict["threshold"] > answer["threshold"]
+
+    high = {"false_accept_rate": 0.1, "where": '{"shelf": "high"}'}
+    of_filter = shop.get("/gallery/calibration", params=high).json()
+    assert (of_filter["genuine"], of_filter["products"]) == (18, 9)
+    wrong = shop.get("/gallery/calibration", params={"where": "high"})
+    assert_problem(wrong, 422, "invalid-filter")
 
     service.gallery.delete_product("p00")
     after = shop.get("/gallery/calibration").json()

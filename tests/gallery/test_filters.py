@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gallery import And, Filter, Gallery, In, InvalidFilter, Not, columns, parse_filter
-from gallery.filters import keys_of
+from gallery.filters import keeps, keys_of
 from tests.gallery.reference import Reference
 from tests.gallery.samples import new_image, opened, vectors_of
 
@@ -28,8 +28,11 @@ def put(gallery: Gallery, product: str, metadata: dict) -> None:
 
 
 def among(gallery: Gallery, where: Filter) -> set[str]:
-    found = gallery.search(vectors_of("query"), 100, where).candidates[0]
-    return {candidate.product_id for candidate in found}
+    candidates = gallery.search(vectors_of("query"), 100, where).candidates[0]
+    found = {candidate.product_id for candidate in candidates}
+    products = gallery.list_products(None, 100)[0]
+    assert found == {p.id for p in products if p.image_count and keeps(where, p.metadata)}
+    return found
 
 
 @pytest.mark.parametrize(
