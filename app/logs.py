@@ -40,3 +40,5 @@ def set_up(settings: Settings) -> None:
     handler.setFormatter(logging.Formatter(TEXT) if as_text else JSONFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.captureWarnings(True)
+    # A broken form is its sender's fault, and its request has a line of its own.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -80,8 +80,9 @@ class Connection:
         reader, writer = self._streams
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        body = await reader.readexactly(length)
+        # An answer without content has no length.
+        length = head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        body = await reader.readexactly(int(length or 0))
         if b"connection: close" in head:
             self.close()
         return int(head.split(b" ", 2)[1]), body
@@ -184,13 +185,14 @@ async def _ask(
 
 @contextmanager
 def service(
-    folder: Path, pack: str, threads: int, cores: set[int] | None = None
+    folder: Path, pack: str, threads: int, cores: set[int] | None = None, **more: str
 ) -> Iterator[tuple[int, int]]:
     """The service of a data folder in a process of its own, ready; yields port and process id.
 
-    `cores`: the only ones that it may use, all unless given.
+    `cores`: the only ones that it may use, all unless given. `more`: further settings.
     """
     settings = {
+        **more,
         "TILLSIGHT_DATA_DIR": str(folder),
         "TILLSIGHT_PACK": pack,
         "TILLSIGHT_THREADS": str(threads),
