@@ -119,6 +119,9 @@ def insert(db: sqlite3.Connection, images: Sorted) -> VectorRows:
         "INSERT INTO vectors (image, vector) VALUES (?, ?)",
         zip(numbers.tolist(), map(bytes, stacked.astype("<f2", copy=False)), strict=True),
     )
+    db.execute(
+        "UPDATE counts SET images = images + ?, vectors = vectors + ?", (len(fresh), len(stacked))
+    )
     last = last_number(db, "vectors")
     return VectorRows(stacked, numbers, np.full_like(numbers, images.product), last)
 

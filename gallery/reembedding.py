@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gallery import image_store, store
 from gallery.database import DATABASE_NAME, Database
 from gallery.errors import InvalidVector, StorageFailed
-from gallery.schema import COUNT_VECTORS
+from gallery.schema import COUNT_DELETED_VECTORS
 from gallery.vectors import stored_vectors
 
 # JPEGs → for each its vectors, float32 [V, D].
@@ -101,8 +101,7 @@ def _finish(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
     db.execute("DROP INDEX next_vectors_by_image")
     db.execute("ALTER TABLE next_vectors RENAME TO vectors")
     db.execute("CREATE INDEX vectors_by_image ON vectors (image)")
-    for trigger in COUNT_VECTORS:
-        db.execute(trigger)
+    db.execute(COUNT_DELETED_VECTORS)
     db.execute("UPDATE counts SET vectors = (SELECT count(*) FROM vectors)")
     db.execute("DROP TABLE next_embedder")
     sequence = store.advance(db)

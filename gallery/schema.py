@@ -78,16 +78,14 @@ VERSION_3 = """
 CREATE INDEX products_by_version ON products (version);
 """
 
-# Statements, because a table that takes the place of `vectors` needs them again.
-COUNT_VECTORS = (
-    "CREATE TRIGGER vector_added AFTER INSERT ON vectors"
-    " BEGIN UPDATE counts SET vectors = vectors + 1; END;",
+# A statement, because a table that takes the place of `vectors` needs it again.
+COUNT_DELETED_VECTORS = (
     "CREATE TRIGGER vector_deleted AFTER DELETE ON vectors"
-    " BEGIN UPDATE counts SET vectors = vectors - 1; END;",
+    " BEGIN UPDATE counts SET vectors = vectors - 1; END;"
 )
 
 # Counting a million rows takes a tenth of a second, and counts are asked for all the time.
-_COUNTS = """
+VERSION_4 = f"""
 CREATE TABLE counts (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     products INTEGER NOT NULL,
@@ -105,8 +103,10 @@ CREATE TRIGGER image_added AFTER INSERT ON images
     BEGIN UPDATE counts SET images = images + 1; END;
 CREATE TRIGGER image_deleted AFTER DELETE ON images
     BEGIN UPDATE counts SET images = images - 1; END;
+CREATE TRIGGER vector_added AFTER INSERT ON vectors
+    BEGIN UPDATE counts SET vectors = vectors + 1; END;
+{COUNT_DELETED_VECTORS}
 """
-VERSION_4 = "\n".join((_COUNTS, *COUNT_VECTORS))
 
 # An audit trail: who made a change, asked by which request, and what it was before and after
 # (JSON). Images are found by product.
@@ -118,4 +118,10 @@ ALTER TABLE changes ADD COLUMN after TEXT;
 CREATE INDEX changes_by_product ON changes (product, number);
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
+# What is added is counted a batch at a time: a trigger a row took a third of SQLite's time.
+VERSION_6 = """
+DROP TRIGGER image_added;
+DROP TRIGGER vector_added;
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
