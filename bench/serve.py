@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,14 +185,18 @@ async def _ask(
 
 @contextmanager
 def service(
-    folder: Path, pack: str, threads: int, cores: set[int] | None = None, **more: str
+    folder: Path,
+    pack: str,
+    threads: int,
+    cores: set[int] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The service of a data folder in a process of its own, ready; yields port and process id.
 
     `cores`: the only ones that it may use, all unless given. `more`: further settings.
     """
     settings = {
-        **more,
+        **(more or {}),
         "TILLSIGHT_DATA_DIR": str(folder),
         "TILLSIGHT_PACK": pack,
         "TILLSIGHT_THREADS": str(threads),

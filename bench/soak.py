@@ -126,7 +126,7 @@ async def disturbed(port: int, pid: int, seconds: float) -> str:
                 connection.close()
                 outcome.expect("slow", await trickled(port, post("/recognize", photograph)), 200)
             elif draw < sum(shares[:2]):
-                status, _ = await connection.ask(broken(photograph, rng))
+                status = (await connection.ask(broken(photograph, rng)))[0]
                 outcome.expect("broken", status, 400, 415, 422)
             else:
                 await cancelled(port, post("/recognize", photograph), rng)
@@ -246,7 +246,7 @@ def main() -> None:
     run = disturbed if options.load == "disturbed" else mixed
     with (
         tempfile.TemporaryDirectory() as folder,
-        service(Path(folder), options.pack, options.threads, **PATIENCE) as (port, pid),
+        service(Path(folder), options.pack, options.threads, more=PATIENCE) as (port, pid),
     ):
         measured = asyncio.run(run(port, pid, options.minutes * 60))
     clients = DISTURBED_CLIENTS if run is disturbed else MIXED_CLIENTS

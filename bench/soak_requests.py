@@ -58,7 +58,7 @@ class Truth:
 
 def views() -> list[bytes]:
     """Windows of the sample scenes as JPEGs: many photographs that show different things."""
-    made = []
+    made: list[bytes] = []
     for path in sorted(SCENES.glob("*.jpg")):
         scene = simplejpeg.decode_jpeg(path.read_bytes(), "RGB")
         height, width = (int(side * VIEW_PART) for side in scene.shape[:2])
