@@ -1,20 +1,14 @@
-"""What is wrong with a gallery, found by asking its own references (leave-one-image-out).
+"""What is wrong with a gallery, found by asking its own references (leave-one-image-out)."""
 
-Every reference is compared with every other by its best pair of vectors, as a request compares. A
-reference that is the same picture as another proves nothing about it and is left out there.
-"""
-
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.calibration import SAME_PICTURE
-from app.perceptual import look_alike, perceptual_hash
+from app.neighbours import Neighbours, References, compare, read
 from gallery import Contents
 
 # Fewer references than this miss sides of a product.
@@ -22,9 +16,13 @@ FEW = 3
 # Modified z-score from which a value is an outlier (Iglewicz and Hoaglin, 1993).
 _OUTLYING = 3.5
 _NORMAL = 0.6745  # a normal distribution's median absolute deviation
-_AT_ONCE = 128
-# Plain pictures have like hashes: these must be alike for the network as well.
-_LOOKS = 0.9
+# Chosen on planted faults (docs/benchmarks.md). Likeness to another product above that to its own,
+# from which a label is in doubt.
+_MISLABELLED = 0.25
+# Two products look alike from this share of their references that are found as the other's, where
+# such are among those of both; from the larger one where they are among those of one alone.
+_LOOKS_ALIKE, _EITHER_WAY, _ONE_WAY = 0.2, 0.1, 0.3
+_AT_LEAST = 2
 
 Progress = Callable[[int, int], None]
 
@@ -60,6 +58,35 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAlike:
+    """Two products found as each other so often that a till should offer both.
+
+    `share`: of the references of both, those found as the other.
+    """
+
+    product_id: str
+    other_product_id: str
+    share: float
+    image_id: str
+    other_image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mislabelled:
+    """A reference far more like another product than like its own.
+
+    Scores: the mean of its best three in each; `other_image_id` is the best of the other product.
+    """
+
+    image_id: str
+    product_id: str
+    score: float
+    other_product_id: str
+    other_image_id: str
+    other_score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outlier:
     """A reference unlike the others of its product, and the product that it is most like."""
 
@@ -87,42 +114,14 @@ class Audit:
     images: int
     asked: int
     recall_at_1: float | None
+    mislabelled: list[Mislabelled]
+    look_alikes: list[LookAlike]
     confusions: list[Confusion]
     duplicates: list[Duplicate]
     outliers: list[Outlier]
     few_references: list[str]
     similar_references: list[str]
     photograph_next: list[Advice]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _References:
-    """N references in the order of their products, M vectors in the order of the references.
-
-    `starts` int64 [N] is the first vector of each, the whole image's; `product` int64 [N] is
-    ascending, a place in `product_ids`; the same number in `contents` [N] is the same file.
-    """
-
-    product_ids: list[str]
-    image_ids: list[str]
-    product: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-    hashes: NDArray[np.uint64]
-    contents: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Of each reference: scores [N] and places [N] of the nearest of its own and another product.
-
-    NaN and -1 where there is none. `same` are pairs of places that hold the same picture.
-    """
-
-    own: NDArray[np.float64]
-    other: NDArray[np.float64]
-    other_place: NDArray[np.int64]
-    same: list[Duplicate]
 
 
 def audit(gallery: HoldsReferences, progress: Progress) -> Audit:
@@ -134,10 +133,9 @@ def audit(gallery: HoldsReferences, progress: Progress) -> Audit:
     """
     with gallery.contents() as contents:
         revision, images = contents.revision, contents.image_count
-        references = _read(contents, lambda done: progress(done, 2 * images))
-    found = _compare(references, lambda done: progress(images + done, 2 * images))
-    asked = ~np.isnan(found.own)
-    missed = asked & (found.other >= found.own)
+        references = read(contents, lambda done: progress(done, 2 * images))
+    found = compare(references, lambda done: progress(images + done, 2 * images))
+    asked, missed = found.asked, found.missed
     counts = np.bincount(references.product, minlength=len(references.product_ids))
     few = [name for name, count in zip(references.product_ids, counts, strict=True) if count < FEW]
     similar = [
@@ -145,103 +143,62 @@ def audit(gallery: HoldsReferences, progress: Progress) -> Audit:
         for place in np.flatnonzero(counts > 1)
         if not asked[references.product == place].any()
     ]
-    confusions = _confusions(references, found, missed)
+    mislabelled = _mislabelled(references, found)
+    confusions = _confusions(references, found)
     return Audit(
         gallery_revision=revision,
         products=len(references.product_ids),
         images=len(references.image_ids),
         asked=int(asked.sum()),
         recall_at_1=float(1 - missed[asked].mean()) if asked.any() else None,
+        mislabelled=mislabelled,
+        look_alikes=_look_alikes(references, found, confusions),
         confusions=confusions,
-        duplicates=found.same,
-        outliers=_outliers(references, found),
+        duplicates=_duplicates(references, found),
+        outliers=_outliers(references, found, {item.image_id for item in mislabelled}),
         few_references=few,
         similar_references=similar,
         photograph_next=_advice(confusions, few, similar),
     )
 
 
-def _read(contents: Contents, progress: Callable[[int], None]) -> _References:
-    rows = []
-    for done, reference in enumerate(contents.references(), start=1):
-        image, look = reference.image, perceptual_hash(reference.thumbnail)
-        rows.append((image.product_id, image.id, image.content_sha256, look, reference.vectors))
-        progress(done)
-    rows.sort(key=lambda row: row[:2])
-    names = [row[0] for row in rows]
-    with_images, product = np.unique(np.asarray(names, dtype=object), return_inverse=True)
-    empty = sorted({p.id for p in contents.products()} - set(with_images.tolist()))
-    sizes = [len(row[4]) for row in rows]
-    return _References(
-        product_ids=[*with_images.tolist(), *empty],
-        image_ids=[row[1] for row in rows],
-        product=product.astype(np.int64),
-        starts=np.cumsum([0, *sizes])[:-1].astype(np.int64),
-        vectors=np.concatenate(
-            [np.empty((0, contents.dimension), np.float16), *(row[4] for row in rows)]
-        ).astype(np.float32),
-        hashes=np.asarray([row[3] for row in rows], dtype=np.uint64),
-        contents=np.unique([row[2] for row in rows], return_inverse=True)[1].astype(np.int64),
-    )
+def _duplicates(references: References, found: Neighbours) -> list[Duplicate]:
+    return [
+        Duplicate(
+            image_id=references.image_ids[pair.place],
+            other_image_id=references.image_ids[pair.other],
+            product_id=references.product_of(pair.place),
+            other_product_id=references.product_of(pair.other),
+            how=pair.how,
+            score=_score(pair.score),
+        )
+        for pair in found.same
+    ]
 
 
-def _compare(references: _References, progress: Callable[[int], None]) -> _Found:
-    count = len(references.image_ids)
-    whole = references.vectors[references.starts]
-    ends = np.append(references.starts, len(references.vectors))
-    own, other = np.full(count, np.nan), np.full(count, np.nan)
-    nearest = np.full(count, -1, dtype=np.int64)
-    same: list[Duplicate] = []
-    for start in range(0, count, _AT_ONCE):
-        block = np.arange(start, min(start + _AT_ONCE, count))
-        rows = slice(ends[start], ends[block[-1] + 1])
-        pairs = references.vectors[rows] @ references.vectors.T
-        scores = np.maximum.reduceat(pairs, references.starts, axis=1)
-        scores = np.maximum.reduceat(scores, references.starts[block] - ends[start], axis=0)
-        likeness = whole[block] @ whole.T
-        exact = references.contents[block, None] == references.contents
-        looks = (likeness >= _LOOKS) & look_alike(references.hashes[block], references.hashes)
-        close = likeness >= SAME_PICTURE
-        copies = exact | looks | close
-        for row, place in np.argwhere(copies):
-            if place > start + row:
-                ways = {"exact": exact, "perceptual": looks, "embedding": close}
-                how = tuple(name for name, flags in ways.items() if flags[row, place])
-                score = float(likeness[row, place])
-                same.append(_duplicate(references, start + int(row), int(place), how, score))
-        kin = references.product[block, None] == references.product
-        own[block] = np.where(kin & ~copies, scores, -np.inf).max(axis=1)
-        strange = np.where(kin | copies, -np.inf, scores)
-        nearest[block] = strange.argmax(axis=1)
-        other[block] = strange.max(axis=1)
-        progress(int(block[-1]) + 1)
-    own[np.isinf(own)] = np.nan
-    nearest[np.isinf(other)] = -1
-    other[np.isinf(other)] = np.nan
-    return _Found(own, other, nearest, same)
+def _mislabelled(references: References, found: Neighbours) -> list[Mislabelled]:
+    """The surest first."""
+    excess = found.other_mean - found.own_mean
+    # NaN is over nothing.
+    places = [int(place) for place in np.flatnonzero(excess > _MISLABELLED)]
+    return [
+        Mislabelled(
+            image_id=references.image_ids[place],
+            product_id=references.product_of(place),
+            score=_score(found.own_mean[place]),
+            other_product_id=references.product_of(int(found.nearest[place])),
+            other_image_id=references.image_ids[found.nearest[place]],
+            other_score=_score(found.other_mean[place]),
+        )
+        for place in sorted(places, key=lambda place: -excess[place])
+    ]
 
 
-def _duplicate(
-    references: _References, a: int, b: int, how: tuple[str, ...], score: float
-) -> Duplicate:
-    of = references.product_ids
-    return Duplicate(
-        image_id=references.image_ids[a],
-        other_image_id=references.image_ids[b],
-        product_id=of[references.product[a]],
-        other_product_id=of[references.product[b]],
-        how=how,
-        score=_score(score),
-    )
-
-
-def _confusions(
-    references: _References, found: _Found, missed: NDArray[np.bool_]
-) -> list[Confusion]:
+def _confusions(references: References, found: Neighbours) -> list[Confusion]:
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for place in np.flatnonzero(missed):
+    for place in np.flatnonzero(found.missed):
         groups[
-            int(references.product[place]), int(references.product[found.other_place[place]])
+            int(references.product[place]), int(references.product[found.nearest[place]])
         ].append(int(place))
     confusions = []
     for (product, other), places in groups.items():
@@ -252,16 +209,42 @@ def _confusions(
                 other_product_id=references.product_ids[other],
                 count=len(places),
                 image_id=references.image_ids[clearest],
-                other_image_id=references.image_ids[found.other_place[clearest]],
+                other_image_id=references.image_ids[found.nearest[clearest]],
                 score=_score(found.other[clearest]),
             )
         )
     return sorted(confusions, key=lambda item: (-item.count, -item.score))
 
 
-def _outliers(references: _References, found: _Found) -> list[Outlier]:
-    """References far below what is usual in this gallery, the least like their product first."""
-    known = found.own[~np.isnan(found.own)]
+def _look_alikes(
+    references: References, found: Neighbours, confusions: Sequence[Confusion]
+) -> list[LookAlike]:
+    """The most alike first."""
+    asked = Counter(references.product_of(int(place)) for place in np.flatnonzero(found.asked))
+    taken = {(item.product_id, item.other_product_id): item for item in confusions}
+    pairs: list[LookAlike] = []
+    for item in confusions:
+        one, other = item.product_id, item.other_product_id
+        # Of both directions the first one is the more frequent.
+        if taken.pop((one, other), None) is None:
+            continue
+        back = taken.pop((other, one), None)
+        returned = back.count if back else 0
+        if item.count + returned < _AT_LEAST:
+            continue
+        share = (item.count + returned) / (asked[one] + asked[other])
+        mutual = returned >= _EITHER_WAY * asked[other] and item.count >= _EITHER_WAY * asked[one]
+        if share >= (_LOOKS_ALIKE if mutual and returned else _ONE_WAY):
+            pairs.append(LookAlike(one, other, _score(share), item.image_id, item.other_image_id))
+    return sorted(pairs, key=lambda pair: -pair.share)
+
+
+def _outliers(references: References, found: Neighbours, told: set[str]) -> list[Outlier]:
+    """References far below what is usual in this gallery, the least like their product first.
+
+    Without those `told` of already.
+    """
+    known = found.own[found.asked]
     if not len(known):
         return []
     middle = float(np.median(known))
@@ -272,15 +255,15 @@ def _outliers(references: _References, found: _Found) -> list[Outlier]:
         # NaN comes last and is below nothing.
         if not found.own[place] < limit:
             break
-        near = int(found.other_place[place])
+        if references.image_ids[place] in told:
+            continue
+        near = int(found.nearest[place])
         outliers.append(
             Outlier(
                 image_id=references.image_ids[place],
-                product_id=references.product_ids[references.product[place]],
+                product_id=references.product_of(int(place)),
                 score=_score(found.own[place]),
-                other_product_id=None
-                if near < 0
-                else references.product_ids[references.product[near]],
+                other_product_id=None if near < 0 else references.product_of(near),
                 other_score=None if near < 0 else _score(found.other[place]),
             )
         )

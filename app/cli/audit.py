@@ -49,6 +49,22 @@ def _show(found: dict[str, Any]) -> None:
         )
     for title, lines in (
         (
+            "Under the wrong product, it seems",
+            [
+                f"{item['image_id']} of {item['product_id']} ({item['score']:.2f}) looks like "
+                f"{item['other_product_id']} ({item['other_score']:.2f})"
+                for item in found["mislabelled"]
+            ],
+        ),
+        (
+            "Products that look alike",
+            [
+                f"{item['product_id']} and {item['other_product_id']}: {item['share']:.0%} of "
+                "their references are found as the other"
+                for item in found["look_alikes"]
+            ],
+        ),
+        (
             "Taken for another product",
             [
                 f"{item['product_id']} for {item['other_product_id']}: {item['count']} references, "

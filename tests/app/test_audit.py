@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.audit import Audit, audit
-from app.perceptual import look_alike, perceptual_hash
+from app.perceptual import appearance
 from gallery import Gallery, NewImage
 from tests.app import pictures
 from tests.gallery.samples import digest, opened
@@ -83,6 +84,7 @@ def test_a_good_gallery_has_no_faults(shop: Shop) -> None:
     assert (found.products, found.images, found.asked, found.recall_at_1) == (30, 120, 120, 1.0)
     assert found.gallery_revision == shop.gallery.stats().revision
     assert not any((found.confusions, found.duplicates, found.outliers, found.photograph_next))
+    assert not any((found.mislabelled, found.look_alikes))
     assert not any((found.few_references, found.similar_references))
 
 
@@ -116,8 +118,9 @@ def test_planted_faults_are_found_and_nothing_else(shop: Shop) -> None:
     assert {exact.product_id, exact.other_product_id} == {"p01", "p02"}
     assert exact.how == ("exact", "perceptual", "embedding")
     assert "perceptual" in pairs[frozenset((photograph, scaled))].how
-    outliers = {outlier.image_id: outlier.other_product_id for outlier in found.outliers}
-    assert outliers == {mislabelled: "p07", second: "p01"}
+    told = {item.image_id: item.other_product_id for item in found.mislabelled}
+    assert told == {mislabelled: "p07", second: "p01"}
+    assert found.outliers == []
     assert ("p03", "p07", 1) in [
         (c.product_id, c.other_product_id, c.count) for c in found.confusions
     ]
@@ -147,6 +150,10 @@ def test_products_that_look_alike_are_confused(shop: Shop) -> None:
     assert found.confusions
     for item in found.confusions:
         assert {item.product_id, item.other_product_id} == {"small can", "large can"}
+    (pair,) = found.look_alikes
+    assert {pair.product_id, pair.other_product_id} == {"small can", "large can"}
+    assert 0.2 <= pair.share <= 1
+    assert shop.gallery.get_image(pair.image_id).product_id == pair.product_id
     example = found.confusions[0]
     assert shop.gallery.get_image(example.image_id).product_id == example.product_id
     assert shop.gallery.get_image(example.other_image_id).product_id == example.other_product_id
@@ -157,11 +164,30 @@ def test_an_empty_gallery(shop: Shop) -> None:
     assert (found.images, found.asked, found.recall_at_1) == (0, 0, None)
 
 
-def test_the_hash_sees_through_scale_and_compression() -> None:
-    def hashed(picture: Image.Image, quality: int) -> np.uint64:
-        return perceptual_hash(pictures.encode(picture, "JPEG", quality=quality))
+def test_pixels_are_known_again_through_scale_light_cut_and_compression() -> None:
+    def looks(changed: Callable[[Image.Image], Image.Image], quality: int) -> NDArray:
+        made = [pictures.encode(changed(one), "JPEG", quality=quality) for one in seen]
+        return np.stack([appearance(jpeg) for jpeg in made])
 
     seen = [Image.fromarray(pictures.noise(seed, 480, 360)) for seed in range(20)]
-    large = np.array([hashed(picture, 95) for picture in seen])
-    small = np.array([hashed(picture.resize((240, 180)), 50) for picture in seen])
-    np.testing.assert_array_equal(look_alike(large, small), np.eye(20, dtype=bool))
+    plain = looks(lambda one: one, 95)
+    np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, rtol=1e-5)
+    for changed in (
+        looks(lambda one: one.resize((240, 180)), 50),
+        looks(lambda one: one.point(lambda value: min(255, value * 1.2)), 85),
+        looks(lambda one: one.crop((10, 8, 470, 352)), 85),
+    ):
+        correlation = plain @ changed.T
+        assert np.diag(correlation).min() > 0.93
+        assert correlation[~np.eye(20, dtype=bool)].max() < 0.8
+    blank = appearance(pictures.encode(Image.new("RGB", (64, 64), "white"), "JPEG"))
+    assert not blank.any()
+
+
+def test_a_reference_like_nothing_is_an_outlier(shop: Shop) -> None:
+    for number in range(10):
+        shop.product(f"p{number}", references=4)
+    stray = shop.add("p3", vectors=shop.noise())
+    found = look(shop.gallery)
+    assert [outlier.image_id for outlier in found.outliers] == [stray]
+    assert found.mislabelled == []
