@@ -2,12 +2,12 @@
 
 from gallery.authorship import Author, authored, current_author
 from gallery.backup import restore
-from gallery.contents import Contents
 from gallery.errors import (
     FingerprintMismatch,
     GalleryClosed,
     GalleryDamaged,
     GalleryError,
+    GalleryUnavailable,
     HistoryForgotten,
     InvalidFilter,
     InvalidValue,
@@ -20,7 +20,8 @@ from gallery.errors import (
 )
 from gallery.filters import And, Filter, In, Not, parse_filter
 from gallery.gallery import Gallery
-from gallery.protocol import GalleryProtocol
+from gallery.opening import checked_url, open_gallery
+from gallery.protocol import Contents, GalleryProtocol, Searches
 from gallery.records import (
     JSON,
     AddedImage,
@@ -56,6 +57,7 @@ __all__ = [
     "GalleryError",
     "GalleryProtocol",
     "GalleryStats",
+    "GalleryUnavailable",
     "HistoryForgotten",
     "Image",
     "In",
@@ -67,6 +69,7 @@ __all__ = [
     "Product",
     "Reference",
     "SearchResult",
+    "Searches",
     "StorageFailed",
     "StoredImage",
     "UnknownImage",
@@ -74,7 +77,9 @@ __all__ = [
     "UnsupportedSchema",
     "VersionConflict",
     "authored",
+    "checked_url",
     "current_author",
+    "open_gallery",
     "parse_filter",
     "reembed",
     "restore",

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import image_store, product_store, store
+from gallery.protocol import Contents
 from gallery.records import Product, Reference
 
 _AT_ONCE = 64
 
 
-class Contents:
+class SQLiteContents(Contents):
     """Reads in one transaction: whatever is written meanwhile, this stays as it was.
 
     The write-ahead log can't be folded into the database for as long as it is open.

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import groupby
 
 from gallery import history, image_store, product_store, store
-from gallery.records import AddedImage, NewImage, Product
+from gallery.enrolling import Checked
+from gallery.records import AddedImage, Product
 from gallery.view import View
 
 
@@ -52,20 +51,14 @@ def add_images(
     db: sqlite3.Connection,
     view: View,
     product_id: str,
-    images: Sequence[tuple[NewImage, NDArray[np.float16]]],
+    images: Sequence[Checked],
 ) -> tuple[list[AddedImage], View]:
     """Add those that the product doesn't have, with vectors [V, D]. Raises UnknownProduct."""
     checked = image_store.sort_out(db, product_id, images)
     if not checked.fresh:
         return checked.answers, view
     sequence = store.advance(db)
-    rows = image_store.insert(db, checked)
-    product_store.set_version(db, product_id, sequence)
-    added = [
-        (image_id, None, image_store.described(image.content_sha256))
-        for image_id, image, _ in checked.fresh
-    ]
-    history.record(db, sequence, "add image", product_id, added)
+    rows = _inserted(db, sequence, product_id, checked)
     return checked.answers, view.with_rows(rows).at(sequence)
 
 
@@ -78,3 +71,40 @@ def delete_image(db: sqlite3.Connection, view: View, image_id: str) -> tuple[Non
     deleted = (image_id, image_store.described(content), None)
     history.record(db, sequence, "delete image", product_id, [deleted])
     return None, view.without_images(images).at(sequence)
+
+
+def take(
+    db: sqlite3.Connection,
+    view: View,
+    products: Sequence[tuple[str, str, str]],
+    references: Sequence[tuple[str, Checked]],
+) -> tuple[None, View]:
+    """Put those products (id, name, metadata as JSON text) that differ, add missing references.
+
+    `references` come with their product's id. Raises UnknownProduct.
+    """
+    sequence = store.advance(db)
+    for product_id, name, metadata in products:
+        before = product_store.described(db, product_id)
+        if before is None or product_store.named(db, product_id) != (name, metadata):
+            product_store.put_product(db, product_id, name, metadata, sequence)
+            after = product_store.described(db, product_id)
+            history.record(db, sequence, "put product", product_id, [(None, before, after)])
+    for product_id, group in groupby(references, key=lambda pair: pair[0]):
+        checked = image_store.sort_out(db, product_id, [image for _, image in group])
+        if checked.fresh:
+            view = view.with_rows(_inserted(db, sequence, product_id, checked))
+    return None, view.at(sequence)
+
+
+def _inserted(
+    db: sqlite3.Connection, sequence: int, product_id: str, checked: image_store.Sorted
+) -> store.VectorRows:
+    rows = image_store.insert(db, checked)
+    product_store.set_version(db, product_id, sequence)
+    added = [
+        (image_id, None, image_store.described(image.content_sha256))
+        for image_id, image, _ in checked.fresh
+    ]
+    history.record(db, sequence, "add image", product_id, added)
+    return rows

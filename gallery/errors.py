@@ -83,6 +83,16 @@ class StorageFailed(GalleryError):
     """The disk or the file system refused: full, read-only, locked by another process."""
 
 
+class GalleryUnavailable(GalleryError):
+    """The server that holds the gallery doesn't answer; the same call may succeed soon."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server that holds the gallery does not answer. Try again in some seconds; "
+            "the log of the service says more."
+        )
+
+
 class GalleryClosed(GalleryError):
     """The gallery was used after `close`."""
 

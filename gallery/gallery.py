@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gallery import edits, history, image_store, product_store, recovery, store
 from gallery.backup import Progress, back_up
 from gallery.columns import Columns
-from gallery.contents import Contents
+from gallery.contents import SQLiteContents
 from gallery.database import DATABASE_NAME, Database
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.filters import Filter
@@ -31,6 +31,7 @@ from gallery.records import (
     Image,
     NewImage,
     Product,
+    Reference,
     SearchResult,
     StoredImage,
 )
@@ -180,6 +181,24 @@ class Gallery(GalleryProtocol):
         checked = list(zip(images, vectors, strict=True))
         return self._index.change(lambda db, view: edits.add_images(db, view, product_id, checked))
 
+    def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
+        """What another gallery holds, in one change; what is here already stays as it is.
+
+        Raises UnknownProduct, InvalidVector or InvalidValue.
+        """
+        rows = [
+            (checked_text(p.id, "product id"), checked_text(p.name, "product name"), p.metadata)
+            for p in products
+        ]
+        put = [(product_id, name, checked_metadata(data)) for product_id, name, data in rows]
+        images = [reference.new() for reference in references]
+        for image in images:
+            check_image(image)
+        vectors = stored_in_parts([image.vectors for image in images], self._dimension)
+        owners = [reference.image.product_id for reference in references]
+        added = list(zip(owners, zip(images, vectors, strict=True), strict=True))
+        self._index.change(lambda db, view: edits.take(db, view, put, added))
+
     def get_image(self, image_id: str) -> Image:
         """Raises UnknownImage."""
         checked_text(image_id, "image id")
@@ -246,6 +265,11 @@ class Gallery(GalleryProtocol):
                 )
             # A winner was deleted meanwhile: search again without it.
 
+    @property
+    def relaxed(self) -> Self:
+        """This one: a search here always sees everything."""
+        return self
+
     # State
 
     def changes(self, after: int, limit: int) -> list[Change]:
@@ -308,10 +332,10 @@ class Gallery(GalleryProtocol):
             )
 
     @contextmanager
-    def contents(self) -> Iterator[Contents]:
+    def contents(self) -> Iterator[SQLiteContents]:
         """The gallery of this moment, to be read at leisure while others read and write."""
         with self._database.read() as db:
-            yield Contents(db)
+            yield SQLiteContents(db)
 
     def disagreeing(self) -> int:
         """How many rows of the index are not those of the database: every vector is compared."""

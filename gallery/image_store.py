@@ -6,9 +6,7 @@ Functions take the connection of a transaction (`Database.read` or `Database.wri
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.enrolling import Checked, Fresh, sorted_out
 from gallery.errors import UnknownImage
 from gallery.product_store import product_number
-from gallery.records import AddedImage, Image, NewImage, StoredImage
+from gallery.records import AddedImage, Image, StoredImage
 from gallery.store import VectorRows, decoded, last_number, now
 
 
@@ -29,7 +28,7 @@ class Sorted:
 
     product: int
     answers: list[AddedImage]
-    fresh: list[tuple[str, NewImage, NDArray[np.float16]]]
+    fresh: list[Fresh]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +44,14 @@ class Label:
 def sort_out(
     db: sqlite3.Connection,
     product_id: str,
-    images: Sequence[tuple[NewImage, NDArray[np.float16]]],
+    images: Sequence[Checked],
 ) -> Sorted:
     """Which of the images, with their checked vectors [V, D], are new. Raises UnknownProduct."""
     product = product_number(db, product_id)
     known = _known(db, product, [image.content_sha256 for image, _ in images])
     taken = _taken(db, [image.id for image, _ in images if image.id])
-    answers: list[AddedImage] = []
-    fresh: list[tuple[str, NewImage, NDArray[np.float16]]] = []
-    for image, vectors in images:
-        known_id = known.get(image.content_sha256)
-        if known_id is not None:
-            answers.append(AddedImage(known_id, duplicate=True))
-            continue
-        image_id = image.id if image.id and image.id not in taken else _new_id()
-        taken.add(image_id)
-        known[image.content_sha256] = image_id
-        answers.append(AddedImage(image_id, duplicate=False))
-        fresh.append((image_id, image, vectors))
+    answers, fresh = sorted_out(known, taken, images)
     return Sorted(product, answers, fresh)
-
-
-def _new_id() -> str:
-    """The time in milliseconds, then 80 random bits, in hexadecimal (as UUID version 7 has them).
-
-    New ones sort behind old ones: random ones would touch pages all over a million ids' index.
-    """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 def _known(db: sqlite3.Connection, product: int, contents: list[str]) -> dict[str, str]:

@@ -77,6 +77,12 @@ def described(db: sqlite3.Connection, product_id: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def named(db: sqlite3.Connection, product_id: str) -> tuple[str, str] | None:
+    """Name and metadata (JSON text) of the product; None when there is none."""
+    row = db.execute("SELECT name, metadata FROM products WHERE id = ?", (product_id,)).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
 def products_after(db: sqlite3.Connection, cursor: str, limit: int) -> list[Product]:
     """At most `limit` products with ids after `cursor`, in the order of their ids."""
     rows = db.execute(_PRODUCT + "WHERE id > ? ORDER BY id LIMIT ?", (cursor, limit))

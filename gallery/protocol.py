@@ -5,7 +5,8 @@ tests/gallery/contract.py holds a backend to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
@@ -21,9 +22,38 @@ from gallery.records import (
     Image,
     NewImage,
     Product,
+    Reference,
     SearchResult,
     StoredImage,
 )
+
+
+class Contents(Protocol):
+    """All that a gallery holds, for an export, a calibration, an audit, a migration."""
+
+    revision: int
+    fingerprint: str
+    dimension: int
+    product_count: int
+    image_count: int
+
+    def products(self) -> Iterator[Product]:
+        """All of them, by id."""
+
+    def vectors(self, product_id: str) -> dict[str, NDArray[np.float16]]:
+        """Image id → vectors [V, D] of a product's images. Raises UnknownProduct."""
+
+    def references(self) -> Iterator[Reference]:
+        """All of them, in the order in which they were added."""
+
+
+class Searches(Protocol):
+    """A search alone."""
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+    ) -> SearchResult:
+        """For each query of [Q, D] its k best products among those that `where` keeps."""
 
 
 class GalleryProtocol(Protocol):
@@ -74,6 +104,20 @@ class GalleryProtocol(Protocol):
     ) -> SearchResult:
         """For each query of [Q, D] its k best products among those that `where` keeps."""
 
+    @property
+    def relaxed(self) -> Searches:
+        """The search of a request that need not see what was written in the last moments."""
+
+    def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
+        """What another gallery holds, in one change: ids, order and vectors stay as they are there.
+
+        Products are put, references added; what is here already stays. Raises UnknownProduct when
+        a reference's product is neither here nor among `products`.
+        """
+
+    def contents(self) -> AbstractContextManager[Contents]:
+        """The gallery of this moment, to be read at leisure while others read and write."""
+
     def changes(self, after: int, limit: int) -> list[Change]:
         """What the `limit` revisions after `after` changed. Raises HistoryForgotten."""
 
@@ -101,6 +145,9 @@ class GalleryProtocol(Protocol):
 
     def compact(self) -> None:
         """Fold what is pending into the index, so that searches are as quick as they can be."""
+
+    def rebuild(self) -> None:
+        """Make the index again from what is stored, while serving."""
 
     def close(self) -> None:
         """A second call does nothing; others raise GalleryClosed from then on."""

@@ -84,6 +84,18 @@ class Reference:
     thumbnail: bytes
     vectors: NDArray[np.float16]
 
+    def new(self) -> NewImage:
+        """The reference as another gallery takes it in."""
+        image = self.image
+        return NewImage(
+            image.content_sha256,
+            image.width,
+            image.height,
+            self.thumbnail,
+            self.vectors,
+            id=image.id,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

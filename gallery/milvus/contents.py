@@ -1,0 +1,93 @@
+"""All that a gallery on Milvus holds, for an export, a calibration, an audit, a migration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.milvus import product_rows, reference_rows
+from gallery.milvus.connection import Connection, Row
+from gallery.milvus.log import Log
+from gallery.milvus.schema import ANY_REVISION, added_at
+from gallery.objects import Objects
+from gallery.protocol import Contents
+from gallery.records import Product, Reference
+
+_PRODUCTS_AT_ONCE = 1000
+_ROWS_AT_ONCE = 2000
+
+
+class MilvusContents(Contents):
+    """Reads the gallery of `revision`, less what is deleted while it reads.
+
+    Milvus keeps no state for whoever reads slowly: that a second reading finds the same revision
+    is how a reader knows that nothing came between.
+    """
+
+    def __init__(
+        self, connection: Connection, log: Log, objects: Objects, fingerprint: str, dimension: int
+    ) -> None:
+        self._connection = connection
+        self._objects = objects
+        head = log.refresh("Strong")
+        self.revision = head.revision
+        self.product_count = head.products
+        self.image_count = head.images
+        self.fingerprint = fingerprint
+        self.dimension = dimension
+
+    def products(self) -> Iterator[Product]:
+        """All of them, by id."""
+        last = ""
+        while page := product_rows.after(self._connection, last, _PRODUCTS_AT_ONCE, "Strong"):
+            for row in page:
+                yield row.product()
+            last = page[-1].id
+
+    def vectors(self, product_id: str) -> dict[str, NDArray[np.float16]]:
+        """Image id → vectors [V, D] of a product's images. Raises UnknownProduct."""
+        product_rows.get(self._connection, product_id)
+        rows = reference_rows.with_vectors(self._connection, [product_id])
+        return {image[0]["image_id"]: _stacked(image) for image in self._images(rows)}
+
+    def references(self) -> Iterator[Reference]:
+        """All of them, in the order in which they were added."""
+        last, full = 0, True
+        while full:
+            rows = reference_rows.after(
+                self._connection, last, _ROWS_AT_ONCE, reference_rows.ALL, level="Strong"
+            )
+            full = len(rows) == _ROWS_AT_ONCE
+            if full:
+                # Its last image may go on behind it.
+                rows = [row for row in rows if row["image"] != rows[-1]["image"]]
+            for image in self._images(rows):
+                yield self._reference(image)
+            last = rows[-1]["image"] if rows else last
+
+    def _images(self, rows: Iterable[Row]) -> Iterator[list[Row]]:
+        # Rows that are being replaced have the same vectors as those that replace them.
+        there = (row for row in rows if added_at(row["image"]) <= self.revision)
+        return _by_image(reference_rows.visible(there, ANY_REVISION))
+
+    def _reference(self, rows: list[Row]) -> Reference:
+        picture = self._objects.get(rows[0]["thumbnail"])
+        return Reference(reference_rows.image_of(rows[0]), picture, _stacked(rows))
+
+
+def _by_image(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows in their order, by image."""
+    image: list[Row] = []
+    for row in rows:
+        if image and row["image"] != image[0]["image"]:
+            yield image
+            image = []
+        image.append(row)
+    if image:
+        yield image
+
+
+def _stacked(rows: list[Row]) -> NDArray[np.float16]:
+    return np.asarray([row["vector"] for row in rows], dtype=np.float32).astype(np.float16)

@@ -1,0 +1,382 @@
+"""The gallery protocol on Milvus. The package says in which order things are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.enrolling import Checked
+from gallery.errors import (
+    FingerprintMismatch,
+    GalleryClosed,
+    InvalidValue,
+    StorageFailed,
+    UnknownImage,
+)
+from gallery.filters import Filter
+from gallery.milvus import edits, product_rows, reference_rows
+from gallery.milvus.connection import Connection, Level, Row
+from gallery.milvus.contents import MilvusContents
+from gallery.milvus.draft import Draft
+from gallery.milvus.log import Log
+from gallery.milvus.product_rows import check_sizes
+from gallery.milvus.reference_rows import visible
+from gallery.milvus.schema import (
+    KINDS,
+    MOST_IMAGES,
+    MOST_PARTS,
+    REFERENCES,
+    schema_of,
+)
+from gallery.milvus.search import nearest
+from gallery.milvus.writer import Writer
+from gallery.objects import Objects
+from gallery.protocol import GalleryProtocol
+from gallery.records import (
+    JSON,
+    AddedImage,
+    AuditedChange,
+    Change,
+    GalleryStats,
+    Image,
+    NewImage,
+    Product,
+    Reference,
+    SearchResult,
+    StoredImage,
+)
+from gallery.validation import (
+    check_image,
+    checked_count,
+    checked_cursor,
+    checked_metadata,
+    checked_text,
+)
+from gallery.vectors import query_vectors, stored_in_parts
+
+T = TypeVar("T")
+
+
+class MilvusGallery(GalleryProtocol):
+    """Thread-safe. Any number of processes may have the gallery open; one at a time writes.
+
+    Every call raises GalleryUnavailable while the server is away, and works again when it is back.
+    """
+
+    @classmethod
+    def open(cls, url: str, *, pictures: Path, dimension: int, fingerprint: str) -> Self:
+        """Open or create the gallery at `url` for vectors [D = dimension] of one embedder.
+
+        `pictures`: the folder of the object store. Raises FingerprintMismatch, GalleryUnavailable,
+        InvalidValue or StorageFailed.
+        """
+        connection = Connection(url)
+        try:
+            _adopt(connection, dimension, fingerprint)
+            return cls(connection, Objects(pictures), dimension, fingerprint)
+        except BaseException:
+            connection.close()
+            raise
+
+    @classmethod
+    def existing(cls, url: str, *, pictures: Path) -> Self:
+        """Open the gallery at `url` whatever embedder it is for. Raises StorageFailed."""
+        connection = Connection(url)
+        try:
+            text = connection.description(REFERENCES)
+            if text is None:
+                raise StorageFailed(f"There is no gallery {connection.name} on that server.")
+            return cls(connection, Objects(pictures), **json.loads(text))
+        except BaseException:
+            connection.close()
+            raise
+
+    def __init__(
+        self, connection: Connection, objects: Objects, dimension: int, fingerprint: str
+    ) -> None:
+        """Not called directly: use `MilvusGallery.open`."""
+        self._open_connection: Connection | None = connection
+        self._log = Log(connection)
+        self._writer = Writer(connection, self._log, objects)
+        self._objects = objects
+        self._dimension = dimension
+        self._fingerprint = fingerprint
+        self._log.refresh("Strong")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """A second call does nothing; others raise GalleryClosed from then on."""
+        connection, self._open_connection = self._open_connection, None
+        if connection is not None:
+            connection.close()
+
+    @property
+    def _connection(self) -> Connection:
+        if self._open_connection is None:
+            raise GalleryClosed
+        return self._open_connection
+
+    # Products
+
+    def put_product(
+        self,
+        product_id: str,
+        name: str,
+        metadata: Mapping[str, JSON],
+        *,
+        expected_version: int | None = None,
+    ) -> tuple[Product, bool]:
+        """As the protocol says. Raises InvalidValue or VersionConflict."""
+        checked_text(product_id, "product id")
+        checked_text(name, "product name")
+        text = checked_metadata(metadata)
+        check_sizes(product_id, name, text, len(metadata))
+        return self._change(
+            lambda draft: edits.put_product(draft, product_id, name, text, expected_version)
+        )
+
+    def get_product(self, product_id: str) -> Product:
+        """Raises UnknownProduct."""
+        checked_text(product_id, "product id")
+        return product_rows.get(self._connection, product_id).product()
+
+    def list_products(self, cursor: str | None, limit: int) -> tuple[list[Product], str | None]:
+        """A page by id, and the cursor of the next or None."""
+        after = "" if cursor is None else checked_text(cursor, "cursor")
+        checked_count(limit, "limit")
+        rows = product_rows.after(self._connection, after, limit + 1)
+        page = [row.product() for row in rows[:limit]]
+        return page, page[-1].id if len(rows) > limit else None
+
+    def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
+        """With its images. Raises UnknownProduct or VersionConflict."""
+        checked_text(product_id, "product id")
+        self._change(lambda draft: edits.delete_product(draft, product_id, expected_version))
+
+    # Reference images
+
+    def add_images(self, product_id: str, images: Sequence[NewImage]) -> list[AddedImage]:
+        """All or none. Raises UnknownProduct, InvalidVector or InvalidValue."""
+        checked_text(product_id, "product id")
+        checked = _checked(images, self._dimension)
+        return self._change(
+            lambda draft: edits.add_images(draft, product_id, checked, self._objects.put)
+        )
+
+    def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
+        """What another gallery holds, in one change. Raises UnknownProduct or InvalidValue."""
+        for product in products:
+            text = checked_metadata(product.metadata)
+            check_sizes(product.id, product.name, text, len(product.metadata))
+        owners = [reference.image.product_id for reference in references]
+        checked = _checked([reference.new() for reference in references], self._dimension)
+        pairs = list(zip(owners, checked, strict=True))
+        self._change(lambda draft: edits.take(draft, products, pairs, self._objects.put))
+
+    def get_image(self, image_id: str) -> Image:
+        """Raises UnknownImage."""
+        return reference_rows.image_of(self._rows_of_image(image_id)[0])
+
+    def get_thumbnail(self, image_id: str) -> bytes:
+        """Raises UnknownImage."""
+        return self._objects.get(self._rows_of_image(image_id)[0]["thumbnail"])
+
+    def list_images(self, product_id: str) -> list[Image]:
+        """In the order in which they were added. Raises UnknownProduct."""
+        self.get_product(product_id)
+        rows = reference_rows.having(self._connection, "product_id", [product_id], "part == 0")
+        return [reference_rows.image_of(row) for row in self._visible(rows)]
+
+    def scan_images(self, cursor: str | None, limit: int) -> tuple[list[StoredImage], str | None]:
+        """A page of all images with their thumbnails, and the cursor of the next or None."""
+        last = 0 if cursor is None else checked_cursor(cursor)
+        checked_count(limit, "limit")
+        rows = reference_rows.after(
+            self._connection, last, limit + 1, reference_rows.IMAGE, "part == 0"
+        )
+        page = self._visible(rows)[:limit]
+        stored = [
+            StoredImage(reference_rows.image_of(row), self._objects.get(row["thumbnail"]))
+            for row in page
+        ]
+        return stored, str(page[-1]["image"]) if page and len(rows) > limit else None
+
+    def delete_image(self, image_id: str) -> None:
+        """Raises UnknownImage."""
+        checked_text(image_id, "image id")
+        self._change(lambda draft: edits.delete_image(draft, image_id))
+
+    # Search
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+    ) -> SearchResult:
+        """For each query of float32 [Q, D] its k best products, best first.
+
+        Sees all that this process wrote. Raises InvalidVector or InvalidValue.
+        """
+        return self._search(vectors, k, where, "Session")
+
+    @property
+    def relaxed(self) -> RelaxedSearch:
+        """The search for customers' photographs: what was enrolled just now may be missing yet."""
+        return RelaxedSearch(self)
+
+    def _search(
+        self, vectors: NDArray[np.float32], k: int, where: Filter | None, level: Level
+    ) -> SearchResult:
+        queries = query_vectors(vectors, self._dimension)
+        checked_count(k, "number of products")
+        if not len(queries):
+            return SearchResult([], self._log.head.revision)
+        found = nearest(self._connection, self._log, queries, k, where, level)
+        return SearchResult(found, self._log.head.revision)
+
+    # State
+
+    def changes(self, after: int, limit: int) -> list[Change]:
+        """What the `limit` revisions after `after` changed. Raises HistoryForgotten."""
+        if after != 0:
+            checked_count(after, "revision")
+        checked_count(limit, "limit")
+        self._connection  # noqa: B018
+        self._log.refresh()
+        return self._log.after(after, limit)
+
+    def history(
+        self,
+        cursor: str | None,
+        limit: int,
+        *,
+        product_id: str | None = None,
+        author: str | None = None,
+    ) -> tuple[list[AuditedChange], str | None]:
+        """A page of the newest changes, newest first, and the cursor of older ones or None."""
+        below = None if cursor is None else checked_cursor(cursor)
+        checked_count(limit, "limit")
+        self._connection  # noqa: B018
+        found, older = self._log.newest(below, limit, product_id, author)
+        return found, None if older is None else str(older)
+
+    def stats(self) -> GalleryStats:
+        """Counts and revision; Milvus keeps the state of its index to itself."""
+        self._connection  # noqa: B018
+        head = self._log.refresh()
+        return GalleryStats(
+            products=head.products,
+            images=head.images,
+            vectors=head.vectors,
+            revision=head.revision,
+            index_kind="milvus",
+            index_state="ready",
+            index_rows=head.vectors,
+            delta_rows=0,
+            deleted_rows=0,
+            dimension=self._dimension,
+            fingerprint=self._fingerprint,
+        )
+
+    def consistent(self) -> bool:
+        """Whether the server answers, and no change of this process is half done."""
+        self._connection  # noqa: B018
+        self._log.refresh()
+        return self._writer.sound
+
+    @contextmanager
+    def contents(self) -> Iterator[MilvusContents]:
+        """All that the gallery holds, page by page."""
+        yield MilvusContents(
+            self._connection, self._log, self._objects, self._fingerprint, self._dimension
+        )
+
+    def snapshot(self) -> None:
+        """Have the server seal and index what it holds in memory."""
+        self._connection.flush(REFERENCES)
+
+    def compact(self) -> None:
+        """Have the server index what is pending and drop what is deleted."""
+        self.snapshot()
+        self._connection.compact(REFERENCES)
+
+    def rebuild(self) -> None:
+        """The index is Milvus' own: what can be done for it is `compact`."""
+        self.compact()
+
+    def _rows_of_image(self, image_id: str) -> list[Row]:
+        """Its rows, without vectors. Raises UnknownImage."""
+        checked_text(image_id, "image id")
+        rows = reference_rows.having(self._connection, "image_id", [image_id])
+        found = self._visible(rows)
+        if not found:
+            raise UnknownImage(image_id)
+        return found
+
+    def _visible(self, rows: Sequence[Row]) -> list[Row]:
+        revision = self._log.head.revision
+        if any(row["revision"] > revision for row in rows):
+            revision = self._log.refresh().revision
+        return visible(rows, revision)
+
+    def _change(self, edit: Callable[[Draft], T]) -> T:
+        if self._open_connection is None:
+            raise GalleryClosed
+        return self._writer.change(edit)
+
+
+class RelaxedSearch:
+    """Searches at Bounded consistency: all but what was written in the last moments."""
+
+    def __init__(self, gallery: MilvusGallery) -> None:
+        self._gallery = gallery
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+    ) -> SearchResult:
+        return self._gallery._search(vectors, k, where, "Bounded")
+
+
+def _checked(images: Sequence[NewImage], dimension: int) -> list[Checked]:
+    """With their vectors [V, D] as they are stored. Raises InvalidVector or InvalidValue."""
+    for image in images:
+        check_image(image)
+    if len(images) > MOST_IMAGES:
+        raise InvalidValue(f"At most {MOST_IMAGES:,} images can be added at once.")
+    vectors = stored_in_parts([image.vectors for image in images], dimension)
+    if any(len(rows) > MOST_PARTS for rows in vectors):
+        raise InvalidValue(f"An image can have at most {MOST_PARTS} vectors.")
+    return list(zip(images, vectors, strict=True))
+
+
+def _adopt(connection: Connection, dimension: int, fingerprint: str) -> None:
+    """Make what is missing, and the gallery this embedder's. Raises FingerprintMismatch."""
+    ours = {"fingerprint": fingerprint, "dimension": dimension}
+    text = connection.description(REFERENCES)
+    if text is not None and json.loads(text) != ours:
+        stored = json.loads(text)
+        if connection.count(REFERENCES, level="Strong"):
+            raise FingerprintMismatch(
+                f"The gallery holds vectors of the embedder {stored['fingerprint']} "
+                f"({stored['dimension']}-d), the one loaded now is {fingerprint} ({dimension}-d), "
+                "and their vectors can't be compared. Start with the pack the gallery was made "
+                "with, or give this one a gallery of another name."
+            )
+        connection.drop(REFERENCES)
+    for kind in KINDS:
+        connection.provide(kind, *schema_of(kind, dimension, json.dumps(ours)))

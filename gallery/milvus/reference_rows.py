@@ -1,0 +1,134 @@
+"""Reference images as rows, one for each vector, with all that a search answers with.
+
+A row is never changed. When its product gets another name or other metadata, rows that say so are
+added before the change is in the log, and the old ones go when it is: between the two there are
+both, of which the newer counts once the log has its revision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from gallery.milvus.connection import Connection, Level, Row, one_of
+from gallery.milvus.filtering import tags_of
+from gallery.milvus.product_rows import ProductRow
+from gallery.milvus.schema import (
+    REFERENCES,
+    first_key_after,
+    reference_key,
+    written,
+)
+from gallery.records import Image
+
+IMAGE = (
+    "key",
+    "image",
+    "part",
+    "revision",
+    "image_id",
+    "product_id",
+    "width",
+    "height",
+    "content_sha256",
+    "thumbnail",
+    "created_at",
+)
+ALL = (*IMAGE, "vector")
+_VALUES_AT_ONCE = 1000
+
+
+def labelled(product: ProductRow, revision: int) -> Row:
+    """What a reference says of its product, from `revision` on."""
+    return {
+        "product_id": product.id,
+        "name": product.name,
+        "metadata": product.metadata,
+        "tags": tags_of(json.loads(product.metadata)),
+        "revision": revision,
+    }
+
+
+def written_again(rows: Sequence[Row], product: ProductRow, revision: int) -> list[Row]:
+    """Rows, with their vectors, that say of `product` what is right from `revision` on."""
+    labels = labelled(product, revision)
+    return [
+        {
+            **row,
+            **labels,
+            "key": reference_key(row["image"], row["part"], written(row["key"]) + 1),
+            "vector": np.asarray(row["vector"], dtype=np.float32),
+        }
+        for row in rows
+    ]
+
+
+def visible(rows: Iterable[Row], revision: int) -> list[Row]:
+    """The rows as of `revision`, one for each vector, in the order in which they were added."""
+    newest: dict[tuple[int, int], Row] = {}
+    for row in sorted(rows, key=lambda row: row["revision"]):
+        if row["revision"] <= revision:
+            newest[row["image"], row["part"]] = row
+    return [newest[place] for place in sorted(newest)]
+
+
+def having(
+    connection: Connection, field: str, values: Iterable[str], where: str = "part >= 0"
+) -> list[Row]:
+    """Rows without their vectors whose `field` is one of the values."""
+    return _having(connection, field, values, IMAGE, where)
+
+
+def with_vectors(connection: Connection, products: Iterable[str]) -> list[Row]:
+    """Whole rows of the products."""
+    return _having(connection, "product_id", products, ALL, "part >= 0")
+
+
+def _having(
+    connection: Connection, field: str, values: Iterable[str], fields: Sequence[str], where: str
+) -> list[Row]:
+    wanted = list(dict.fromkeys(values))
+    found: list[Row] = []
+    for start in range(0, len(wanted), _VALUES_AT_ONCE):
+        listed = one_of(field, wanted[start : start + _VALUES_AT_ONCE])
+        found += connection.query(REFERENCES, f"{listed} and {where}", fields)
+    return found
+
+
+def after(
+    connection: Connection,
+    image: int,
+    limit: int,
+    fields: Sequence[str],
+    where: str = "part >= 0",
+    level: Level = "Session",
+) -> list[Row]:
+    """At most `limit` rows of images with greater numbers, in the order of their keys."""
+    found = connection.query(
+        REFERENCES,
+        f"key >= {first_key_after(image)} and {where}",
+        fields,
+        limit=limit,
+        level=level,
+    )
+    return sorted(found, key=lambda row: row["key"])
+
+
+def image_of(row: Row) -> Image:
+    return Image(
+        row["image_id"],
+        row["product_id"],
+        row["width"],
+        row["height"],
+        row["content_sha256"],
+        datetime.fromisoformat(row["created_at"]),
+    )
+
+
+def delete(connection: Connection, where: str, level: Level) -> None:
+    """The rows that `where` keeps, of those that are seen at `level`."""
+    rows = connection.query(REFERENCES, where, ("key",), level=level)
+    connection.delete(REFERENCES, "key", [row["key"] for row in rows])

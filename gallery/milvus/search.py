@@ -1,0 +1,109 @@
+"""The nearest references, and the products that they show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.filters import Filter
+from gallery.milvus.connection import Connection, Level, Row, one_of
+from gallery.milvus.filtering import expression
+from gallery.milvus.log import Log
+from gallery.milvus.schema import REFERENCES, WIDTH
+from gallery.records import Candidate
+
+_FIELDS = ("image", "revision", "image_id", "product_id", "name", "metadata")
+# References asked for, for each product wanted: a product's photographs are near each other.
+_REFERENCES_EACH = 8
+_LEAST = 64
+# The server adds float32 up in an order of its own: closer scores than this are the same.
+_DIGITS = 6
+
+
+def nearest(
+    connection: Connection,
+    log: Log,
+    queries: NDArray[np.float32],
+    k: int,
+    where: Filter | None,
+    level: Level,
+) -> list[list[Candidate]]:
+    """For each query of [Q, D] its k best products, best first."""
+    kept = "" if where is None else expression(where)
+    limit = max(_LEAST, _REFERENCES_EACH * k)
+    found = _asked(connection, log, queries, limit, kept, level)
+    return [
+        _products(connection, log, query, k, kept, level, hits, full=full)
+        for query, (hits, full) in zip(queries, found, strict=True)
+    ]
+
+
+def _products(
+    connection: Connection,
+    log: Log,
+    query: NDArray[np.float32],
+    k: int,
+    where: str,
+    level: Level,
+    hits: Sequence[Row],
+    *,
+    full: bool,
+) -> list[Candidate]:
+    best = _best(hits)
+    # Some products have more references near the query than were asked for: look past them.
+    while full and len(best) < k:
+        others = f"not ({one_of('product_id', best)})"
+        beyond = f"({where}) and {others}" if where else others
+        ((hits, full),) = _asked(connection, log, query[None], max(_LEAST, k), beyond, level)
+        best |= _best(hits)
+    return [_candidate(row) for row in sorted(best.values(), key=_rank)[:k]]
+
+
+def _asked(
+    connection: Connection,
+    log: Log,
+    queries: NDArray[np.float32],
+    limit: int,
+    where: str,
+    level: Level,
+) -> list[tuple[list[Row], bool]]:
+    """For each query the references that are there, and whether there may be more."""
+    found = connection.search(
+        REFERENCES,
+        queries,
+        limit,
+        where,
+        _FIELDS,
+        parameters={"ef": max(WIDTH, limit)},
+        level=level,
+    )
+    revision = log.head.revision
+    if any(hit["revision"] > revision for hits in found for hit in hits):
+        # Those of a change that isn't in the log yet don't count.
+        revision = log.refresh().revision
+    return [
+        ([hit for hit in hits if hit["revision"] <= revision], len(hits) == limit) for hits in found
+    ]
+
+
+def _best(hits: Iterable[Row]) -> dict[str, Row]:
+    """Product id → its best reference."""
+    best: dict[str, Row] = {}
+    for hit in sorted(hits, key=_rank):
+        best.setdefault(hit["product_id"], hit)
+    return best
+
+
+def _rank(hit: Row) -> tuple[float, int, int]:
+    # Equal scores: the image that was added first; of its rows, the newest.
+    return -round(hit["score"], _DIGITS), hit["image"], -hit["revision"]
+
+
+def _candidate(hit: Row) -> Candidate:
+    # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
+    score = min(float(hit["score"]), 1.0)
+    metadata = json.loads(hit["metadata"])
+    return Candidate(hit["product_id"], hit["name"], score, hit["image_id"], metadata)

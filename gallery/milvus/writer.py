@@ -1,0 +1,88 @@
+"""One change after another, each kept whole: the order of writes, and what follows a failure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from gallery.milvus import reference_rows
+from gallery.milvus.connection import Connection, Level, Row, one_of
+from gallery.milvus.draft import Draft
+from gallery.milvus.log import Entry, Head, Log
+from gallery.milvus.schema import PRODUCTS, REFERENCES
+from gallery.objects import Objects
+
+T = TypeVar("T")
+
+
+class Writer:
+    """Makes changes on behalf of all threads of this process. See the package for the order."""
+
+    def __init__(self, connection: Connection, log: Log, objects: Objects) -> None:
+        self._connection = connection
+        self._log = log
+        self._objects = objects
+        self._lock = threading.Lock()
+        # The revision up to which this process knows that all is done; none to begin with.
+        self._settled: int | None = None
+        self._broken = False
+
+    def change(self, edit: Callable[[Draft], T]) -> T:
+        """Make the change that `edit` drafts, while nobody else in this process changes anything.
+
+        Where another process, or a failure, was last, its change is completed or taken back first.
+        When this raises GalleryUnavailable the change may yet hold: the next one finds out.
+        """
+        with self._lock:
+            if self._log.refresh().revision != self._settled:
+                self._take_over()
+            draft = Draft(self._connection, self._log.head)
+            answer = edit(draft)
+            if draft.entries:
+                self._commit(draft)
+        return answer
+
+    def _commit(self, draft: Draft) -> None:
+        entries = draft.logged()
+        self._settled, self._broken = None, True
+        self._connection.insert(REFERENCES, draft.rows)
+        self._log.append(draft.head, entries)
+        self._settle(draft.head, entries, "Session")
+        self._drop_pictures(draft.gone)
+
+    @property
+    def sound(self) -> bool:
+        """Whether no change of this process was left half done."""
+        return not self._broken
+
+    def _take_over(self) -> None:
+        self._settled = None
+        head = self._log.refresh("Strong")
+        reference_rows.delete(self._connection, f"revision > {head.revision}", "Strong")
+        self._settle(head, self._log.entries(head.revision), "Strong")
+
+    def _settle(self, head: Head, entries: Sequence[Entry], level: Level) -> None:
+        """Do what is in the log; doing it again changes nothing."""
+        kept = {entry.product.id: entry.product for entry in entries if entry.product}
+        self._connection.upsert(PRODUCTS, [product.row() for product in kept.values()])
+        gone = [entry.product_id for entry in entries if entry.kind == "delete product"]
+        self._connection.delete(PRODUCTS, "id", gone)
+        stale = gone + [entry.product_id for entry in entries if entry.relabels]
+        images = [entry.image_id for entry in entries if entry.kind == "delete image"]
+        for field, values in (("product_id", stale), ("image_id", images)):
+            if values:
+                where = f"{one_of(field, values)} and revision < {head.revision}"
+                reference_rows.delete(self._connection, where, level)
+        self._log.settled(head)
+        self._settled, self._broken = head.revision, False
+
+    def _drop_pictures(self, gone: Sequence[Row]) -> None:
+        """Delete the pictures of deleted images, but for those that others show as well.
+
+        A crash before this leaves a picture that nobody refers to, and no more.
+        """
+        hashes = {row["thumbnail"] for row in gone}
+        left = reference_rows.having(self._connection, "thumbnail", hashes, "part == 0")
+        for key in hashes - {row["thumbnail"] for row in left}:
+            self._objects.delete(key)

@@ -1,0 +1,78 @@
+"""The one place that opens a gallery, wherever its URL says that it is.
+
+`sqlite:///folder` is a folder of this machine; `http://[user:password@]host:port[/name]` is a
+gallery on a Milvus server, whose pictures are in a folder beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gallery.contents import SQLiteContents
+from gallery.database import DATABASE_NAME, Database
+from gallery.errors import GalleryError, InvalidValue, StorageFailed
+from gallery.gallery import Gallery
+from gallery.protocol import Contents, GalleryProtocol
+
+if TYPE_CHECKING:
+    from gallery.milvus import MilvusGallery
+
+_FOLDER = "sqlite:///"
+_SERVER = ("http://", "https://")
+
+
+class MissingExtra(GalleryError):
+    """What a gallery on Milvus needs isn't installed."""
+
+
+def checked_url(url: str) -> str:
+    """Raises InvalidValue when there can be no gallery there."""
+    if not url.startswith((_FOLDER, *_SERVER)):
+        raise InvalidValue(
+            f"{url!r} is no gallery: give sqlite:///folder, or http://host:19530 of a Milvus "
+            "server."
+        )
+    return url
+
+
+def open_gallery(url: str, *, pictures: Path, dimension: int, fingerprint: str) -> GalleryProtocol:
+    """Open or create the gallery for vectors [D = dimension] of one embedder.
+
+    `pictures`: the folder of the pictures of a gallery on a server. Raises GalleryError.
+    """
+    if folder := _folder(url):
+        return Gallery.open(folder, dimension=dimension, fingerprint=fingerprint)
+    return _milvus().open(url, pictures=pictures, dimension=dimension, fingerprint=fingerprint)
+
+
+@contextmanager
+def read_contents(url: str, *, pictures: Path) -> Iterator[Contents]:
+    """What a gallery holds, though a service has it open. Raises GalleryError."""
+    if not (folder := _folder(url)):
+        with _milvus().existing(url, pictures=pictures) as gallery, gallery.contents() as held:
+            yield held
+        return
+    if not (folder / DATABASE_NAME).is_file():
+        raise StorageFailed(f"There is no gallery in {folder}. Check the path.")
+    with closing(Database(folder / DATABASE_NAME)) as database, database.read() as db:
+        yield SQLiteContents(db)
+
+
+def _folder(url: str) -> Path | None:
+    """Of a gallery on this machine."""
+    checked_url(url)
+    return Path(url.removeprefix(_FOLDER)) if url.startswith(_FOLDER) else None
+
+
+def _milvus() -> type[MilvusGallery]:
+    try:
+        # Only here: who keeps the gallery on one machine need not have it.
+        from gallery.milvus import MilvusGallery
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"A gallery on Milvus needs its client: install tillsight[milvus] ({error})."
+        ) from error
+    return MilvusGallery
