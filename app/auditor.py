@@ -4,13 +4,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
 
 from app.audit import Audit, audit
-from gallery import Gallery, GalleryClosed
+from gallery import GalleryClosed, GalleryProtocol
 
 
 class Auditor:
     """Keeps the newest audit of a gallery, and tells how far the one under way is."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: GalleryProtocol) -> None:
         self._gallery = gallery
         self._newest: Audit | None = None
         self._running: Future[Audit] | None = None

@@ -7,7 +7,7 @@ from threading import Event, Lock
 from app.calibrating import calibrate
 from app.calibration import Calibration
 from app.impostors import GalleryTooSmall
-from gallery import Filter, Gallery, GalleryClosed
+from gallery import Filter, GalleryClosed, GalleryProtocol
 
 # Filters whose calibrations are kept: those not asked for longest go first.
 _MOST = 8
@@ -19,7 +19,7 @@ class Calibrator:
     One for the whole gallery and one for each filter that is asked for.
     """
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: GalleryProtocol) -> None:
         self._gallery = gallery
         # By the filter as text: as values 1 and true would be one key.
         self._newest: OrderedDict[str, Calibration] = OrderedDict()

@@ -15,7 +15,7 @@ from app.jobs import Job
 from gallery import (
     JSON,
     AddedImage,
-    Gallery,
+    GalleryProtocol,
     InvalidValue,
     InvalidVector,
     NewImage,
@@ -40,7 +40,11 @@ class Importer:
     """Enrols what an archive holds, some images at a time; each is kept when it is counted."""
 
     def __init__(
-        self, gallery: Gallery, enroller: Enroller, limits: ImageLimits, busy: Callable[[], bool]
+        self,
+        gallery: GalleryProtocol,
+        enroller: Enroller,
+        limits: ImageLimits,
+        busy: Callable[[], bool],
     ) -> None:
         """`busy`: whether somebody waits for the models."""
         self._gallery = gallery
@@ -168,7 +172,7 @@ class Importer:
             return self._gallery.add_images(product, images)
 
 
-def rebuild_index(gallery: Gallery) -> Callable[[Job, Path, Callable[[], None]], None]:
+def rebuild_index(gallery: GalleryProtocol) -> Callable[[Job, Path, Callable[[], None]], None]:
     """The work of a rebuild job: the index made again from the database, while serving."""
 
     def run(job: Job, _: Path, __: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from app.images import encode_thumbnail
 from app.negatives import Negatives
 from app.photographs import Photographs, Seen
 from app.recognizer import crop
-from gallery import Gallery, UnknownImage
+from gallery import GalleryProtocol, UnknownImage
 from models.preprocess import Pyramid
 
 # Pixels of the longest side of a picture in the queue: more than either network looks at.
@@ -53,7 +53,7 @@ class Review:
         self,
         feedback: Feedback,
         photographs: Photographs,
-        gallery: Gallery,
+        gallery: GalleryProtocol,
         enroller: Enroller,
         negatives: Negatives,
         *,

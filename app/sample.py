@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.enrolment import Enroller
 from app.settings import Settings
-from gallery import Gallery
+from gallery import GalleryProtocol
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import PACKS, Pack
@@ -33,7 +33,7 @@ Vectors = dict[str, NDArray[np.float16]]
 
 
 def enrol_sample_gallery(
-    gallery: Gallery, enroller: Enroller, pack: Pack, marker: Path, stopping: Event
+    gallery: GalleryProtocol, enroller: Enroller, pack: Pack, marker: Path, stopping: Event
 ) -> None:
     """Enrol the sample products, once in the life of a data folder.
 

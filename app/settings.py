@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.guard import Doubt
 from app.images import ImageLimits
 from app.photographs import Bounds
+from gallery import InvalidValue, checked_url
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -24,6 +26,16 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"),
         description="Folder of the gallery and of fetched packs; one service at a time uses it.",
+    )
+    gallery_url: str = Field(
+        "",
+        description="Where the gallery is: `sqlite:///folder`, or `http://host:19530` of a Milvus "
+        "server that replicas share; by default a folder in the data folder.",
+    )
+    gallery_pictures: str = Field(
+        "",
+        description="Folder that replicas share for the pictures of a gallery on Milvus; by "
+        "default one in the data folder.",
     )
     pack: str = Field("embedded", description="Model pack: a name (`tillsight models list`).")
     threads: PositiveInt = Field(
@@ -56,6 +68,11 @@ class Settings(BaseSettings):
     )
     min_image_side: PositiveInt = Field(
         16, description="Shortest side of an image that is still recognised, in pixels."
+    )
+    refuse_references: str = Field(
+        "",
+        description="Doubtful references that are refused rather than added with a warning, "
+        "separated by commas: look-alike, no-body, blurred, too-small.",
     )
     keep_photographs: int = Field(
         1000,
@@ -95,6 +112,14 @@ class Settings(BaseSettings):
         "auto", description="A JSON document per line, or text; auto: text on a terminal only."
     )
 
+    @field_validator("gallery_url")
+    @classmethod
+    def _check_gallery(cls, value: str) -> str:
+        try:
+            return checked_url(value) if value else value
+        except InvalidValue as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: str) -> str:
@@ -104,6 +129,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin, such as https://till.example")
         return value
 
+    @field_validator("refuse_references")
+    @classmethod
+    def _check_doubts(cls, value: str) -> str:
+        for doubt in _split(value):
+            if doubt not in get_args(Doubt):
+                raise ValueError(f"{doubt!r} is none of {', '.join(get_args(Doubt))}")
+        return value
+
+    @property
+    def refused_doubts(self) -> list[Doubt]:
+        return [doubt for doubt in get_args(Doubt) if doubt in _split(self.refuse_references)]
+
     @property
     def origins(self) -> list[str]:
         return _split(self.cors_origins)
@@ -111,6 +148,15 @@ class Settings(BaseSettings):
     @property
     def keys_path(self) -> Path:
         return self.data_dir / "keys.json"
+
+    @property
+    def gallery(self) -> str:
+        """The URL of the gallery."""
+        return self.gallery_url or f"sqlite:///{self.gallery_dir}"
+
+    @property
+    def gallery_pictures_dir(self) -> Path:
+        return Path(self.gallery_pictures or self.data_dir / "pictures")
 
     @property
     def gallery_dir(self) -> Path:

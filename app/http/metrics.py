@@ -1,6 +1,7 @@
 """What Prometheus scrapes at `/metrics`."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, get_args
 
@@ -20,6 +21,7 @@ from app.http.current import current_request
 from app.http.schemas import Timing
 from app.recognizer import Outcome
 from app.service import Service
+from gallery import GalleryStats, GalleryUnavailable
 from gallery.records import IndexState
 
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -121,7 +123,18 @@ class Metrics:
     def render(self) -> bytes:
         """The text exposition format."""
         service = self._service
-        stats = service.gallery.stats()
+        # With its server away the gallery's figures stay as they were, and `ready` says that it is.
+        with suppress(GalleryUnavailable):
+            self._note_gallery(service.gallery.stats())
+        for state, count in service.jobs.states().items():
+            self._jobs.labels(state).set(count)
+        self._waiting.labels("detector").set(service.detector.queue_depth)
+        self._waiting.labels("embedder").set(service.embedder.queue_depth)
+        self._check_age.set(service.check.age)
+        self._ready.set(service.not_ready() is None)
+        return generate_latest(self._registry)
+
+    def _note_gallery(self, stats: GalleryStats) -> None:
         for kind, size in (
             ("products", stats.products),
             ("images", stats.images),
@@ -131,13 +144,6 @@ class Metrics:
         self._revision.set(stats.revision)
         for state in get_args(IndexState):
             self._index.labels(state).set(state == stats.index_state)
-        for state, count in service.jobs.states().items():
-            self._jobs.labels(state).set(count)
-        self._waiting.labels("detector").set(service.detector.queue_depth)
-        self._waiting.labels("embedder").set(service.embedder.queue_depth)
-        self._check_age.set(service.check.age)
-        self._ready.set(service.not_ready() is None)
-        return generate_latest(self._registry)
 
 
 def get_metrics(request: Request) -> Metrics:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import images
 from app.archive import UnusableArchive
 from app.feedback import FeedbackDecided, QueueFull, UnknownFeedback
+from app.guard import DoubtfulReference
 from app.http.current import current_request
 from app.impostors import GalleryTooSmall
 from app.jobs import UnknownJob
@@ -24,6 +25,7 @@ from app.photographs import UnknownRecognition
 from app.review import LowersRecall, NoProduct, UnknownResult
 from gallery import (
     GalleryClosed,
+    GalleryUnavailable,
     HistoryForgotten,
     InvalidFilter,
     InvalidValue,
@@ -48,7 +50,8 @@ class Problem(BaseModel):
     )
     code: str = Field(examples=["unsupported-image"])
     errors: list[dict[str, Any]] | None = Field(
-        None, description="What is wrong with which parameter, for `invalid-request`."
+        None, description="What is wrong with which parameter, for `invalid-request`; "
+        "which doubts, for `doubtful-reference`."
     )
     effect: dict[str, Any] | None = Field(
         None, description="What the change would do, for `lowers-recall`."
@@ -85,15 +88,19 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (QueueFull, 409, "queue-full"),
     (LowersRecall, 409, "lowers-recall"),
     (NoProduct, 422, "product-needed"),
+    (DoubtfulReference, 422, "doubtful-reference"),
     (GalleryTooSmall, 409, "gallery-too-small"),
     (VersionConflict, 412, "version-conflict"),
     (HistoryForgotten, 410, "history-forgotten"),
     (InvalidValue, 422, "invalid-value"),
     (InvalidFilter, 422, "invalid-filter"),
     (StorageFailed, 503, "storage-failed"),
+    (GalleryUnavailable, 503, "gallery-unavailable"),
     (ClosedError, 503, "shutting-down"),
     (GalleryClosed, 503, "shutting-down"),
 ]
+# A server that was killed is back in half a minute or so: whoever asks often knows soonest.
+AWAY_SECONDS = "5"
 HTTP_CODES = {
     400: "malformed-request",
     404: "not-found",
@@ -114,6 +121,8 @@ def describe(error: Exception) -> Problem:
             problem = _problem(status, code, str(error))
             if isinstance(error, LowersRecall):
                 problem.effect = asdict(error.effect)
+            if isinstance(error, DoubtfulReference):
+                problem.errors = [asdict(doubt) for doubt in error.doubts]
             return problem
     if isinstance(error, RequestProblem):
         return _problem(error.status, error.code, str(error))
@@ -126,6 +135,11 @@ def describe(error: Exception) -> Problem:
             "folder and of the folder for temporary files.",
         )
     return _problem(500, "internal-error", "Something went wrong in the service; see its log.")
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """What a client is told beside the problem."""
+    return {"Retry-After": AWAY_SECONDS} if isinstance(error, GalleryUnavailable) else {}
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -179,7 +193,7 @@ def install(app: FastAPI) -> None:
         return to_response(describe(error), error.headers)
 
     async def domain_error(_: Request, error: Exception) -> JSONResponse:
-        return to_response(describe(error))
+        return to_response(describe(error), _headers(error))
 
     for kind, _, _ in DOMAIN_PROBLEMS:
         app.add_exception_handler(kind, domain_error)
