@@ -14,12 +14,14 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from bench.halves import Half, choose, halve, look
+from app.verification import Verdict
+from bench.halves import CLAIMED, Half, choose, halve, look
 from bench.report import circumstances, table, write_section
 from models.pack import Pack
 
@@ -128,6 +130,16 @@ def reliability(halves: Sequence[Half]) -> tuple[str, float]:
     return table(("probability", "of all answers", "mean", "were right"), rows), error
 
 
+def claims_table(halves: Sequence[Half]) -> str:
+    """Verdicts on what photographs claimed to show."""
+    rows = []
+    for claim in halves[0].claims:
+        verdicts = [verdict for half in halves for verdict in half.claims[claim]]
+        shares = [verdicts.count(each) / len(verdicts) for each in get_args(Verdict)]
+        rows.append((claim, str(len(verdicts)), *(f"{share:.1%}" for share in shares)))
+    return table(("claimed", "claims", *get_args(Verdict)), rows)
+
+
 def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: int) -> str:
     """The section as Markdown."""
     photos = choose(data, most)
@@ -161,6 +173,8 @@ def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: 
             "The probability of being right, where as many photographs show unknown products as "
             f"enrolled ones: expected calibration error {error:.3f}.",
             bins,
+            f"`/verify`, asked for {CLAIMED:.0%} wrong matches among claims of a random product:",
+            claims_table(made),
         ]
     parts += [
         "### Right answers accepted",

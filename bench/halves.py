@@ -15,6 +15,7 @@ from rich.progress import track
 from app.calibrating import calibrate
 from app.calibration import Calibration
 from app.recognizer import crop
+from app.verification import Verdict, claimed, limits
 from gallery import Gallery, NewImage
 from models.detector import Detector
 from models.embedder import Embedder
@@ -23,6 +24,9 @@ from models.preprocess import Pyramid
 from models.training.open_data import Photo, beverage, grocery
 
 KEPT_BACK = 0.2
+CLAIMED = 0.05
+# Of the pack: what it takes for another product to be clearly better.
+MARGIN = 0.02
 _JPEG = b"\xff\xd8\xff\xd9"  # the gallery wants a thumbnail; nobody looks at this one
 
 Vectors = NDArray[np.float32]
@@ -42,12 +46,14 @@ class Half:
     """A calibrated gallery, and what it answered about known products and unknown ones.
 
     `single` bool [N]: which photographs of unknown products show no more than one labelled body.
+    `claims`: verdicts by what was claimed, at the false-accept rate CLAIMED.
     """
 
     calibration: Calibration
     unknown: Answers
     known: Answers
     single: NDArray[np.bool_]
+    claims: dict[str, list[Verdict]]
 
     def false_accepts(self, threshold: float) -> float:
         return float(np.mean(self.unknown.scores >= threshold))
@@ -121,11 +127,29 @@ def halve(photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int) -> Hal
         for name, places in references.items():
             gallery.put_product(name, name, {})
             gallery.add_images(name, [_reference(photos[i], vectors[i]) for i in places])
+        calibration = calibrate(gallery)
         return Half(
-            calibrate(gallery),
+            calibration,
             unknown=_ask(gallery, photos, vectors, unknown),
             known=_ask(gallery, photos, vectors, known),
             single=np.array([len(photos[i].boxes) <= 1 for i in unknown]),
+            claims={
+                "its own product": _claim(
+                    gallery, calibration, vectors, [(i, photos[i].identity) for i in known]
+                ),
+                "another one, its own is enrolled": _claim(
+                    gallery,
+                    calibration,
+                    vectors,
+                    [(i, str(rng.choice(sorted(enrolled - {photos[i].identity})))) for i in known],
+                ),
+                "another one, its own is not": _claim(
+                    gallery,
+                    calibration,
+                    vectors,
+                    [(i, str(rng.choice(sorted(enrolled)))) for i in unknown],
+                ),
+            },
         )
 
 
@@ -147,3 +171,21 @@ def _ask(
         found.append((best.score, best.score - second.score, right))
     scores, margins, right_ones = (np.array(column) for column in zip(*found, strict=True))
     return Answers(scores, margins, right_ones.astype(np.bool_))
+
+
+def _claim(
+    gallery: Gallery,
+    calibration: Calibration,
+    vectors: Sequence[Vectors],
+    claims: Sequence[tuple[int, str]],
+) -> list[Verdict]:
+    """What is said to photographs, by their places, that claim to show a product."""
+    judged = {
+        name: limits(calibration, gallery, name, CLAIMED) for name in {name for _, name in claims}
+    }
+    verdicts: list[Verdict] = []
+    for place, name in claims:
+        claim = claimed(gallery, name, vectors[place])
+        if claim is not None:
+            verdicts.append(claim.verdict(judged[name], MARGIN))
+    return verdicts

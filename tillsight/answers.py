@@ -67,6 +67,7 @@ class Result(TypedDict):
     product: ProductName | None
     score: float | None
     margin: float | None
+    probability: float | None
     candidates: list[Candidate]
 
 
@@ -74,6 +75,65 @@ class Recognition(TypedDict):
     request_id: str
     image: Size
     results: list[Result]
+    gallery_revision: int
+    timing_ms: dict[str, float]
+    model: str
+
+
+class Calibration(TypedDict):
+    """What a false-accept rate takes; `interval`: where it lies 9 times in 10."""
+
+    threshold: float
+    expected_false_accept_rate: float
+    expected_miss_rate: float
+    interval: list[float]
+    genuine: int
+    impostors: int
+    products: int
+    gallery_revision: int
+    model: str
+
+
+class Reference(TypedDict):
+    product_id: str
+    image_id: str
+    score: float
+
+
+class Matches(TypedDict):
+    """How the references of a result's best two products match, best first."""
+
+    best: list[Reference]
+    runner_up: list[Reference]
+
+
+class Explanation(TypedDict):
+    """`matches`: of each result of the recognition."""
+
+    recognition: Recognition
+    matches: list[Matches]
+    threshold: float
+    threshold_from: Literal["pack", "request", "calibration"]
+    ambiguous_margin: float
+    calibration: Calibration | None
+
+
+class Verification(TypedDict):
+    """Scores are None where the product has no references."""
+
+    request_id: str
+    image: Size
+    product: ProductName
+    outcome: Literal["match", "no_match", "uncertain"]
+    score: float | None
+    threshold: float | None
+    no_match_threshold: float | None
+    probability: float | None
+    margin: float | None
+    image_id: str | None
+    rival: Candidate | None
+    box: Box | None
+    box_source: Literal["detector", "whole_image"] | None
     gallery_revision: int
     timing_ms: dict[str, float]
     model: str

@@ -9,8 +9,10 @@ from urllib.parse import quote
 
 from tillsight.answers import (
     AddedImages,
+    Calibration,
     Detections,
     Embeddings,
+    Explanation,
     GalleryState,
     Image,
     Job,
@@ -18,6 +20,7 @@ from tillsight.answers import (
     ProductPage,
     ProductWithImages,
     Recognition,
+    Verification,
 )
 
 Answer = TypeVar("Answer")
@@ -53,16 +56,70 @@ def recognize(
     detect: bool = True,
     top_k: int | None = None,
     threshold: float | None = None,
+    false_accept_rate: float | None = None,
     where: dict[str, Any] | None = None,
 ) -> Call[Recognition]:
-    """The products in a photograph, best first; `where` keeps those with certain metadata."""
-    query = _given(
-        detect=detect,
-        top_k=top_k,
-        threshold=threshold,
-        where=None if where is None else json.dumps(where),
-    )
+    """The products in a photograph, best first; `where` keeps those with certain metadata.
+
+    `false_accept_rate`, instead of a threshold: share of unknown products that may be named.
+    """
+    query = _question(detect, top_k, threshold, false_accept_rate, where)
     return Call("POST", "/recognize", {"params": query, "files": _files([image])})
+
+
+def explain(
+    image: Picture,
+    *,
+    detect: bool = True,
+    top_k: int | None = None,
+    threshold: float | None = None,
+    false_accept_rate: float | None = None,
+    where: dict[str, Any] | None = None,
+) -> Call[Explanation]:
+    """What `recognize` answers, the references that matched, and what decided."""
+    query = _question(detect, top_k, threshold, false_accept_rate, where)
+    return Call("POST", "/explain", {"params": query, "files": _files([image])})
+
+
+def explain_picture(
+    image: Picture,
+    *,
+    detect: bool = True,
+    threshold: float | None = None,
+    false_accept_rate: float | None = None,
+    where: dict[str, Any] | None = None,
+) -> Call[bytes]:
+    """A JPEG of the photograph beside the references that it matched."""
+    query = _question(detect, None, threshold, false_accept_rate, where)
+    return Call("POST", "/explain/picture", {"params": query, "files": _files([image])})
+
+
+def verify(
+    image: Picture,
+    product_id: str,
+    *,
+    detect: bool = True,
+    threshold: float | None = None,
+    false_accept_rate: float | None = None,
+) -> Call[Verification]:
+    """Whether a photograph shows this product, whose code was scanned."""
+    query = _given(
+        product_id=product_id,
+        detect=detect,
+        threshold=threshold,
+        false_accept_rate=false_accept_rate,
+    )
+    return Call("POST", "/verify", {"params": query, "files": _files([image])})
+
+
+def calibration(
+    false_accept_rate: float | None = None, *, where: dict[str, Any] | None = None
+) -> Call[Calibration]:
+    """The threshold for a false-accept rate, and how surely it holds."""
+    query = _given(
+        false_accept_rate=false_accept_rate, where=None if where is None else json.dumps(where)
+    )
+    return Call("GET", "/gallery/calibration", {"params": query})
 
 
 def gallery() -> Call[GalleryState]:
@@ -142,6 +199,22 @@ def _files(images: Sequence[Picture]) -> list[tuple[str, tuple[str, bytes]]]:
         )
         for image in images
     ]
+
+
+def _question(
+    detect: bool,
+    top_k: int | None,
+    threshold: float | None,
+    false_accept_rate: float | None,
+    where: dict[str, Any] | None,
+) -> dict[str, Any]:
+    return _given(
+        detect=detect,
+        top_k=top_k,
+        threshold=threshold,
+        false_accept_rate=false_accept_rate,
+        where=None if where is None else json.dumps(where),
+    )
 
 
 def _given(**query: Any) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class Client:
     detect = _method(calls.detect)
     embed = _method(calls.embed)
     recognize = _method(calls.recognize)
+    explain = _method(calls.explain)
+    explain_picture = _method(calls.explain_picture)
+    verify = _method(calls.verify)
+    calibration = _method(calls.calibration)
     gallery = _method(calls.gallery)
     put_product = _method(calls.put_product)
     get_product = _method(calls.get_product)
@@ -119,6 +123,10 @@ class AsyncClient:
     detect = _async_method(calls.detect)
     embed = _async_method(calls.embed)
     recognize = _async_method(calls.recognize)
+    explain = _async_method(calls.explain)
+    explain_picture = _async_method(calls.explain_picture)
+    verify = _async_method(calls.verify)
+    calibration = _async_method(calls.calibration)
     gallery = _async_method(calls.gallery)
     put_product = _async_method(calls.put_product)
     get_product = _async_method(calls.get_product)
@@ -137,6 +145,8 @@ def _headers(key: str | None) -> dict[str, str]:
 
 def _answer(_: Call[Answer], response: httpx2.Response) -> Answer:
     if response.is_success:
+        if response.headers.get("content-type", "").startswith("image/"):
+            return cast(Answer, response.content)
         return cast(Answer, response.json() if response.content else None)
     try:
         problem = response.json()

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.cli import audit, gallery, keys, maintenance, models, recognize, train
+from app.cli import audit, calibration, gallery, keys, maintenance, models, recognize, train
 from app.cli.client import CommandError
 from app.data_folder import DataFolderInUse, DataFolderUnusable
 from app.keys import KeyProblem
@@ -28,9 +28,16 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 app.add_typer(train.evaluation, name="evaluate")
-for command in (audit.audit, maintenance.backup, maintenance.restore, maintenance.reembed):
+for command in (
+    audit.audit,
+    calibration.calibration,
+    maintenance.backup,
+    maintenance.restore,
+    maintenance.reembed,
+):
     gallery.app.command()(command)
-app.command("recognize")(recognize.recognize)
+for seen in (recognize.recognize, recognize.verify):
+    app.command()(seen)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`tillsight recognize FILE`: what is in a photograph, as a table, JSON or a picture."""
+"""`tillsight recognize` and `verify`: what is in a photograph, as a table, JSON or a picture."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,10 @@ ServiceUrl = Annotated[
     str | None,
     typer.Option("--url", help="A service elsewhere; by default the one of the data folder."),
 ]
+Rate = Annotated[
+    float | None,
+    typer.Option(min=0.0001, max=0.5, help="Instead: share of unknown products that may be named."),
+]
 
 
 def recognize(
@@ -26,20 +30,25 @@ def recognize(
     threshold: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Score from which a product is named.")
     ] = None,
+    false_accept_rate: Rate = None,
     where: Annotated[
         str | None, typer.Option(help="""Only such products, as '{"store": "north"}'.""")
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Write a JPEG here: the bodies beside the references that they match."),
     ] = None,
     url: ServiceUrl = None,
 ) -> None:
     """Name the products in a photograph."""
     settings = Settings()
     data = file.read_bytes()
-    chosen = {"threshold": threshold, "where": where}
-    query = {name: value for name, value in chosen.items() if value is not None}
+    query = given(threshold=threshold, false_accept_rate=false_accept_rate, where=where)
+    sent: dict[str, Any] = {"params": query, "files": {"image": (file.name, data)}}
     with connect(settings, url) as client:
-        answer: dict[str, Any] = call(
-            client, "POST", "/recognize", params=query, files={"image": (file.name, data)}
-        ).json()
+        answer: dict[str, Any] = call(client, "POST", "/recognize", **sent).json()
+        if explain is not None:
+            _write(explain, call(client, "POST", "/explain/picture", **sent).content)
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
@@ -48,8 +57,52 @@ def recognize(
         _draw(data, answer, draw, settings)
 
 
+def verify(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A photograph.")],
+    product: Annotated[str, typer.Argument(help="The id of the product whose code was scanned.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer.")] = False,
+    threshold: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Score from which it is this product.")
+    ] = None,
+    false_accept_rate: Annotated[
+        float | None,
+        typer.Option(min=0.0001, max=0.5, help="Instead: share of wrong claims that may pass."),
+    ] = None,
+    url: ServiceUrl = None,
+) -> None:
+    """Say whether a photograph shows a certain product. The exit status is 1 unless it does."""
+    query = given(product_id=product, threshold=threshold, false_accept_rate=false_accept_rate)
+    files = {"image": (file.name, file.read_bytes())}
+    with connect(Settings(), url) as client:
+        answer: dict[str, Any] = call(client, "POST", "/verify", params=query, files=files).json()
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        likely = answer["probability"]
+        typer.echo(
+            f"{answer['outcome'].replace('_', ' ')}: {answer['product']['name']}, "
+            f"score {_number(answer['score'])}, threshold {_number(answer['threshold'])}"
+            + ("" if likely is None else f", {likely:.0%} likely right")
+        )
+    if answer["outcome"] != "match":
+        raise typer.Exit(1)
+
+
+def given(**query: object) -> dict[str, Any]:
+    """What of a query was given."""
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise CommandError(f"Can't write {path}: {error}") from error
+    typer.echo(f"Explained: {path}", err=True)
+
+
 def _print_table(answer: dict[str, Any]) -> None:
-    table = Table("Product", "Outcome", "Score", "Margin", "Box (x1, y1, x2, y2)")
+    table = Table("Product", "Outcome", "Score", "Margin", "Right", "Box (x1, y1, x2, y2)")
     for result in answer["results"]:
         product, box = result["product"], result["box"]
         table.add_row(
@@ -57,6 +110,7 @@ def _print_table(answer: dict[str, Any]) -> None:
             result["outcome"],
             _number(result["score"]),
             _number(result["margin"]),
+            "—" if result["probability"] is None else f"{result['probability']:.0%}",
             ", ".join(f"{box[side]:.0f}" for side in ("x1", "y1", "x2", "y2")),
         )
     console = Console()

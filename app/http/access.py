@@ -30,6 +30,8 @@ ACCESS: dict[str, keys.Scope | Literal["open"]] = {
     "/detect": keys.Scope.RECOGNIZE,
     "/embed": keys.Scope.RECOGNIZE,
     "/recognize": keys.Scope.RECOGNIZE,
+    "/verify": keys.Scope.RECOGNIZE,
+    "/explain": keys.Scope.RECOGNIZE,
     "/gallery/rebuild": keys.Scope.ADMIN,
     "/metrics": keys.Scope.ADMIN,
     "/gallery": keys.Scope.GALLERY,

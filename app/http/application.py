@@ -9,6 +9,7 @@ from app.http import (
     access,
     audit,
     calibration,
+    explanation,
     feedback,
     gallery,
     health,
@@ -16,6 +17,7 @@ from app.http import (
     page,
     problems,
     recognition,
+    verification,
 )
 from app.http.access import Authenticate
 from app.http.admission import Admission
@@ -58,6 +60,8 @@ def create_app(service: Service) -> FastAPI:
     routers = (
         page.router,
         recognition.router,
+        verification.router,
+        explanation.router,
         gallery.router,
         calibration.router,
         audit.router,

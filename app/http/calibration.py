@@ -24,10 +24,11 @@ Rate = Annotated[float, Field(ge=0.0001, le=0.5, allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """What a request is judged by: the pack's threshold where None; the calibration it is from."""
+    """What a request is judged by: a threshold, the pack's where None, and what it is from."""
 
     threshold: float | None
-    calibration: Calibration | None
+    calibration: Calibration | None = None
+    false_accept_rate: float | None = None
 
 
 async def chosen_filter(
@@ -61,7 +62,7 @@ async def get_calibration(
     so each category has its own.
     """
     found = await wrap_future(service.calibrator.fitted(where))
-    return await to_thread.run_sync(_answer, found, false_accept_rate, service.model)
+    return await to_thread.run_sync(calibration_answer, found, false_accept_rate, service.model)
 
 
 async def chosen(
@@ -87,14 +88,14 @@ async def chosen(
 ) -> Chosen:
     """What a photograph is judged by."""
     if false_accept_rate is None:
-        return Chosen(threshold, None)
+        return Chosen(threshold)
     if threshold is not None:
         raise RequestProblem(
             422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
         )
     found = await calibration_of(service, where)
     limit = await to_thread.run_sync(found.impostors.threshold, false_accept_rate)
-    return Chosen(limit, found)
+    return Chosen(limit, found, false_accept_rate)
 
 
 async def calibration_of(service: Service, where: Filter | None) -> Calibration:
@@ -114,7 +115,8 @@ async def calibration_of(service: Service, where: Filter | None) -> Calibration:
 ChosenDep = Annotated[Chosen, Depends(chosen)]
 
 
-def _answer(found: Calibration, rate: float, model: str) -> CalibrationAnswer:
+def calibration_answer(found: Calibration, rate: float, model: str) -> CalibrationAnswer:
+    """What `/gallery/calibration` answers."""
     threshold = found.impostors.threshold(rate)
     return CalibrationAnswer(
         threshold=threshold,

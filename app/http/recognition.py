@@ -5,12 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from app.calibration import Calibration
 from app.http.admission import ENTER, TurnDep
 from app.http.answers import milliseconds_since, product_ref, written
-from app.http.calibration import ChosenDep, FilterDep
 from app.http.current import current_request
 from app.http.metrics import MetricsDep
 from app.http.problems import responses
+from app.http.questions import Answered, QuestionDep
 from app.http.schemas import (
     Box,
     CandidateItem,
@@ -27,6 +28,7 @@ from app.http.state import ServiceDep
 from app.http.uploads import OneImage, SeveralImages, request_body
 from app.images import decode, decode_reduced
 from app.recognizer import Recognition, crop
+from app.service import Service
 from models.detector import Detection
 from models.preprocess import Pyramid
 
@@ -125,58 +127,35 @@ def embed(
     openapi_extra=request_body(),
     responses=responses(409),
 )
-def recognize(
-    upload: OneImage,
-    where: FilterDep,
-    chosen: ChosenDep,
-    turn: TurnDep,
-    service: ServiceDep,
-    metrics: MetricsDep,
-    detect: Annotated[
-        bool, Query(description="Look for bodies; the whole image is always one.")
-    ] = True,
-    top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
-) -> Response:
+def recognize(question: QuestionDep, metrics: MetricsDep) -> Response:
     """One result for each body, best first; the whole photograph is always one more candidate."""
-    start = perf_counter()
-    image = decode(upload.data, service.settings.image_limits)
-    decode_ms = milliseconds_since(start)
-    results, revision, times = service.recognizer.recognize(
-        image,
-        detect=detect,
-        top_k=top_k,
-        threshold=chosen.threshold,
-        where=where,
-        proceed=turn.proceed,
-    )
-    service.photographs.keep(current_request().id, upload.data, results)
-    items = [_recognition(result) for result in results]
-    timing = Timing(
-        decode=decode_ms,
-        detect_preprocess=times.detect_preprocess,
-        detect=times.detect,
-        embed_preprocess=times.embed_preprocess,
-        embed=times.embed,
-        search=times.search,
-        queue=turn.waited + times.queue,
-        total=milliseconds_since(turn.arrived),
-    )
-    metrics.observe_stages("/recognize", timing)
-    metrics.count_outcomes(item.outcome for item in items)
-    return written(
-        RecognizeAnswer(
-            request_id=current_request().id,
-            image=ImageSize(width=image.shape[1], height=image.shape[0]),
-            results=items,
-            gallery_revision=revision,
-            timing_ms=timing,
-            model=service.model,
-        )
+    found = question.answer()
+    document = recognized(found, question.service)
+    metrics.observe_stages("/recognize", found.timing)
+    metrics.count_outcomes(item.outcome for item in document.results)
+    return written(document)
+
+
+def recognized(found: Answered, service: Service) -> RecognizeAnswer:
+    """What `/recognize` answers."""
+    height, width = found.image.shape[:2]
+    return RecognizeAnswer(
+        request_id=current_request().id,
+        image=ImageSize(width=width, height=height),
+        results=[_recognition(result, found.calibration) for result in found.results],
+        gallery_revision=found.gallery_revision,
+        timing_ms=found.timing,
+        model=service.model,
     )
 
 
-def _recognition(result: Recognition) -> RecognitionItem:
+def _recognition(result: Recognition, calibration: Calibration | None) -> RecognitionItem:
     best = result.product
+    probability = (
+        None
+        if calibration is None or result.score is None or result.margin is None
+        else calibration.reliability.probability(result.score, result.margin)
+    )
     return RecognitionItem(
         box=Box.model_validate(result.box),
         box_source=result.box_source,
@@ -185,6 +164,7 @@ def _recognition(result: Recognition) -> RecognitionItem:
         product=None if best is None else product_ref(best),
         score=result.score,
         margin=result.margin,
+        probability=probability,
         candidates=[CandidateItem.model_validate(candidate) for candidate in result.candidates],
     )
 

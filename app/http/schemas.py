@@ -12,6 +12,7 @@ from app.checks import (
     check_name,
     check_product_id,
 )
+from app.guard import Doubt
 from app.recognizer import BoxSource, Outcome
 
 ProductId = Annotated[
@@ -114,6 +115,12 @@ class RecognitionItem(Document):
     product: ProductRef | None = Field(description="The best product; null when unknown.")
     score: Score | None = Field(description="Inner product with the best reference, -1 to 1.")
     margin: Score | None = Field(description="To the second best product; null when there is none.")
+    probability: Score | None = Field(
+        description="That the best product is the right one, where as many photographs show "
+        "unknown products as enrolled ones. From score and margin, by the gallery's calibration; "
+        "null until there is one (`false_accept_rate`, `/gallery/calibration`).",
+        examples=[0.9871],
+    )
     candidates: list[CandidateItem] = Field(description="The best products, best first.")
 
 
@@ -274,6 +281,11 @@ class HistoryAnswer(Document):
     next_cursor: str | None = Field(description="Send as `cursor` for older ones; null at the end.")
 
 
+class WarningItem(Document):
+    code: Doubt
+    detail: str
+
+
 class AddedImageItem(Document):
     """One entry per file sent, in order: an `id`, or the `error` that refused this file."""
 
@@ -282,12 +294,18 @@ class AddedImageItem(Document):
     duplicate: bool | None = Field(
         None, description="True: the product already had this image; `id` is the one it has."
     )
+    warnings: list[WarningItem] = Field(
+        [], description="Doubts about the reference; it was added all the same."
+    )
     error: dict[str, Any] | None = Field(None, description="A problem document.")
 
 
 class AddImagesAnswer(Document):
     images: list[AddedImageItem]
     gallery_revision: int
+    effect: EffectAnswer | None = Field(
+        None, description="With `dry_run`: what adding them all would change."
+    )
 
 
 class JobAccepted(Document):

@@ -2,12 +2,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from app.http.application import create_app
 from app.service import Service
 from app.settings import Settings
+from tests.app import pictures
+from tests.gallery.samples import new_image
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,22 @@ def client(service: Service) -> Iterator[TestClient]:
         yield started
     for product in service.gallery.list_products(None, 1000)[0]:
         service.gallery.delete_product(product.id)
+
+
+@pytest.fixture
+def shop(client: TestClient, service: Service) -> TestClient:
+    """Fifteen products of two references, and one that `pictures.jpeg(1)` shows."""
+    rng = np.random.default_rng(5)
+    for number in range(15):
+        name = f"p{number:02}"
+        service.gallery.put_product(name, name, {"shelf": "high" if number < 9 else "low"})
+        centre = rng.standard_normal(512)
+        views = [centre + 0.8 * rng.standard_normal((2, 512)) for _ in range(2)]
+        images = [new_image((name, i), view) for i, view in enumerate(views)]
+        service.gallery.add_images(name, images)
+    service.gallery.put_product("shown", "Shown", {"shelf": "shown"})
+    service.gallery.add_images("shown", [service.enroller.prepare(pictures.jpeg(1))])
+    return client
 
 
 @pytest.fixture(scope="session")

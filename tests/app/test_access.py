@@ -17,7 +17,7 @@ from tests.app.test_openapi import OPERATIONS
 
 OPEN = {"/healthz", "/readyz"}
 ADMIN = {"/metrics", "/gallery/rebuild"}
-RECOGNIZE = {"/detect", "/embed", "/recognize"}
+RECOGNIZE = {"/detect", "/embed", "/recognize", "/verify", "/explain", "/explain/picture"}
 PAGE = "https://till.example"
 
 

@@ -69,6 +69,47 @@ def test_a_folder_is_enrolled_and_recognised(data_dir: Path, shop: Path, tmp_pat
     assert (stats["products"], stats["images"]) == (2, 3)
 
 
+def test_claims_are_verified_and_answers_explained(
+    data_dir: Path, shop: Path, tmp_path: Path
+) -> None:
+    assert tillsight("gallery", "add", str(shop), data_dir=data_dir).returncode == 0
+    photograph = str(shop / "apple juice" / "1.jpg")
+
+    def claim(product: str) -> subprocess.CompletedProcess:
+        return tillsight("verify", photograph, product, "--threshold", "0.97", data_dir=data_dir)
+
+    right, wrong = claim("apple juice"), claim("rye-bread")
+    assert (right.returncode, wrong.returncode) == (0, 1), right.stderr
+    assert "match: apple juice, score 1.00, threshold 0.97" in right.stdout
+    assert "no match: rye-bread" in wrong.stdout
+
+    picture = tmp_path / "why.jpg"
+    seen = tillsight("recognize", photograph, "--explain", str(picture), data_dir=data_dir)
+    assert seen.returncode == 0, seen.stderr
+    with Image.open(picture) as drawn:
+        assert drawn.format == "JPEG"
+    few = tillsight("gallery", "calibration", data_dir=data_dir)
+    assert few.returncode == 1
+    assert "4 at least" in few.stderr
+
+
+def test_a_calibration_is_told(tmp_path: Path) -> None:
+    for number in range(6):
+        folder = tmp_path / "shop" / f"product {number}"
+        folder.mkdir(parents=True)
+        picture = Image.fromarray(pictures.noise(number))
+        for turn in (0, 180):
+            picture.rotate(turn).save(folder / f"{turn}.png")
+    with running_service(tmp_path / "data", sample_gallery=False):
+        added = tillsight("gallery", "add", str(tmp_path / "shop"), data_dir=tmp_path / "data")
+        assert added.returncode == 0, added.stderr
+        asked = ("gallery", "calibration", "--false-accept-rate", "0.3")
+        told = tillsight(*asked, data_dir=tmp_path / "data")
+        full = json.loads(tillsight(*asked, "--json", data_dir=tmp_path / "data").stdout)
+    assert f"from a score of {full['threshold']:.3f} on" in told.stdout
+    assert "From 12 references of 6 products" in told.stdout
+
+
 def test_a_refused_file_is_named_and_the_others_are_kept(data_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop" / "cheese"
     folder.mkdir(parents=True)

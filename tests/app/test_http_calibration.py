@@ -1,11 +1,8 @@
-import numpy as np
-import pytest
 from starlette.testclient import TestClient
 
 from app.service import Service
 from tests.app import pictures
 from tests.app.problems import assert_problem
-from tests.gallery.samples import new_image
 
 FIELDS = {
     "threshold",
@@ -18,22 +15,6 @@ FIELDS = {
     "gallery_revision",
     "model",
 }
-
-
-@pytest.fixture
-def shop(client: TestClient, service: Service) -> TestClient:
-    """Fifteen products of two references, and one that `pictures.jpeg(1)` shows."""
-    rng = np.random.default_rng(5)
-    for number in range(15):
-        name = f"p{number:02}"
-        service.gallery.put_product(name, name, {"shelf": "high" if number < 9 else "low"})
-        centre = rng.standard_normal(512)
-        views = [centre + 0.8 * rng.standard_normal((2, 512)) for _ in range(2)]
-        images = [new_image((name, i), view) for i, view in enumerate(views)]
-        service.gallery.add_images(name, images)
-    service.gallery.put_product("shown", "Shown", {})
-    service.gallery.add_images("shown", [service.enroller.prepare(pictures.jpeg(1))])
-    return client
 
 
 def test_a_rate_is_answered_with_its_threshold(shop: TestClient, service: Service) -> None:
@@ -87,3 +68,19 @@ def test_rates_that_can_not_be_had(shop: TestClient) -> None:
     both = {"false_accept_rate": 0.1, "threshold": 0.5}
     answer = shop.post("/recognize", params=both, files={"image": pictures.jpeg(1)})
     assert "not both" in assert_problem(answer, 422, "invalid-request")["detail"]
+
+
+def test_probability_is_there_once_the_gallery_is_calibrated(shop: TestClient) -> None:
+    def recognised(seed: int) -> dict:
+        asked = {"detect": False, "where": '{"shelf": {"in": ["high", "low", "shown"]}}'}
+        answer = shop.post("/recognize", params=asked, files={"image": pictures.jpeg(seed)})
+        return answer.json()["results"][0]
+
+    assert recognised(1)["probability"] is None
+    shop.get("/gallery/calibration", params={"where": '{"shelf": "high"}'})
+    assert recognised(1)["probability"] is None
+    where = {"where": '{"shelf": {"in": ["high", "low", "shown"]}}', "false_accept_rate": 0.1}
+    assert shop.get("/gallery/calibration", params=where).status_code == 200
+    known, stranger = recognised(1), recognised(2)
+    assert 0.9 < known["probability"] <= 1
+    assert 0 <= stranger["probability"] <= known["probability"]

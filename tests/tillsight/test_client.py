@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from PIL import Image
 
 from app.keys import Scope, create_key
 from tests.app import pictures
@@ -80,6 +81,27 @@ def test_pictures_are_looked_at(tillsight: Any) -> None:
     }
     answer = tillsight.embed([pictures.jpeg(1), pictures.jpeg(2)])
     assert [len(item["vector"]) for item in answer["embeddings"]] == [512, 512]
+
+
+def test_answers_are_explained_and_claims_verified(tillsight: Any) -> None:
+    for number in range(6):
+        tillsight.put_product(str(number), f"Product {number}", {"shelf": number % 2})
+        # Two of each product that are alike and no copies: one of them is turned.
+        turned = pictures.encode(Image.fromarray(pictures.noise(number)[:, ::-1]), "JPEG")
+        tillsight.add_images(str(number), [pictures.jpeg(number), turned])
+    found = tillsight.calibration(0.3)
+    assert (found["products"], found["impostors"]) == (6, 12)
+    seen = tillsight.recognize(pictures.jpeg(1), detect=False, false_accept_rate=0.3)
+    assert 0 < seen["results"][0]["probability"] <= 1
+    explained = tillsight.explain(pictures.jpeg(1), detect=False, false_accept_rate=0.3)
+    assert explained["calibration"] == found
+    assert len(explained["matches"][0]["best"]) == 2
+    assert tillsight.explain_picture(pictures.jpeg(1), threshold=0.5)[:2] == b"\xff\xd8"
+    claimed = tillsight.verify(pictures.jpeg(1), "1", false_accept_rate=0.3)
+    assert (claimed["outcome"], claimed["product"]["name"]) == ("match", "Product 1")
+    assert tillsight.verify(pictures.jpeg(1), "2", threshold=0.97)["outcome"] == "no_match"
+    with pytest.raises(TillSightError, match="filter keeps"):
+        tillsight.calibration(0.3, where={"shelf": 7})
 
 
 def test_nobody_overwrites_what_they_have_not_seen(tillsight: Any) -> None:

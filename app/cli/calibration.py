@@ -1,0 +1,42 @@
+"""`tillsight gallery calibration`: the threshold for a false-accept rate."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.cli.client import call, connect
+from app.cli.recognize import ServiceUrl, given
+from app.settings import Settings
+
+
+def calibration(
+    false_accept_rate: Annotated[
+        float,
+        typer.Option(min=0.0001, max=0.5, help="Share of unknown products that may be named."),
+    ] = 0.05,
+    where: Annotated[
+        str | None, typer.Option(help="""For such products, as '{"department": "drinks"}'.""")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    url: ServiceUrl = None,
+) -> None:
+    """Say which threshold a false-accept rate takes, and what it costs."""
+    query = given(false_accept_rate=false_accept_rate, where=where)
+    with connect(Settings(), url) as client:
+        found = call(client, "GET", "/gallery/calibration", params=query).json()
+    console = Console(highlight=False)
+    if json:
+        console.print_json(data=found)
+        return
+    low, high = found["interval"]
+    console.print(f"A product is to be named from a score of {found['threshold']:.3f} on.")
+    console.print(
+        f"Of photographs of unknown products {found['expected_false_accept_rate']:.1%} are then to "
+        f"be expected to be named, 9 times in 10 between {low:.1%} and {high:.1%}."
+    )
+    console.print(
+        f"Of those of enrolled ones {found['expected_miss_rate']:.1%} are then to be expected not "
+        "to be."
+    )
+    console.print(f"From {found['impostors']} references of {found['products']} products.")

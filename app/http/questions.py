@@ -1,0 +1,89 @@
+"""A photograph that is to be recognised, as several routes ask for it."""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from app.calibration import Calibration
+from app.http.admission import Turn, TurnDep
+from app.http.answers import milliseconds_since
+from app.http.calibration import Chosen, ChosenDep, FilterDep
+from app.http.current import current_request
+from app.http.schemas import Timing
+from app.http.state import ServiceDep
+from app.http.uploads import OneImage, Upload
+from app.images import RGBImage, decode
+from app.recognizer import Recognition
+from app.service import Service
+from gallery import Filter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """What is in the photograph uint8 [H, W, 3], and the calibration that is at hand."""
+
+    image: RGBImage
+    results: list[Recognition]
+    gallery_revision: int
+    calibration: Calibration | None
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A photograph, what is known of it, and what its answers are judged by."""
+
+    upload: Upload
+    where: Filter | None
+    chosen: Chosen
+    turn: Turn
+    service: Service
+    detect: bool
+    top_k: int
+
+    def answer(self) -> Answered:
+        """Recognise it, on the thread that asks; it is kept for feedback."""
+        start = perf_counter()
+        image = decode(self.upload.data, self.service.settings.image_limits)
+        decode_ms = milliseconds_since(start)
+        results, revision, times = self.service.recognizer.recognize(
+            image,
+            detect=self.detect,
+            top_k=self.top_k,
+            threshold=self.chosen.threshold,
+            where=self.where,
+            proceed=self.turn.proceed,
+        )
+        self.service.photographs.keep(current_request().id, self.upload.data, results)
+        timing = Timing(
+            decode=decode_ms,
+            detect_preprocess=times.detect_preprocess,
+            detect=times.detect,
+            embed_preprocess=times.embed_preprocess,
+            embed=times.embed,
+            search=times.search,
+            queue=self.turn.waited + times.queue,
+            total=milliseconds_since(self.turn.arrived),
+        )
+        calibration = self.chosen.calibration or self.service.calibrator.at_hand(self.where)
+        return Answered(image, results, revision, calibration, timing)
+
+
+async def question(
+    upload: OneImage,
+    where: FilterDep,
+    chosen: ChosenDep,
+    turn: TurnDep,
+    service: ServiceDep,
+    detect: Annotated[
+        bool, Query(description="Look for bodies; the whole image is always one.")
+    ] = True,
+    top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
+) -> Question:
+    """The photograph that a request brings."""
+    return Question(upload, where, chosen, turn, service, detect, top_k)
+
+
+QuestionDep = Annotated[Question, Depends(question)]

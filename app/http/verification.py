@@ -1,0 +1,191 @@
+"""`/verify`: is this the product whose code was scanned?"""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from app.http.admission import ENTER, TurnDep
+from app.http.answers import milliseconds_since, product_ref, written
+from app.http.calibration import Rate, calibration_of
+from app.http.current import current_request
+from app.http.metrics import MetricsDep
+from app.http.problems import RequestProblem, responses
+from app.http.schemas import (
+    Box,
+    CandidateItem,
+    Document,
+    ImageSize,
+    ProductId,
+    ProductRef,
+    Score,
+    Timing,
+)
+from app.http.state import ServiceDep
+from app.http.uploads import OneImage, request_body
+from app.images import decode
+from app.recognizer import BoxSource, crop
+from app.verification import Limits, Verdict, claimed, limits
+from models.preprocess import Pyramid
+
+router = APIRouter(
+    tags=["recognition"],
+    responses=responses(400, 404, 409, 413, 415, 422, 503),
+    dependencies=[ENTER],
+)
+
+_RATE = 0.05
+
+
+class VerifyAnswer(Document):
+    """What one photograph says to one product."""
+
+    request_id: str
+    image: ImageSize
+    product: ProductRef
+    outcome: Verdict = Field(
+        description="`match`: it is this product. `no_match`: it is another one. `uncertain`: "
+        "look, or take another photograph; also where the product has no references.",
+        examples=["match"],
+    )
+    score: Score | None = Field(
+        None,
+        description="Inner product of the best region with the best reference; null without any.",
+        examples=[0.7412],
+    )
+    threshold: Score | None = Field(
+        None,
+        description="Score from which it is this product. Each product has its own.",
+        examples=[0.4873],
+    )
+    no_match_threshold: Score | None = Field(
+        None, description="Score below which it is another one.", examples=[0.3912]
+    )
+    probability: Score | None = Field(
+        None,
+        description="That it is this product, where as many claims are wrong as right; null with a "
+        "`threshold` of the request.",
+        examples=[0.9934],
+    )
+    margin: Score | None = Field(
+        None,
+        description="Of the score over the best other product's; null when there is none.",
+        examples=[0.2201],
+    )
+    image_id: str | None = Field(None, description="The reference image that matched best.")
+    rival: CandidateItem | None = Field(None, description="The best other product of that region.")
+    box: Box | None = Field(None, description="The region that matched best.")
+    box_source: BoxSource | None = None
+    gallery_revision: int
+    timing_ms: Timing
+    model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
+
+
+Judge = Callable[[str], Limits]
+
+
+async def judge(
+    service: ServiceDep,
+    threshold: Annotated[
+        float | None,
+        Query(
+            ge=-1,
+            le=1,
+            allow_inf_nan=False,
+            description="Instead of a rate: score from which it is this product, below which it "
+            "is another one.",
+        ),
+    ] = None,
+    false_accept_rate: Annotated[
+        Rate | None,
+        Query(
+            description="Share of photographs of other products that may be taken for this one; "
+            f"{_RATE:.2f} by default. From the gallery's own references (`/gallery/calibration`)."
+        ),
+    ] = None,
+) -> Judge:
+    """How a product's score is judged, by its id."""
+    if threshold is not None and false_accept_rate is not None:
+        raise RequestProblem(
+            422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
+        )
+    if threshold is not None:
+        given = Limits(threshold, threshold, None)
+        return lambda _: given
+    found = await calibration_of(service, None)
+    rate = _RATE if false_accept_rate is None else false_accept_rate
+    return lambda product_id: limits(found, service.gallery, product_id, rate)
+
+
+@router.post(
+    "/verify",
+    summary="Is this the product whose code was scanned?",
+    response_model=VerifyAnswer,
+    openapi_extra=request_body(),
+)
+def verify(
+    upload: OneImage,
+    product_id: Annotated[ProductId, Query()],
+    judge: Annotated[Judge, Depends(judge)],
+    turn: TurnDep,
+    service: ServiceDep,
+    metrics: MetricsDep,
+    detect: Annotated[
+        bool, Query(description="Look for bodies; the whole image is always one.")
+    ] = True,
+) -> Response:
+    """One photograph against one product, whose references tell what its score means.
+
+    The region that matches this product best counts: others may lie beside it.
+    """
+    start = perf_counter()
+    product = service.gallery.get_product(product_id)
+    image = decode(upload.data, service.settings.image_limits)
+    decode_ms = milliseconds_since(start)
+    photograph = Pyramid(image)
+    turn.proceed()
+    regions, detect_times = service.recognizer.regions(photograph, detect=detect)
+    turn.proceed()
+    vectors, embed_times = service.embedder.embed([crop(photograph, r.box) for r in regions])
+    start = perf_counter()
+    claim = claimed(service.gallery, product_id, vectors)
+    found = None if claim is None else judge(product_id)
+    timing = Timing(
+        decode=decode_ms,
+        detect_preprocess=detect_times.preprocess,
+        detect=detect_times.forward,
+        embed_preprocess=embed_times.preprocess,
+        embed=embed_times.forward,
+        search=milliseconds_since(start),
+        queue=turn.waited + detect_times.queue + embed_times.queue,
+        total=milliseconds_since(turn.arrived),
+    )
+    metrics.observe_stages("/verify", timing)
+    common: dict[str, Any] = {
+        "request_id": current_request().id,
+        "image": ImageSize(width=photograph.width, height=photograph.height),
+        "product": product_ref(product),
+        "gallery_revision": service.gallery.stats().revision,
+        "timing_ms": timing,
+        "model": service.model,
+    }
+    if claim is None or found is None:
+        return written(VerifyAnswer(outcome="uncertain", **common))
+    region = regions[claim.region]
+    return written(
+        VerifyAnswer(
+            outcome=claim.verdict(found, service.pack.embedder.ambiguous_margin),
+            score=claim.score,
+            threshold=found.match,
+            no_match_threshold=found.no_match,
+            probability=claim.probability(found),
+            margin=claim.margin,
+            image_id=claim.image_id,
+            rival=None if claim.rival is None else CandidateItem.model_validate(claim.rival),
+            box=Box.model_validate(region.box),
+            box_source=region.source,
+            **common,
+        )
+    )

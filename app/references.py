@@ -1,0 +1,33 @@
+"""How each reference of a product matches a photograph."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery import Contents
+
+
+class HoldsContents(Protocol):
+    """What is needed of a gallery."""
+
+    def contents(self) -> AbstractContextManager[Contents]: ...
+
+
+def reference_scores(
+    gallery: HoldsContents, product_id: str, queries: NDArray[np.float32]
+) -> dict[str, NDArray[np.float64]]:
+    """Image id → its score [Q], by its best vector, for each of the queries [Q, D].
+
+    Raises:
+        UnknownProduct: the gallery has no such product.
+    """
+    with gallery.contents() as contents:
+        vectors = contents.vectors(product_id)
+    wide = queries.astype(np.float64)
+    return {
+        # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
+        image: np.minimum((wide @ rows.astype(np.float64).T).max(axis=1), 1.0)
+        for image, rows in vectors.items()
+    }

@@ -1,0 +1,154 @@
+"""Is this the product whose code was scanned: one photograph against one product's references.
+
+Rates are those of verification, ISO/IEC 19795-1, for photographs of other products that claim to be
+this one. They come from the references that the calibration asked, so every product has its own
+threshold: one that looks like many others has a higher one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calibration import SAME_PICTURE, Calibration
+from app.impostors import Impostors, Scores
+from app.references import HoldsContents, reference_scores
+from app.reliability import Reliability, fit_reliability
+from gallery import Candidate, SearchResult
+
+Verdict = Literal["match", "no_match", "uncertain"]
+
+_NOTHING = -1.0
+
+
+class HoldsProducts(HoldsContents, Protocol):
+    """What verification needs of a gallery."""
+
+    def search(self, vectors: NDArray[np.float32], k: int) -> SearchResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a score of the claimed product means.
+
+    From `match` on so few other products come that it is taken for this one. Below `no_match`
+    so few of its own photographs lie that it is taken for another. `reliability`: by the score and
+    how far it is above the best other product's; None where nothing was calibrated.
+    """
+
+    match: float
+    no_match: float
+    reliability: Reliability | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The region, a place among those asked, that matches the claimed product best, and how.
+
+    `image_id`: the reference that it matches. `rival`: the best other product of that region, if
+    there is one. `margin`: how far the score is above the rival's.
+    """
+
+    region: int
+    score: float
+    image_id: str
+    rival: Candidate | None
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.rival is None else self.score - self.rival.score
+
+    def verdict(self, limits: Limits, ambiguous_margin: float) -> Verdict:
+        """By the score, unless another product is clearly better or its own often score so low."""
+        rivalled = self.margin is not None and self.margin <= -ambiguous_margin
+        if self.score >= limits.match:
+            return "uncertain" if rivalled else "match"
+        return "no_match" if rivalled or self.score < limits.no_match else "uncertain"
+
+    def probability(self, limits: Limits) -> float | None:
+        """That the claim is right, where as many are wrong; None where nothing was calibrated."""
+        if limits.reliability is None:
+            return None
+        # A gallery's only product has no rival to fear.
+        margin = 1.0 if self.margin is None else self.margin
+        return limits.reliability.probability(self.score, margin)
+
+
+def claimed(gallery: HoldsProducts, product_id: str, regions: NDArray[np.float32]) -> Claim | None:
+    """How the regions' vectors [R, D] match a product; None where it has no references.
+
+    Raises:
+        UnknownProduct: the gallery has no such product.
+    """
+    scores = reference_scores(gallery, product_id, regions)
+    if not scores:
+        return None
+    table = np.stack(list(scores.values()))
+    image, region = (int(place) for place in np.unravel_index(table.argmax(), table.shape))
+    found = gallery.search(regions[region : region + 1], 2).candidates[0]
+    rival = next((other for other in found if other.product_id != product_id), None)
+    return Claim(region, float(table[image, region]), list(scores)[image], rival)
+
+
+def limits(
+    calibration: Calibration, gallery: HoldsContents, product_id: str, false_accept_rate: float
+) -> Limits:
+    """What a score of the product means where so many false accepts may be.
+
+    Raises:
+        GalleryTooSmall: there are too few photographs of other products to tell.
+        UnknownProduct: the gallery has no such product.
+    """
+    asked = calibration.vectors.astype(np.float32)
+    count, views, dimension = asked.shape
+    rows = reference_scores(gallery, product_id, asked.reshape(-1, dimension))
+    if not rows:
+        raise ValueError("A product without references has no limits.")
+    # By the first vector, the whole picture's, it is known for the same picture.
+    scores = np.stack(list(rows.values())).reshape(len(rows), count, views)
+    scores = np.where((scores[:, :, :1] >= SAME_PICTURE), _NOTHING, scores).max(axis=(0, 2))
+    number = (
+        calibration.product_ids.index(product_id)
+        if product_id in calibration.product_ids
+        else len(calibration.product_ids)
+    )
+    others = calibration.products != number
+    products = calibration.products[others]
+    impostors = Impostors(
+        products, scores[others], rivals=np.full(len(products), -1), without=scores[others]
+    )
+    genuine = calibration.genuine[~np.isnan(calibration.genuine)]
+    return Limits(
+        match=impostors.threshold(false_accept_rate),
+        no_match=float(np.quantile(genuine, false_accept_rate)),
+        reliability=_reliability(calibration, number, scores),
+    )
+
+
+def _reliability(calibration: Calibration, number: int, scores: Scores) -> Reliability:
+    """Of right claims, of any product, and as many wrong ones, of this product.
+
+    What claims wrongly may be enrolled itself, and then its own product is a rival, or not.
+    """
+    has_own = ~np.isnan(calibration.genuine)
+    right = calibration.genuine[has_own]
+    rival = calibration.impostors.scores
+    others = calibration.products != number
+    best_other = np.where(calibration.others[:, 0] == number, calibration.scores[:, 1], rival)
+    with_own = np.fmax(best_other, calibration.genuine)
+    wrong = np.tile(scores[others], 2)
+    margins = np.concatenate(
+        [
+            right - rival[has_own],
+            scores[others] - best_other[others],
+            scores[others] - with_own[others],
+        ]
+    )
+    total = len(right) + len(wrong)
+    return fit_reliability(
+        np.concatenate([right, wrong]),
+        margins,
+        np.arange(total) < len(right),
+        np.repeat([total / 2 / len(right), total / 2 / len(wrong)], [len(right), len(wrong)]),
+    )

@@ -1,0 +1,117 @@
+"""One photograph against one product, with vectors whose scores are known."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.calibrating import calibrate
+from app.impostors import GalleryTooSmall
+from app.reliability import Reliability
+from app.verification import Claim, Limits, claimed, limits
+from gallery import Candidate, Gallery, UnknownProduct
+from tests.app.test_calibration import DIMENSION, filled, views
+from tests.gallery.samples import new_image
+
+LIMITS = Limits(match=0.6, no_match=0.4, reliability=Reliability(0, 1, 1))
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with filled(tmp_path, products=40, photographs=4) as opened:
+        yield opened
+
+
+def claim(score: float, rival: float | None = None) -> Claim:
+    other = None if rival is None else Candidate("other", "Other", rival, "image")
+    return Claim(region=0, score=score, image_id="one", rival=other)
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        (claim(0.6), "match"),
+        (claim(0.7, 0.5), "match"),
+        (claim(0.7, 0.71), "match"),  # look-alikes: either may be it, and it was said which
+        (claim(0.7, 0.75), "uncertain"),
+        (claim(0.59, 0.3), "uncertain"),
+        (claim(0.59, 0.7), "no_match"),
+        (claim(0.39), "no_match"),
+    ],
+)
+def test_verdicts(made: Claim, verdict: str) -> None:
+    assert made.verdict(LIMITS, 0.02) == verdict
+
+
+def test_the_region_that_matches_the_claimed_product_counts(gallery: Gallery) -> None:
+    own = gallery.list_images("p003")[0].id
+    with gallery.contents() as contents:
+        wanted = contents.vectors("p003")[own][1].astype(np.float32)
+        beside = contents.vectors("p004")[gallery.list_images("p004")[0].id][0].astype(np.float32)
+    found = claimed(gallery, "p003", np.stack([beside, wanted]))
+    assert found is not None
+    assert (found.region, found.image_id) == (1, own)
+    assert found.score == pytest.approx(1, abs=1e-3)
+    assert found.rival is not None
+    assert found.rival.product_id != "p003"
+    assert found.margin == pytest.approx(found.score - found.rival.score)
+
+
+def test_products_that_can_not_be_claimed(gallery: Gallery) -> None:
+    gallery.put_product("bare", "Bare", {})
+    query = np.ones((1, DIMENSION), np.float32)
+    assert claimed(gallery, "bare", query) is None
+    with pytest.raises(UnknownProduct):
+        claimed(gallery, "nothing", query)
+
+
+def test_wrong_claims_pass_as_often_as_asked(gallery: Gallery) -> None:
+    calibration = calibrate(gallery)
+    rng = np.random.default_rng(8)
+    strangers = [views(centre, 1, rng)[0] for centre in rng.standard_normal((150, DIMENSION)) / 8]
+    passed: list[bool] = []
+    for number in range(0, 40, 4):
+        product = f"p{number:03}"
+        found = limits(calibration, gallery, product, 0.1)
+        passed += [score >= found.match for score in scores(gallery, product, strangers)]
+    assert 0.05 < np.mean(passed) < 0.2
+
+
+def test_a_right_claim_is_likelier_than_a_wrong_one(gallery: Gallery) -> None:
+    found = limits(calibrate(gallery), gallery, "p007", 0.05)
+    assert found.no_match < found.match + 0.3
+    right, wrong = claim(0.7, 0.3).probability(found), claim(0.2, 0.4).probability(found)
+    assert right is not None
+    assert wrong is not None
+    assert wrong < 0.1 < 0.9 < right
+    assert claim(0.7).probability(Limits(0.5, 0.5, None)) is None
+
+
+def test_a_product_like_many_others_needs_more(gallery: Gallery) -> None:
+    # A reference amid four others, a tenth of all.
+    with gallery.contents() as contents:
+        some = [
+            rows.astype(np.float64)
+            for number in range(4)
+            for rows in contents.vectors(f"p{number:03}").values()
+        ]
+    gallery.put_product("plain", "Plain", {})
+    gallery.add_images("plain", [new_image("plain", np.concatenate(some).mean(axis=0)[None])])
+    calibration = calibrate(gallery)
+    plain = limits(calibration, gallery, "plain", 0.05).match
+    usual = np.median(
+        [limits(calibration, gallery, f"p{n:03}", 0.05).match for n in range(5, 40, 5)]
+    )
+    assert plain > usual + 0.05
+    with pytest.raises(GalleryTooSmall):
+        limits(calibration, gallery, "plain", 0.001)
+
+
+def scores(gallery: Gallery, product: str, photographs: list[NDArray]) -> list[float]:
+    found = [
+        claimed(gallery, product, (seen / np.linalg.norm(seen, axis=1)[:, None]).astype(np.float32))
+        for seen in photographs
+    ]
+    return [each.score for each in found if each is not None]
