@@ -3,14 +3,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PACK ?= embedded
 BIN := .venv/bin
 
-.PHONY: run install test lint browser image-check lock clean
+.PHONY: run install test lint debian image-check lock clean
 
 run: install  ## Install what is missing and start the service on 127.0.0.1:8000.
 	TILLSIGHT_PACK=$${TILLSIGHT_PACK:-$(PACK)} $(BIN)/tillsight serve
 
 install: .venv/.serve
 
-test: .venv/.dev browser  ## The whole suite.
+test: .venv/.dev debian  ## The whole suite.
 	$(BIN)/python -m pytest
 
 lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file, Kubernetes manifests.
@@ -22,11 +22,11 @@ lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file, 
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
-browser:  # The documentation page is tested in a real one.
-	@command -v chromium >/dev/null || { \
-		echo "Installing chromium for the tests of the page ..."; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
-	} || { echo "Install chromium (Debian: apt-get install chromium) and run again."; exit 1; }
+debian:  # What tests need beside Python: a browser for the page, a clock that can be set.
+	@command -v chromium >/dev/null && command -v faketime >/dev/null || { \
+		echo "Installing chromium and faketime for the tests ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium faketime >/dev/null; \
+	} || { echo "Install them (Debian: apt-get install chromium faketime) and run again."; exit 1; }
 
 image-check:  ## Build the image and run it, without Docker (root on Debian).
 	deploy/image-check

@@ -195,8 +195,8 @@ class Jobs:
         flush(path.parent)
 
     def _forget_old(self) -> None:
+        # In the order they were started: the clock may have been set since.
         finished = [job for job in self._jobs.values() if job.finished_at]
-        finished.sort(key=lambda job: job.created_at)
         for job in finished[:-KEPT_JOBS]:
             del self._jobs[job.id]
             shutil.rmtree(self._folder / job.id, ignore_errors=True)

@@ -86,7 +86,7 @@ def test_a_database_that_another_program_holds(running: RunningService, tmp_path
     assert running.client.delete("/gallery/products/new").is_success
 
 
-def test_a_pack_damaged_while_it_serves(running: RunningService) -> None:
+def test_a_pack_damaged_while_it_serves(running: RunningService, tmp_path: Path) -> None:
     pack = running.log.parent / "data" / "packs" / "copy"
     params = pack / "embedder.pdiparams"
     whole = params.read_bytes()
@@ -106,6 +106,20 @@ def test_a_pack_damaged_while_it_serves(running: RunningService) -> None:
         assert again.returncode == 1
         assert "embedder.pdiparams" in again.stdout + again.stderr
         assert "Traceback" not in again.stderr
+        shutil.copytree(pack, tmp_path / "packs" / "copy")
+        start = subprocess.run(
+            [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
+            env=service_environment(tmp_path, pack="copy"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert start.returncode == 1
+        assert "embedder.pdiparams" in start.stderr
+        assert "Traceback" not in start.stderr
+        # The one that runs has the networks in memory, and checks them all the time.
+        assert_recognises(running)
+        assert running.client.get("/readyz").is_success
     finally:
         params.write_bytes(whole)
 

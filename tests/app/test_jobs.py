@@ -1,10 +1,11 @@
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from app.jobs import Job, Jobs, UnknownJob
+from app.jobs import KEPT_JOBS, Job, Jobs, UnknownJob
 
 
 def wait(jobs: Jobs, job_id: str) -> Job:
@@ -102,3 +103,18 @@ def test_a_job_that_can_not_be_recorded_does_not_hold_up_the_next(tmp_path: Path
         assert wait(jobs, jobs.start("rebuild").id).state == "done"
     with closing(Jobs(tmp_path, {"import": lambda *_: None})) as jobs:
         assert wait(jobs, unrecorded.id).state == "done"
+
+
+def test_a_clock_that_was_set_back_makes_no_job_forgotten(tmp_path: Path) -> None:
+    for number in range(KEPT_JOBS):
+        at = datetime(2099, 1, 1, 0, number // 60, number % 60, tzinfo=UTC)
+        old = Job(id=f"old-{number}", kind="rebuild", state="done", created_at=at, finished_at=at)
+        (tmp_path / old.id).mkdir()
+        (tmp_path / old.id / "job.json").write_text(old.model_dump_json())
+    with closing(Jobs(tmp_path, {"rebuild": counting(1, [])})) as jobs:
+        new = jobs.start("rebuild")
+        assert wait(jobs, new.id).state == "done"
+        jobs.start("rebuild")
+        assert jobs.get(new.id).state == "done"
+        with pytest.raises(UnknownJob):
+            jobs.get("old-0")
