@@ -74,11 +74,15 @@ class Impostors:
         the threshold is made without it, and its photographs are asked.
         """
         reached = np.zeros(_STEPS)
-        for product in np.unique(self.products):
-            asked = self.products == product
-            left = np.where(self.rivals == product, self.without, self.scores)[~asked]
+        # In their order once, so that they are hardly out of it without a product.
+        order = np.argsort(-self.scores)
+        products, rivals = self.products[order], self.rivals[order]
+        scores, without = self.scores[order], self.without[order]
+        for product in np.unique(products):
+            asked = products == product
+            left = np.where(rivals == product, without, scores)[~asked]
             thresholds = reached_by(left, self._shares)
-            reached += (self.scores[asked, None] >= thresholds).sum(axis=0)
+            reached += (scores[asked, None] >= thresholds).sum(axis=0)
         return np.maximum.accumulate(reached / len(self))
 
 
@@ -88,5 +92,7 @@ def reached_by(scores: Scores, shares: Scores | float) -> Scores:
     A new score exceeds the j-th largest of n with the probability j / (n + 1).
     """
     places = np.arange(1, len(scores) + 1)
-    found: Scores = np.interp(np.asarray(shares) * (len(scores) + 1), places, -np.sort(-scores))
+    found: Scores = np.interp(
+        np.asarray(shares) * (len(scores) + 1), places, -np.sort(-scores, kind="stable")
+    )
     return found

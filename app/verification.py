@@ -106,7 +106,7 @@ def limits(
     if not rows:
         raise ValueError("A product without references has no limits.")
     # By the first vector, the whole picture's, it is known for the same picture.
-    scores = np.stack(list(rows.values())).reshape(len(rows), count, views)
+    scores = np.stack(list(rows.values())).reshape(len(rows), count, views).astype(np.float64)
     scores = np.where((scores[:, :, :1] >= SAME_PICTURE), _NOTHING, scores).max(axis=(0, 2))
     number = (
         calibration.product_ids.index(product_id)

@@ -25,6 +25,7 @@ from models.training.open_data import Photo, beverage, grocery
 
 KEPT_BACK = 0.2
 CLAIMED = 0.05
+STRANGERS = 100  # photographs of unknown products that claim to show known ones
 # Of the pack: what it takes for another product to be clearly better.
 MARGIN = 0.02
 _JPEG = b"\xff\xd8\xff\xd9"  # the gallery wants a thumbnail; nobody looks at this one
@@ -133,23 +134,7 @@ def halve(photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int) -> Hal
             unknown=_ask(gallery, photos, vectors, unknown),
             known=_ask(gallery, photos, vectors, known),
             single=np.array([len(photos[i].boxes) <= 1 for i in unknown]),
-            claims={
-                "its own product": _claim(
-                    gallery, calibration, vectors, [(i, photos[i].identity) for i in known]
-                ),
-                "another one, its own is enrolled": _claim(
-                    gallery,
-                    calibration,
-                    vectors,
-                    [(i, str(rng.choice(sorted(enrolled - {photos[i].identity})))) for i in known],
-                ),
-                "another one, its own is not": _claim(
-                    gallery,
-                    calibration,
-                    vectors,
-                    [(i, str(rng.choice(sorted(enrolled)))) for i in unknown],
-                ),
-            },
+            claims=_claims(gallery, calibration, photos, vectors, known, unknown, rng),
         )
 
 
@@ -173,19 +158,31 @@ def _ask(
     return Answers(scores, margins, right_ones.astype(np.bool_))
 
 
-def _claim(
+def _claims(
     gallery: Gallery,
     calibration: Calibration,
+    photos: Sequence[Photo],
     vectors: Sequence[Vectors],
-    claims: Sequence[tuple[int, str]],
-) -> list[Verdict]:
-    """What is said to photographs, by their places, that claim to show a product."""
-    judged = {
-        name: limits(calibration, gallery, name, CLAIMED) for name in {name for _, name in claims}
-    }
-    verdicts: list[Verdict] = []
-    for place, name in claims:
+    known: Sequence[int],
+    unknown: Sequence[int],
+    rng: np.random.Generator,
+) -> dict[str, list[Verdict]]:
+    """What is said to photographs, by their places, that claim to show a known product."""
+    names = sorted({photos[i].identity for i in known})
+    judged = {name: limits(calibration, gallery, name, CLAIMED) for name in names}
+
+    def verdict(place: int, name: str) -> Verdict:
         claim = claimed(gallery, name, vectors[place])
-        if claim is not None:
-            verdicts.append(claim.verdict(judged[name], MARGIN))
-    return verdicts
+        if claim is None:
+            raise ValueError(f"{name} has no references.")
+        return claim.verdict(judged[name], MARGIN)
+
+    def another(place: int) -> str:
+        return str(rng.choice([name for name in names if name != photos[place].identity]))
+
+    strangers = rng.choice(unknown, min(STRANGERS, len(unknown)), replace=False).tolist()
+    return {
+        "its own product": [verdict(i, photos[i].identity) for i in known],
+        "another one, its own is enrolled": [verdict(i, another(i)) for i in known],
+        "another one, its own is not": [verdict(i, another(i)) for i in strangers],
+    }

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.service import Service
 from tests.app import pictures
 from tests.app.problems import assert_problem
 
@@ -255,3 +256,30 @@ def test_times_are_finite_and_add_up(client: TestClient) -> None:
     assert all(math.isfinite(value) and value >= 0 for value in timing.values())
     stages = sum(value for stage, value in timing.items() if stage != "total")
     assert stages <= timing["total"] * 1.05
+
+
+def test_look_alikes_are_a_picklist(client: TestClient, service: Service) -> None:
+    """The same can in two sizes, each photographed so that it fills the picture; and another."""
+    can = Image.fromarray(pictures.noise(1))
+
+    def photograph(zoom: float, seed: int) -> bytes:
+        width, height = round(120 * zoom), round(90 * zoom)
+        left, top = (width - 120) // 2 + seed, (height - 90) // 2
+        return pictures.encode(can.resize((width, height)).crop((left, top, left + 120, top + 90)))
+
+    for name, pictures_of in {
+        "330 ml": [photograph(1.02, 0), photograph(1.05, 1)],
+        "500 ml": [photograph(1.03, 0), photograph(1.06, 1)],
+        "other": [pictures.jpeg(2)],
+    }.items():
+        service.gallery.put_product(name, name, {})
+        references = [service.enroller.prepare(data) for data in pictures_of]
+        service.gallery.add_images(name, references)
+    for zoom in (1.0, 1.025, 1.055, 1.08):
+        answer = client.post("/recognize?detect=false", files={"image": photograph(zoom, 0)})
+        result = answer.json()["results"][0]
+        assert result["outcome"] == "ambiguous"
+        offered = [candidate["product_id"] for candidate in result["candidates"]]
+        assert (set(offered[:2]), offered[2]) == ({"330 ml", "500 ml"}, "other")
+        assert result["margin"] < service.pack.embedder.ambiguous_margin
+        assert result["candidates"][2]["score"] < result["score"] - 0.1
