@@ -6,11 +6,14 @@ from hashlib import sha256
 from itertools import chain
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.checks import MAX_ID_LENGTH
+from app.effect import predict
 from app.exporting import export
+from app.guard import Doubtful, DoubtfulReference
 from app.http.admission import ENTER, Turn, TurnDep
 from app.http.idempotency import OnceDep
 from app.http.preconditions import ExpectedVersion, set_etag
@@ -20,6 +23,7 @@ from app.http.schemas import (
     AddImagesAnswer,
     ChangeItem,
     ChangesAnswer,
+    EffectAnswer,
     GalleryAnswer,
     GalleryModel,
     HistoryAnswer,
@@ -31,12 +35,13 @@ from app.http.schemas import (
     ProductDetail,
     ProductId,
     ProductPage,
+    WarningItem,
 )
 from app.http.state import ServiceDep
 from app.http.uploads import SeveralImages, Upload, request_body
 from app.images import ImageError
 from app.service import Service
-from gallery import AddedImage, NewImage
+from gallery import NewImage
 
 router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(400, 422))
 
@@ -199,7 +204,10 @@ def delete_product(product_id: ProductPath, service: ServiceDep, expected: Expec
     status_code=201,
     openapi_extra=request_body(several=True),
     response_model=AddImagesAnswer,
-    responses=responses(404, 409, 413, 415, 503),
+    responses={
+        200: {"model": AddImagesAnswer, "description": "With `dry_run`: nothing was added."},
+        **responses(404, 409, 413, 415, 503),
+    },
     dependencies=[ENTER],
 )
 def add_images(
@@ -208,6 +216,9 @@ def add_images(
     turn: TurnDep,
     service: ServiceDep,
     once: OnceDep,
+    dry_run: Annotated[
+        bool, Query(description="Add nothing: tell doubts, and what adding them would change.")
+    ] = False,
 ) -> Response:
     """They are searchable when the answer arrives. The same image twice is one reference.
 
@@ -216,31 +227,53 @@ def add_images(
     """
     return once(
         " ".join(f"{upload.filename!r} {sha256(upload.data).hexdigest()}" for upload in uploads),
-        lambda: (201, _enrol(product_id, uploads, service, turn)),
+        lambda: (
+            200 if dry_run else 201,
+            _enrol(product_id, uploads, service, turn, dry_run=dry_run),
+        ),
     )
 
 
-def _enrol(product_id: str, uploads: list[Upload], service: Service, turn: Turn) -> AddImagesAnswer:
+def _enrol(
+    product_id: str, uploads: list[Upload], service: Service, turn: Turn, *, dry_run: bool
+) -> AddImagesAnswer:
     service.gallery.get_product(product_id)  # before any work is done for it
-    prepared: list[NewImage | ImageError] = []
+    good: list[NewImage] = []
+    entries: list[AddedImageItem] = []
+    taken: list[AddedImageItem] = []
+    refused: list[Exception] = []
     for upload in uploads:
         turn.proceed()
+        entries.append(entry := AddedImageItem(filename=upload.filename))
         try:
-            prepared.append(service.enroller.prepare(upload.data))
-        except ImageError as error:
-            prepared.append(error)
-    good = [item for item in prepared if isinstance(item, NewImage)]
-    refused = [item for item in prepared if isinstance(item, ImageError)]
+            image, doubts = _prepared(product_id, upload, service)
+        except (ImageError, DoubtfulReference) as error:
+            entry.error = describe(error).model_dump(exclude_none=True)
+            refused.append(error)
+            continue
+        entry.warnings = [WarningItem.model_validate(doubt) for doubt in doubts]
+        good.append(image)
+        taken.append(entry)
     if not good:
         raise refused[0]
-    added = iter(service.gallery.add_images(product_id, good))
-    entries = [
-        _refused(upload.filename, item)
-        if isinstance(item, ImageError)
-        else _added(upload.filename, next(added))
-        for upload, item in zip(uploads, prepared, strict=True)
-    ]
-    return AddImagesAnswer(images=entries, gallery_revision=service.gallery.stats().revision)
+    effect = None
+    if dry_run:
+        vectors = [np.asarray(image.vectors, np.float32) for image in good]
+        found = predict(service.gallery, product_id, vectors, turn.proceed)
+        effect = EffectAnswer.model_validate(found)
+    else:
+        added = service.gallery.add_images(product_id, good)
+        for entry, image_added in zip(taken, added, strict=True):
+            entry.id, entry.duplicate = image_added.id, image_added.duplicate
+    revision = service.gallery.stats().revision
+    return AddImagesAnswer(images=entries, gallery_revision=revision, effect=effect)
+
+
+def _prepared(product_id: str, upload: Upload, service: Service) -> tuple[NewImage, list[Doubtful]]:
+    photograph = service.enroller.read(upload.data)
+    (image,) = service.enroller.enrolled([photograph])
+    vectors = np.asarray(image.vectors, np.float32)
+    return image, service.guard.check(photograph.pixels, vectors, product_id)
 
 
 @router.get("/images/{image_id}", summary="A reference image", responses=responses(404))
@@ -269,12 +302,3 @@ def get_thumbnail(image_id: ImagePath, service: ServiceDep) -> Response:
 def delete_image(image_id: ImagePath, service: ServiceDep) -> None:
     """It is never found again from here on."""
     service.gallery.delete_image(image_id)
-
-
-def _added(filename: str | None, image: AddedImage) -> AddedImageItem:
-    return AddedImageItem(filename=filename, id=image.id, duplicate=image.duplicate, error=None)
-
-
-def _refused(filename: str | None, error: ImageError) -> AddedImageItem:
-    problem = describe(error).model_dump(exclude_none=True)
-    return AddedImageItem(filename=filename, id=None, duplicate=None, error=problem)
