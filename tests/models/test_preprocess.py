@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -52,6 +54,23 @@ def test_a_crop_that_is_a_view_counts_like_its_copy(spec):
     preprocessor.write(view, batch[0])
     preprocessor.write(view.copy(), batch[1])
     np.testing.assert_array_equal(batch[0], batch[1])
+
+
+def test_crops_written_side_by_side_are_those_written_one_by_one(spec):
+    image = np.random.default_rng(6).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    corners = [
+        (x, y, x + side, y + side) for x, y, side in ((0, 0, 600), (200, 50, 300), (9, 7, 40))
+    ]
+    preprocessor = Preprocessor(spec.model_copy(update={"interpolation": "area"}))
+    expected, batch = preprocessor.batch(30), preprocessor.batch(30)
+    whole = Pyramid(image)
+    for out, corner in zip(expected, corners * 10, strict=True):
+        preprocessor.write(whole.crop(*corner), out)
+    with ThreadPoolExecutor(4) as threads:
+        fresh = Pyramid(image)
+        preprocessor.fill([fresh.crop(*corner) for corner in corners * 10], batch, threads)
+    np.testing.assert_array_equal(batch, expected)
+    assert batch[0].std() > 0.01
 
 
 @pytest.mark.parametrize(
