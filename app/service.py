@@ -22,7 +22,7 @@ from app.review import Review
 from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
-from gallery import Author, Gallery, authored
+from gallery import Author, GalleryUnavailable, authored, open_gallery
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack, find_pack
@@ -59,10 +59,13 @@ class Service:
                 )
             )
             self.gallery = opened.enter_context(
-                Gallery.open(
-                    settings.gallery_dir,
-                    dimension=self.embedder.dimension,
-                    fingerprint=self.embedder.fingerprint,
+                closing(
+                    open_gallery(
+                        settings.gallery,
+                        pictures=settings.gallery_pictures_dir,
+                        dimension=self.embedder.dimension,
+                        fingerprint=self.embedder.fingerprint,
+                    )
                 )
             )
             self.auditor = opened.enter_context(closing(Auditor(self.gallery)))
@@ -97,7 +100,7 @@ class Service:
         self.recognizer = Recognizer(
             self.detector,
             self.embedder,
-            SearchPastNegatives(self.gallery, negatives),
+            SearchPastNegatives(self.gallery.relaxed, negatives),
             match_threshold=self.pack.embedder.match_threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )
@@ -105,7 +108,7 @@ class Service:
         self._stopping = Event()
         self._not_ready: str | None = None
         self._samples: Thread | None = None
-        if settings.sample_gallery:
+        if settings.sample_gallery and not settings.gallery_url:
             self._not_ready = "The sample gallery is being enrolled."
             self._samples = Thread(target=self._enrol_samples, name="sample-gallery")
             self._samples.start()
@@ -120,8 +123,11 @@ class Service:
             return self._not_ready
         if fault := self.check.fault():
             return fault
-        if not self.gallery.consistent():
-            return "The index does not agree with the database yet."
+        try:
+            if not self.gallery.consistent():
+                return "The index does not agree with the database yet."
+        except GalleryUnavailable as error:
+            return str(error)
         return None
 
     def _models_are_busy(self) -> bool:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.guard import Doubt
 from app.images import ImageLimits
 from app.photographs import Bounds
+from gallery import InvalidValue, checked_url
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -25,6 +26,16 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"),
         description="Folder of the gallery and of fetched packs; one service at a time uses it.",
+    )
+    gallery_url: str = Field(
+        "",
+        description="Where the gallery is: `sqlite:///folder`, or `http://host:19530` of a Milvus "
+        "server that replicas share; by default a folder in the data folder.",
+    )
+    gallery_pictures: str = Field(
+        "",
+        description="Folder that replicas share for the pictures of a gallery on Milvus; by "
+        "default one in the data folder.",
     )
     pack: str = Field("embedded", description="Model pack: a name (`tillsight models list`).")
     threads: PositiveInt = Field(
@@ -101,6 +112,14 @@ class Settings(BaseSettings):
         "auto", description="A JSON document per line, or text; auto: text on a terminal only."
     )
 
+    @field_validator("gallery_url")
+    @classmethod
+    def _check_gallery(cls, value: str) -> str:
+        try:
+            return checked_url(value) if value else value
+        except InvalidValue as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: str) -> str:
@@ -129,6 +148,15 @@ class Settings(BaseSettings):
     @property
     def keys_path(self) -> Path:
         return self.data_dir / "keys.json"
+
+    @property
+    def gallery(self) -> str:
+        """The URL of the gallery."""
+        return self.gallery_url or f"sqlite:///{self.gallery_dir}"
+
+    @property
+    def gallery_pictures_dir(self) -> Path:
+        return Path(self.gallery_pictures or self.data_dir / "pictures")
 
     @property
     def gallery_dir(self) -> Path:

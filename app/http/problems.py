@@ -25,6 +25,7 @@ from app.photographs import UnknownRecognition
 from app.review import LowersRecall, NoProduct, UnknownResult
 from gallery import (
     GalleryClosed,
+    GalleryUnavailable,
     HistoryForgotten,
     InvalidFilter,
     InvalidValue,
@@ -95,9 +96,12 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (InvalidValue, 422, "invalid-value"),
     (InvalidFilter, 422, "invalid-filter"),
     (StorageFailed, 503, "storage-failed"),
+    (GalleryUnavailable, 503, "gallery-unavailable"),
     (ClosedError, 503, "shutting-down"),
     (GalleryClosed, 503, "shutting-down"),
 ]
+# A server that was killed is back in half a minute or so: whoever asks often knows soonest.
+AWAY_SECONDS = "5"
 HTTP_CODES = {
     400: "malformed-request",
     404: "not-found",
@@ -132,6 +136,11 @@ def describe(error: Exception) -> Problem:
             "folder and of the folder for temporary files.",
         )
     return _problem(500, "internal-error", "Something went wrong in the service; see its log.")
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """What a client is told beside the problem."""
+    return {"Retry-After": AWAY_SECONDS} if isinstance(error, GalleryUnavailable) else {}
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -185,7 +194,7 @@ def install(app: FastAPI) -> None:
         return to_response(describe(error), error.headers)
 
     async def domain_error(_: Request, error: Exception) -> JSONResponse:
-        return to_response(describe(error))
+        return to_response(describe(error), _headers(error))
 
     for kind, _, _ in DOMAIN_PROBLEMS:
         app.add_exception_handler(kind, domain_error)

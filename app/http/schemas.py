@@ -115,6 +115,12 @@ class RecognitionItem(Document):
     product: ProductRef | None = Field(description="The best product; null when unknown.")
     score: Score | None = Field(description="Inner product with the best reference, -1 to 1.")
     margin: Score | None = Field(description="To the second best product; null when there is none.")
+    probability: Score | None = Field(
+        description="That the best product is the right one, where as many photographs show "
+        "unknown products as enrolled ones. From score and margin, by the gallery's calibration; "
+        "null until there is one (`false_accept_rate`, `/gallery/calibration`).",
+        examples=[0.9871],
+    )
     candidates: list[CandidateItem] = Field(description="The best products, best first.")
 
 
