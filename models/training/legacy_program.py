@@ -15,7 +15,9 @@ from paddle import Tensor, nn
 from paddle.base.layer_helper import LayerHelper
 from paddle.static import InputSpec
 
-from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet, pp_lcnet_v2
+from models.nets.efficientnet_lite import PooledLinear
+from models.nets.picodet import PicoDet
+from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
 from models.training.detection.serving import NMS, ServedDetector
 from models.training.detection.weights import detector_from
 from models.training.embedding.weights import embedder_from
@@ -63,8 +65,9 @@ def write(weights: Path, folder: Path, stem: str, size: tuple[int, int]) -> None
         network = embedder_from(tensors)
         inputs = [InputSpec(images, "float32", "x")]
     network.eval()
-    nets = [csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet, pp_lcnet_v2]
-    paddle.jit.ignore_module(nets)
+    # As for the export in the new format: tracing is enough, and 2.6 rewrites what is not marked.
+    for kind in (PicoDet, PPLCNetV2ShiTu, PooledLinear):
+        paddle.jit.not_to_static(kind.forward)
     static = paddle.jit.to_static(network, input_spec=inputs, full_graph=True)
     paddle.jit.save(static, str(folder / stem))
     # What belongs to further training, not to inference.
