@@ -181,6 +181,25 @@ class AddedImages(TypedDict):
     gallery_revision: int
 
 
+class HistoryEntry(TypedDict):
+    """A change: by whose key, asked by which request, and what it was about before and after."""
+
+    sequence: int
+    kind: Literal["put product", "delete product", "add image", "delete image"]
+    product_id: str
+    image_id: str | None
+    at: str
+    author: str | None
+    request_id: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class HistoryPage(TypedDict):
+    entries: list[HistoryEntry]
+    next_cursor: str | None
+
+
 class GalleryState(TypedDict):
     products: int
     images: int
@@ -200,8 +219,11 @@ class Job(TypedDict):
     total: int
     added: int
     duplicates: int
+    embedded_again: int
     failed: int
     errors: list[dict[str, str]]
     detail: str | None
+    author: str | None
+    request_id: str | None
     created_at: str
     finished_at: str | None

@@ -14,6 +14,7 @@ from tillsight.answers import (
     Embeddings,
     Explanation,
     GalleryState,
+    HistoryPage,
     Image,
     Job,
     Product,
@@ -157,9 +158,18 @@ def delete_product(product_id: str, *, version: int | None = None) -> Call[None]
     return Call("DELETE", _path(product_id), {"headers": _condition(version)})
 
 
-def add_images(product_id: str, images: Sequence[Picture]) -> Call[AddedImages]:
-    """Add reference images; they are found from the moment this returns."""
-    return Call("POST", f"{_path(product_id)}/images", {"files": _files(images)})
+def add_images(
+    product_id: str, images: Sequence[Picture], *, idempotency_key: str | None = None
+) -> Call[AddedImages]:
+    """Add reference images; they are found from the moment this returns.
+
+    `idempotency_key`: of your own, such as a UUID: sent again with it, it is done once.
+    """
+    return Call(
+        "POST",
+        f"{_path(product_id)}/images",
+        {"files": _files(images), "headers": _once(idempotency_key)},
+    )
 
 
 def get_image(image_id: str) -> Call[Image]:
@@ -172,9 +182,26 @@ def delete_image(image_id: str) -> Call[None]:
     return Call("DELETE", f"/gallery/images/{quote(image_id, safe='')}")
 
 
-def import_archive(archive: bytes, *, dry_run: bool = False) -> Call[dict[str, str]]:
-    """Have a zip of products and images imported, by the job whose `job_id` comes back."""
-    headers = {"Content-Type": "application/zip"}
+def history(
+    cursor: str | None = None,
+    limit: int | None = None,
+    *,
+    product_id: str | None = None,
+    author: str | None = None,
+) -> Call[HistoryPage]:
+    """A page of who changed what, newest first; `next_cursor` leads to older changes."""
+    query = _given(cursor=cursor, limit=limit, product_id=product_id, author=author)
+    return Call("GET", "/gallery/history", {"params": query})
+
+
+def import_archive(
+    archive: bytes, *, dry_run: bool = False, idempotency_key: str | None = None
+) -> Call[dict[str, str]]:
+    """Have a zip of products and images imported, by the job whose `job_id` comes back.
+
+    `idempotency_key`: of your own, such as a UUID: sent again with it, it is the same job.
+    """
+    headers = {"Content-Type": "application/zip", **_once(idempotency_key)}
     return Call(
         "POST",
         "/gallery/import",
@@ -219,6 +246,10 @@ def _question(
 
 def _given(**query: Any) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None}
+
+
+def _once(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
 
 
 def _condition(version: int | None) -> dict[str, str]:

@@ -5,9 +5,11 @@ with Client("http://127.0.0.1:8000", key="tillsight_…") as tillsight:
         print(result["outcome"], result["product"])
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from pathlib import Path
+from typing import IO, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import httpx2
 
@@ -15,6 +17,7 @@ from tillsight import calls
 from tillsight.calls import Call
 
 TIMEOUT_SECONDS = 30.0
+EXPORT = "/gallery/export"
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
@@ -76,6 +79,18 @@ class Client:
         """Make a call of `tillsight.calls`."""
         return _answer(call, self._http.request(call.method, call.path, **call.arguments))
 
+    def export(self, file: Path) -> None:
+        """Write the gallery to a zip file, for `import_archive` elsewhere.
+
+        It is there as a whole or not at all. Raises OSError as well.
+        """
+        with self._http.stream("GET", EXPORT) as response, _whole(file) as target:
+            if response.is_error:
+                response.read()
+                raise _refusal(response)
+            for piece in response.iter_bytes():
+                target.write(piece)
+
     detect = _method(calls.detect)
     embed = _method(calls.embed)
     recognize = _method(calls.recognize)
@@ -91,6 +106,7 @@ class Client:
     add_images = _method(calls.add_images)
     get_image = _method(calls.get_image)
     delete_image = _method(calls.delete_image)
+    history = _method(calls.history)
     import_archive = _method(calls.import_archive)
     get_job = _method(calls.get_job)
 
@@ -120,6 +136,19 @@ class AsyncClient:
         """Make a call of `tillsight.calls`."""
         return _answer(call, await self._http.request(call.method, call.path, **call.arguments))
 
+    async def export(self, file: Path) -> None:
+        """Write the gallery to a zip file, for `import_archive` elsewhere.
+
+        It is there as a whole or not at all. Raises OSError as well.
+        """
+        async with self._http.stream("GET", EXPORT) as response:
+            with _whole(file) as target:
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response)
+                async for piece in response.aiter_bytes():
+                    target.write(piece)
+
     detect = _async_method(calls.detect)
     embed = _async_method(calls.embed)
     recognize = _async_method(calls.recognize)
@@ -135,6 +164,7 @@ class AsyncClient:
     add_images = _async_method(calls.add_images)
     get_image = _async_method(calls.get_image)
     delete_image = _async_method(calls.delete_image)
+    history = _async_method(calls.history)
     import_archive = _async_method(calls.import_archive)
     get_job = _async_method(calls.get_job)
 
@@ -148,6 +178,10 @@ def _answer(_: Call[Answer], response: httpx2.Response) -> Answer:
         if response.headers.get("content-type", "").startswith("image/"):
             return cast(Answer, response.content)
         return cast(Answer, response.json() if response.content else None)
+    raise _refusal(response)
+
+
+def _refusal(response: httpx2.Response) -> TillSightError:
     try:
         problem = response.json()
         code, detail = problem["code"], problem["detail"]
@@ -155,6 +189,17 @@ def _answer(_: Call[Answer], response: httpx2.Response) -> Answer:
         # Not TillSight's own: a proxy's page.
         code, detail = "http-error", f"{response.request.url} answered {response.status_code}."
     wait = response.headers.get("retry-after", "")
-    raise TillSightError(
+    return TillSightError(
         response.status_code, code, detail, float(wait) if wait.isdigit() else None
     )
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[IO[bytes]]:
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        with partial.open("wb") as target:
+            yield target
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

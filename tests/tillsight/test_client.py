@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -117,6 +118,48 @@ def test_an_archive_is_imported(tillsight: Any) -> None:
     while (job := tillsight.get_job(accepted["job_id"]))["finished_at"] is None:
         time.sleep(0.05)
     assert (job["state"], job["added"]) == ("done", 1)
+    assert job["embedded_again"] == 0
+    newest = tillsight.history(limit=1, product_id="juice")["entries"][0]
+    assert newest["kind"] == "add image"
+    assert newest["author"] == job["author"]
+
+
+def test_what_is_sent_again_is_done_once(tillsight: Any) -> None:
+    key = str(uuid4())
+    tillsight.put_product("p", "P")
+    first = tillsight.add_images("p", [pictures.jpeg(1)], idempotency_key=key)
+    assert tillsight.add_images("p", [pictures.jpeg(1)], idempotency_key=key) == first
+    with pytest.raises(TillSightError) as raised:
+        tillsight.add_images("p", [pictures.jpeg(2)], idempotency_key=key)
+    assert raised.value.code == "idempotency-key-reused"
+    shop, other = archive({"p/2.jpg": pictures.jpeg(2)}), str(uuid4())
+    accepted = tillsight.import_archive(shop, idempotency_key=other)
+    assert tillsight.import_archive(shop, idempotency_key=other) == accepted
+    while tillsight.get_job(accepted["job_id"])["finished_at"] is None:
+        time.sleep(0.05)
+    assert tillsight.get_product("p")["image_count"] == 2
+
+
+def test_a_gallery_is_exported_and_comes_back(tillsight: Any, tmp_path: Path) -> None:
+    tillsight.put_product("p", "P", {"shelf": 7})
+    tillsight.add_images("p", [pictures.jpeg(1)])
+    tillsight.export(tmp_path / "shop.zip")
+    tillsight.delete_product("p")
+    accepted = tillsight.import_archive((tmp_path / "shop.zip").read_bytes())
+    while (job := tillsight.get_job(accepted["job_id"]))["finished_at"] is None:
+        time.sleep(0.05)
+    assert (job["added"], job["embedded_again"]) == (1, 0)
+    assert tillsight.get_product("p")["metadata"] == {"shelf": 7}
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.zip"]
+
+
+def test_an_export_that_is_refused_leaves_nothing(
+    address: tuple[str, str, str], tmp_path: Path
+) -> None:
+    with Client(address[0], trust_env=False) as stranger, pytest.raises(TillSightError) as raised:
+        stranger.export(tmp_path / "shop.zip")
+    assert raised.value.code == "missing-key"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_say_what_the_service_said(tillsight: Any) -> None:
