@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.guard import Doubt
 from app.images import ImageLimits
 from app.photographs import Bounds
-from gallery import InvalidValue, checked_url
+from gallery import InvalidValue, checked_url, folder_of
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -152,15 +152,16 @@ class Settings(BaseSettings):
     @property
     def gallery(self) -> str:
         """The URL of the gallery."""
-        return self.gallery_url or f"sqlite:///{self.gallery_dir}"
+        return self.gallery_url or f"sqlite:///{self.data_dir / 'gallery'}"
+
+    @property
+    def gallery_folder(self) -> Path | None:
+        """The gallery's folder; None when it is on a server."""
+        return folder_of(self.gallery)
 
     @property
     def gallery_pictures_dir(self) -> Path:
         return Path(self.gallery_pictures or self.data_dir / "pictures")
-
-    @property
-    def gallery_dir(self) -> Path:
-        return self.data_dir / "gallery"
 
     @property
     def kept_photographs(self) -> Bounds:

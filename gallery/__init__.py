@@ -20,7 +20,7 @@ from gallery.errors import (
 )
 from gallery.filters import And, Filter, In, Not, parse_filter
 from gallery.gallery import Gallery
-from gallery.opening import checked_url, open_gallery
+from gallery.opening import checked_url, folder_of, open_gallery
 from gallery.protocol import Contents, GalleryProtocol, Searches
 from gallery.records import (
     JSON,
@@ -79,6 +79,7 @@ __all__ = [
     "authored",
     "checked_url",
     "current_author",
+    "folder_of",
     "open_gallery",
     "parse_filter",
     "reembed",

@@ -83,18 +83,21 @@ def take(
 
     `references` come with their product's id. Raises UnknownProduct.
     """
-    sequence = store.advance(db)
+    sequence = store.state(db).sequence + 1
+    changed = False
     for product_id, name, metadata in products:
         before = product_store.described(db, product_id)
         if before is None or product_store.named(db, product_id) != (name, metadata):
             product_store.put_product(db, product_id, name, metadata, sequence)
             after = product_store.described(db, product_id)
             history.record(db, sequence, "put product", product_id, [(None, before, after)])
+            changed = True
     for product_id, group in groupby(references, key=lambda pair: pair[0]):
         checked = image_store.sort_out(db, product_id, [image for _, image in group])
         if checked.fresh:
             view = view.with_rows(_inserted(db, sequence, product_id, checked))
-    return None, view.at(sequence)
+            changed = True
+    return None, view.at(store.advance(db)) if changed else view
 
 
 def _inserted(

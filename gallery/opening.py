@@ -43,7 +43,7 @@ def open_gallery(url: str, *, pictures: Path, dimension: int, fingerprint: str) 
 
     `pictures`: the folder of the pictures of a gallery on a server. Raises GalleryError.
     """
-    if folder := _folder(url):
+    if folder := folder_of(url):
         return Gallery.open(folder, dimension=dimension, fingerprint=fingerprint)
     return _milvus().open(url, pictures=pictures, dimension=dimension, fingerprint=fingerprint)
 
@@ -51,7 +51,7 @@ def open_gallery(url: str, *, pictures: Path, dimension: int, fingerprint: str) 
 @contextmanager
 def read_contents(url: str, *, pictures: Path) -> Iterator[Contents]:
     """What a gallery holds, though a service has it open. Raises GalleryError."""
-    if not (folder := _folder(url)):
+    if not (folder := folder_of(url)):
         with _milvus().existing(url, pictures=pictures) as gallery, gallery.contents() as held:
             yield held
         return
@@ -61,8 +61,8 @@ def read_contents(url: str, *, pictures: Path) -> Iterator[Contents]:
         yield SQLiteContents(db)
 
 
-def _folder(url: str) -> Path | None:
-    """Of a gallery on this machine."""
+def folder_of(url: str) -> Path | None:
+    """The folder of a gallery on this machine; None of one on a server. Raises InvalidValue."""
     checked_url(url)
     return Path(url.removeprefix(_FOLDER)) if url.startswith(_FOLDER) else None
 

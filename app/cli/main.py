@@ -34,6 +34,7 @@ for command in (
     maintenance.backup,
     maintenance.restore,
     maintenance.reembed,
+    maintenance.migrate,
 ):
     gallery.app.command()(command)
 for seen in (recognize.recognize, recognize.verify):

@@ -1,4 +1,4 @@
-"""`tillsight gallery backup|restore|reembed`: on the data folder, not through the service."""
+"""`tillsight gallery backup|restore|reembed|migrate`: on the gallery, not through the service."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,9 +15,12 @@ from app.cli.client import CommandError
 from app.data_folder import DataFolder
 from app.packs import pack_folders
 from app.settings import Settings
+from gallery import folder_of, open_gallery
 from gallery.backup import back_up
 from gallery.backup import restore as restore_gallery
 from gallery.database import DATABASE_NAME, Database
+from gallery.migration import migrate as copy_gallery
+from gallery.opening import read_contents
 from gallery.reembedding import reembed as reembed_gallery
 
 
@@ -25,7 +28,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="Where to write the backup.", dir_okay=False)],
 ) -> None:
     """Write the whole gallery to one file; a running service goes on serving and writing."""
-    database = Settings().gallery_dir / DATABASE_NAME
+    database = _folder(Settings()) / DATABASE_NAME
     if not database.is_file():
         raise CommandError(f"There is no gallery in {database.parent}. Check TILLSIGHT_DATA_DIR.")
     with closing(Database(database)) as opened, _progress("Backing up") as report:
@@ -39,7 +42,7 @@ def restore(
     """Replace the gallery by a backup; the service must be stopped."""
     settings = Settings()
     with closing(DataFolder(settings.data_dir)), _progress("Restoring") as report:
-        restore_gallery(file, settings.gallery_dir, report)
+        restore_gallery(file, _folder(settings), report)
     Console().print(f"Restored from {file}", highlight=False)
 
 
@@ -70,13 +73,67 @@ def reembed() -> None:
 
         report = opened.enter_context(_progress("Embedding"))
         count = reembed_gallery(
-            settings.gallery_dir,
+            _folder(settings),
             dimension=embedder.dimension,
             fingerprint=embedder.fingerprint,
             embed=embed,
             progress=report,
         )
     Console().print(f"{count} images embedded with the pack {pack.name}.", highlight=False)
+
+
+def migrate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM", help="A gallery: sqlite:///folder, or http://host:19530 of Milvus."
+        ),
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="TO", help="Another, empty or partly migrated before.")
+    ],
+    samples: Annotated[
+        int, typer.Option(min=1, help="References asked of both to compare their answers.")
+    ] = 1000,
+) -> None:
+    """Copy a gallery to a server or from it; whoever serves FROM goes on serving.
+
+    Interrupted, it goes on where it was when it is called again. Pictures of a gallery on Milvus
+    are in TILLSIGHT_GALLERY_PICTURES.
+    """
+    pictures = Settings().gallery_pictures_dir
+    with ExitStack() as opened:
+        held = opened.enter_context(read_contents(source, pictures=pictures))
+        if folder := folder_of(target):
+            opened.enter_context(closing(DataFolder(folder.parent)))
+        into = opened.enter_context(
+            closing(
+                open_gallery(
+                    target,
+                    pictures=pictures,
+                    dimension=held.dimension,
+                    fingerprint=held.fingerprint,
+                )
+            )
+        )
+        report = opened.enter_context(_progress("Migrating"))
+        found = copy_gallery(held, into, samples=samples, progress=report)
+    Console().print(
+        f"{found.products:,} products and {found.images:,} images are in {target}; "
+        f"{found.agreeing:,} of {found.asked:,} answers are the same.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _folder(settings: Settings) -> Path:
+    """The gallery's folder. Raises CommandError when it is on a server."""
+    if (folder := settings.gallery_folder) is None:
+        raise CommandError(
+            "The gallery is on a Milvus server: back up that and the pictures, or bring the "
+            "gallery to this machine first with `tillsight gallery migrate`."
+        )
+    return folder
 
 
 @contextmanager

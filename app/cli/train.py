@@ -97,8 +97,9 @@ def _fetch_gallery(source: str, folder: Path) -> Path:
     settings = Settings()
     url = source if source.startswith(("http://", "https://")) else None
     if url is None:
-        settings = settings.model_copy(update={"data_dir": Path(source)})
-        if not (settings.gallery_dir / DATABASE_NAME).is_file():
+        settings = settings.model_copy(update={"data_dir": Path(source), "gallery_url": ""})
+        held = settings.gallery_folder
+        if held is None or not (held / DATABASE_NAME).is_file():
             raise CommandError(
                 f"There is no gallery in {source}. Give the data folder of a service "
                 "(TILLSIGHT_DATA_DIR), or the address of one that runs."

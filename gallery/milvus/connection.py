@@ -49,9 +49,9 @@ class Connection:
             )
         self._address = f"{parts.scheme}://{parts.hostname}:{parts.port or 19530}"
         self._rest_until = 0.0
-        # Collections whose last write was a delete: the server doesn't say when it was (2.3), so
-        # that "what this process wrote" can't be asked for.
-        self._deleted: set[str] = set()
+        # Collections where "what this process wrote" is not enough: its last write was a delete,
+        # of which the server doesn't say when it was (2.3), or others have written.
+        self._behind: set[str] = set()
         self._client: MilvusClient = self._asked(
             lambda: MilvusClient(
                 self._address,
@@ -106,7 +106,7 @@ class Connection:
                     self.collection(kind), list(rows), timeout=_WRITE_SECONDS
                 )
             )
-            self._deleted.discard(kind)
+            self._behind.discard(kind)
 
     def upsert(self, kind: str, rows: Sequence[Row]) -> None:
         if rows:
@@ -115,7 +115,7 @@ class Connection:
                     self.collection(kind), list(rows), timeout=_WRITE_SECONDS
                 )
             )
-            self._deleted.discard(kind)
+            self._behind.discard(kind)
 
     def delete(self, kind: str, key: str, values: Sequence[str] | Sequence[int]) -> None:
         """Delete the rows with these keys, in the field `key`; writes are one after another.
@@ -124,9 +124,13 @@ class Connection:
         and overlooks those that have just come.
         """
         if values:
-            self._deleted.add(kind)
+            self._behind.add(kind)
         for start in range(0, len(values), _KEYS_AT_ONCE):
             self._delete(kind, one_of(key, values[start : start + _KEYS_AT_ONCE]))
+
+    def catch_up(self, kinds: Iterable[str]) -> None:
+        """From now on see of these collections what others have written by now, too."""
+        self._behind.update(kinds)
 
     def query(
         self,
@@ -195,7 +199,7 @@ class Connection:
         )
 
     def _at(self, kind: str, level: Level) -> Level:
-        return "Strong" if level == "Session" and kind in self._deleted else level
+        return "Strong" if level == "Session" and kind in self._behind else level
 
     def _asked(self, call: Callable[[], T]) -> T:
         if time.monotonic() < self._rest_until:

@@ -10,7 +10,7 @@ from gallery.milvus import reference_rows
 from gallery.milvus.connection import Connection, Level, Row, one_of
 from gallery.milvus.draft import Draft
 from gallery.milvus.log import Entry, Head, Log
-from gallery.milvus.schema import PRODUCTS, REFERENCES
+from gallery.milvus.schema import KINDS, PRODUCTS, REFERENCES
 from gallery.objects import Objects
 
 T = TypeVar("T")
@@ -35,7 +35,9 @@ class Writer:
         When this raises GalleryUnavailable the change may yet hold: the next one finds out.
         """
         with self._lock:
-            if self._log.refresh().revision != self._settled:
+            # Strong: a replica that wrote a moment ago is not overlooked. It costs no more than
+            # the wait for what this one wrote itself.
+            if self._log.refresh("Strong").revision != self._settled:
                 self._take_over()
             draft = Draft(self._connection, self._log.head)
             answer = edit(draft)
@@ -58,7 +60,8 @@ class Writer:
 
     def _take_over(self) -> None:
         self._settled = None
-        head = self._log.refresh("Strong")
+        self._connection.catch_up(KINDS)
+        head = self._log.head
         reference_rows.delete(self._connection, f"revision > {head.revision}", "Strong")
         self._settle(head, self._log.entries(head.revision), "Strong")
 
