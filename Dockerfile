@@ -1,5 +1,8 @@
-# Two stages: the build tools stay behind. BASE: Python 3.11 on Debian.
-ARG BASE=python:3.11-slim-bookworm
+# Two stages: the build tools stay behind. BASE: Python 3.11 on Debian, the official image of
+# 2026-08-25 by its digest (of the index, so for every platform).
+ARG BASE=python:3.11.16-slim-bookworm@sha256:0bee7276f83efd4a1ee05bbbf4281d95ed28e079220a9457f25a93e3f1e3c31b
+# The model pack that serves: embedded, or an official one, which the build fetches and checks.
+ARG PACK=embedded
 
 FROM ${BASE} AS build
 WORKDIR /opt/tillsight
@@ -32,13 +35,20 @@ RUN useradd --uid ${UID} --no-create-home --home-dir /nonexistent --shell /usr/s
     && install -d -o ${UID} -g ${UID} /data
 COPY --from=build /opt/tillsight/.venv /opt/tillsight/.venv
 COPY --from=build /opt/tillsight/service /opt/tillsight/service
+ARG PACK
 ENV PATH=/opt/tillsight/service/bin:/opt/tillsight/.venv/bin:$PATH \
     PYTHONPATH=/opt/tillsight/service \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TILLSIGHT_HOST=0.0.0.0 \
     TILLSIGHT_PORT=8000 \
-    TILLSIGHT_DATA_DIR=/data
+    TILLSIGHT_DATA_DIR=/data \
+    TILLSIGHT_PACK=${PACK}
+# Here, because it runs both networks of a pack to check it, and they need OpenMP.
+RUN if [ "${PACK}" != embedded ]; then \
+        TILLSIGHT_DATA_DIR=/tmp tillsight models fetch "${PACK}" \
+        && mv "/tmp/packs/${PACK}" /opt/tillsight/service/models/packs/; \
+    fi
 USER ${UID}
 VOLUME /data
 EXPOSE 8000

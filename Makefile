@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PACK ?= embedded
 BIN := .venv/bin
 
-.PHONY: run install test lint debian image-check lock clean
+.PHONY: run install test lint audit debian image-check lock clean
 
 run: install  ## Install what is missing and start the service on 127.0.0.1:8000.
 	TILLSIGHT_PACK=$${TILLSIGHT_PACK:-$(PACK)} $(BIN)/tillsight serve
@@ -21,6 +21,13 @@ lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file, 
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
+
+audit: .venv/.dev  ## What the image contains (build/sbom.json, CycloneDX), and known vulnerabilities of it.
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible -o build/sbom.json 2>build/sbom.log
+	@rm -f build/audit.json
+	-@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off --format json --output build/audit.json 2>build/audit.log
+	@deploy/audit build/audit.json
 
 debian:  # What tests need beside Python: a browser for the page, a clock that can be set.
 	@command -v chromium >/dev/null && command -v faketime >/dev/null || { \

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -44,6 +46,52 @@ def test_manifests_set_what_can_be_set_in_the_version_that_there_is() -> None:
         assert named <= settings, path
         for image in re.findall(r"image: (\S+)", text):
             assert image == f"tillsight:{version}"
+
+
+def audit(report: Path) -> tuple[int, str]:
+    ended = subprocess.run(
+        [ROOT / "deploy" / "audit", report], capture_output=True, text=True, timeout=60
+    )
+    return ended.returncode, ended.stdout
+
+
+def test_an_audit_fails_for_what_is_vulnerable_and_says_what_it_did_not_see(tmp_path: Path) -> None:
+    report = tmp_path / "audit.json"
+    code, said = audit(report)
+    assert (code, said.split(":")[0]) == (0, "NOT AUDITED")
+    fine = {"name": "fine", "version": "1", "vulns": []}
+    strange = {"name": "strange", "skip_reason": "Dependency not found on PyPI"}
+    report.write_text(json.dumps({"dependencies": [fine, strange]}))
+    code, said = audit(report)
+    assert code == 0
+    assert "1 of 2 packages audited" in said
+    assert "NOT AUDITED, unknown to the advisory service: strange" in said
+    found = {"id": "PYSEC-2026-1", "fix_versions": ["2"]}
+    report.write_text(json.dumps({"dependencies": [fine | {"vulns": [found]}]}))
+    code, said = audit(report)
+    assert code == 1
+    assert "fine 1: PYSEC-2026-1, fixed in 2" in said
+
+
+def test_the_bill_of_materials_has_what_is_installed_with_its_hashes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cyclonedx_py", "requirements", "requirements.lock"]
+    made = subprocess.run(
+        [*command, "--output-reproducible"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    components = json.loads(made.stdout)["components"]
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^([\w.-]+)==([\w.+]+)", lock, re.MULTILINE))
+    assert {component["name"]: component["version"] for component in components} == pinned
+    for component in components:
+        hashes = [found["content"] for found in component["externalReferences"][0]["hashes"]]
+        assert all(f"sha256:{digest}" in lock for digest in hashes)
+
+
+def test_the_base_of_the_image_is_one_and_no_other() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (base,) = re.findall(r"^ARG BASE=(\S+)", text, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base)
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
 
 
 def test_the_proxy_lets_pass_what_the_service_takes() -> None:
