@@ -93,8 +93,10 @@ def claimed(gallery: HoldsProducts, product_id: str, regions: NDArray[np.float32
 
 def limits(
     calibration: Calibration, gallery: HoldsContents, product_id: str, false_accept_rate: float
-) -> Limits:
+) -> Limits | None:
     """What a score of the product means where so many false accepts may be.
+
+    None where it has no references.
 
     Raises:
         GalleryTooSmall: there are too few photographs of other products to tell.
@@ -104,7 +106,7 @@ def limits(
     count, views, dimension = asked.shape
     rows = reference_scores(gallery, product_id, asked.reshape(-1, dimension))
     if not rows:
-        raise ValueError("A product without references has no limits.")
+        return None
     # By the first vector, the whole picture's, it is known for the same picture.
     scores = np.stack(list(rows.values())).reshape(len(rows), count, views).astype(np.float64)
     scores = np.where((scores[:, :, :1] >= SAME_PICTURE), _NOTHING, scores).max(axis=(0, 2))
@@ -119,9 +121,10 @@ def limits(
         products, scores[others], rivals=np.full(len(products), -1), without=scores[others]
     )
     genuine = calibration.genuine[~np.isnan(calibration.genuine)]
+    match = impostors.threshold(false_accept_rate)
     return Limits(
-        match=impostors.threshold(false_accept_rate),
-        no_match=float(np.quantile(genuine, false_accept_rate)),
+        match=match,
+        no_match=min(match, float(np.quantile(genuine, false_accept_rate))),
         reliability=_reliability(calibration, number, scores),
     )
 

@@ -83,7 +83,7 @@ class VerifyAnswer(Document):
     model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
 
 
-Judge = Callable[[str], Limits]
+Judge = Callable[[str], Limits | None]
 
 
 async def judge(
