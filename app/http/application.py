@@ -72,6 +72,7 @@ def create_app(service: Service) -> FastAPI:
     for router in routers:
         app.include_router(router)
     access.document(app.openapi())
+    problems.document(app.openapi())
     problems.install(app)
     # The last added is the first that a request meets.
     app.add_middleware(AnswerFaults)

@@ -154,6 +154,15 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def document(schema: dict[str, Any]) -> None:
+    """Write into an OpenAPI document how any body is refused before its route sees it."""
+    refusals = {str(status): entry for status, entry in responses(400, 413).items()}
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "requestBody" in operation:
+                operation["responses"] = refusals | operation["responses"]
+
+
 def to_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer that a problem document is; also noted for the request's line in the log."""
     current_request().problem = problem.code

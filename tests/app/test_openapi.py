@@ -73,6 +73,17 @@ def test_every_operation_is_tested(api: schemathesis.BaseSchema) -> None:
     assert found == set(OPERATIONS)
 
 
+def test_every_body_can_be_refused(api: schemathesis.BaseSchema) -> None:
+    refused = [
+        {"400", "413"} <= operation["responses"].keys()
+        for operations in api.raw_schema["paths"].values()
+        for operation in operations.values()
+        if "requestBody" in operation
+    ]
+    assert len(refused) > 5
+    assert all(refused)
+
+
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_answers_are_as_documented(api: schemathesis.BaseSchema, method: str, path: str) -> None:
     @given(case=api[path][method].as_strategy())
