@@ -26,8 +26,6 @@ from models.training.open_data import Photo, beverage, grocery
 KEPT_BACK = 0.2
 CLAIMED = 0.05
 STRANGERS = 100  # photographs of unknown products that claim to show known ones
-# Of the pack: what it takes for another product to be clearly better.
-MARGIN = 0.02
 _JPEG = b"\xff\xd8\xff\xd9"  # the gallery wants a thumbnail; nobody looks at this one
 
 Vectors = NDArray[np.float32]
@@ -101,7 +99,9 @@ def look(photos: Sequence[Photo], pack: Pack, work: Path, threads: int) -> list[
     return [np.load(path) for path in paths]
 
 
-def halve(photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int) -> Half:
+def halve(
+    photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int, ambiguous_margin: float
+) -> Half:
     """Enrol a random half of the products, calibrate, and ask.
 
     Raises:
@@ -134,7 +134,9 @@ def halve(photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int) -> Hal
             unknown=_ask(gallery, photos, vectors, unknown),
             known=_ask(gallery, photos, vectors, known),
             single=np.array([len(photos[i].boxes) <= 1 for i in unknown]),
-            claims=_claims(gallery, calibration, photos, vectors, known, unknown, rng),
+            claims=_claims(
+                gallery, calibration, photos, vectors, known, unknown, ambiguous_margin, rng
+            ),
         )
 
 
@@ -165,6 +167,7 @@ def _claims(
     vectors: Sequence[Vectors],
     known: Sequence[int],
     unknown: Sequence[int],
+    ambiguous_margin: float,
     rng: np.random.Generator,
 ) -> dict[str, list[Verdict]]:
     """What is said to photographs, by their places, that claim to show a known product."""
@@ -172,10 +175,10 @@ def _claims(
     judged = {name: limits(calibration, gallery, name, CLAIMED) for name in names}
 
     def verdict(place: int, name: str) -> Verdict:
-        claim = claimed(gallery, name, vectors[place])
-        if claim is None:
+        claim, found = claimed(gallery, name, vectors[place]), judged[name]
+        if claim is None or found is None:
             raise ValueError(f"{name} has no references.")
-        return claim.verdict(judged[name], MARGIN)
+        return claim.verdict(found, ambiguous_margin)
 
     def another(place: int) -> str:
         return str(rng.choice([name for name in names if name != photos[place].identity]))
