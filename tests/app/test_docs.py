@@ -1,15 +1,18 @@
 import re
 from pathlib import Path
 
+from app.http.access import ACCESS
 from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+# What `/` and `/docs` load.
+OF_PAGES = ("/page", "/static-offline-docs")
 
 
 def rows(document: str) -> list[list[str]]:
     lines = (ROOT / "docs" / document).read_text(encoding="utf-8").splitlines()
-    table = [line for line in lines if line.startswith("| `")]
+    table = [line for line in lines if line.startswith(("| `", "| no key |"))]
     return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table]
 
 
@@ -35,3 +38,11 @@ def test_every_problem_is_documented_with_its_status() -> None:
         ):
             used[code] = int(status)
     assert documented == used
+
+
+def test_every_path_that_needs_a_key_is_in_the_table_of_scopes() -> None:
+    documented = {scope: calls for scope, calls, *_ in rows("operations.md")}
+    for call, access in ACCESS.items():
+        scope = "no key" if access == "open" else str(access)
+        if not any(call.startswith(path) for path in OF_PAGES):
+            assert f"`{call}" in f"`{documented[scope]}`", call
