@@ -16,9 +16,10 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -52,6 +53,14 @@ class State:
         process = Path("/proc", str(pid))
         threads = sum(1 for _ in (process / "task").iterdir())
         return cls(threads, sum(1 for _ in (process / "fd").iterdir()), resident(pid))
+
+    @classmethod
+    def median(cls, states: Sequence["State"]) -> "State":
+        return cls(
+            round(median(state.threads for state in states)),
+            round(median(state.files for state in states)),
+            median(state.megabytes for state in states),
+        )
 
 
 @dataclass
@@ -212,27 +221,21 @@ def summary(outcome: Outcome) -> str:
 def kept(before: State, outcome: Outcome, after: State) -> str:
     """A table of threads, files and memory before, during and after."""
     load = outcome.states[int(len(outcome.states) * WARM_PART) :]
-    fifth = max(1, len(load) // 5)
-    first, last = (
-        State(
-            round(float(np.median([state.threads for state in part]))),
-            round(float(np.median([state.files for state in part]))),
-            float(np.median([state.megabytes for state in part])),
-        )
-        for part in (load[:fifth], load[-fifth:])
-    )
+    parts = [State.median(load[len(load) * n // 5 : len(load) * (n + 1) // 5]) for n in range(5)]
     rows = [
         (name, str(state.threads), str(state.files), f"{state.megabytes:.0f}")
         for name, state in (
             ("before the load", before),
-            ("when warm (median of a fifth)", first),
-            ("at the end (median of a fifth)", last),
+            *((f"fifth {number} of it, median", part) for number, part in enumerate(parts, 1)),
             (f"{SETTLED_SECONDS:g} s after it", after),
         )
     ]
-    growth = last.megabytes / first.megabytes - 1
+    growth = parts[-1].megabytes / parts[0].megabytes - 1
     header = ("the service's process", "threads", "open files", "RSS MB")
-    return f"{table(header, rows)}\n\nMemory from warm to the end: {growth:+.1%}."
+    return (
+        f"{table(header, rows)}\n\nA fifth of the time is left out, to warm up. Memory from the "
+        f"first of these fifths to the last: {growth:+.1%}."
+    )
 
 
 def main() -> None:
@@ -258,8 +261,9 @@ def main() -> None:
     text = (
         f"## Soak: {options.load} load\n\n`python -m bench.soak {options.load} --minutes "
         f"{options.minutes:g}`: {clients} clients over HTTP, {options.threads} threads, pack "
-        f"`{options.pack}`; {told[options.load]}. The load is made on the same cores, which others "
-        f"used as well: times are no measure of speed. {circumstances()}\n\n{measured}"
+        f"`{options.pack}`; {told[options.load]}. The load is made on the same cores, "
+        "which may have done other things as well: times are no measure of speed. "
+        f"{circumstances()}\n\n{measured}"
     )
     if options.write:
         write_section(options.write, f"soak {options.load}", text)

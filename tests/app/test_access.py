@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from app.http.access import access_to
 from app.http.application import create_app
 from app.keys import Scope, create_key, revoke_key
 from app.service import Service
@@ -53,6 +54,11 @@ def allowed(method: str, path: str) -> set[Scope]:
         return {Scope.ADMIN}
     by_tills = path in RECOGNIZE or (method, path) == ("POST", "/feedback")
     return {Scope.RECOGNIZE if by_tills else Scope.GALLERY}
+
+
+def test_every_route_has_a_scope_or_is_open() -> None:
+    forgotten = [call for call in OPERATIONS if access_to(*call) is None]
+    assert forgotten == []
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
