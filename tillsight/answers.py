@@ -1,6 +1,6 @@
 """The service's JSON answers, as types; `/docs` of a service describes every field."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Box(TypedDict):
@@ -173,12 +173,54 @@ class AddedImage(TypedDict, total=False):
     filename: str
     id: str
     duplicate: bool
+    warnings: list[dict[str, str]]
     error: dict[str, Any]
 
 
 class AddedImages(TypedDict):
     images: list[AddedImage]
     gallery_revision: int
+    effect: NotRequired["Effect"]
+
+
+class Effect(TypedDict):
+    """Leave-one-out recall before and after, and the references that it would change for."""
+
+    references: int
+    recall_before: float | None
+    recall_after: float | None
+    newly_missed: list[dict[str, Any]]
+    newly_found: list[str]
+
+
+class Feedback(TypedDict):
+    """What was said of a result, and what was decided upon it."""
+
+    id: int
+    request_id: str
+    result: int
+    created_at: str
+    seen: dict[str, Any]
+    product_id: str | None
+    verdict: Literal["right", "wrong", "missed", "none"]
+    state: Literal["waiting", "approved", "rejected"]
+    kept_as: Literal["reference", "negative"] | None
+    image_id: str | None
+    decided_at: str | None
+    undoable: bool
+
+
+class FeedbackWithHistory(Feedback):
+    history: list[dict[str, Any]]
+
+
+class ApprovedFeedback(Feedback):
+    effect: Effect
+
+
+class FeedbackPage(TypedDict):
+    items: list[Feedback]
+    counts: dict[str, int]
 
 
 class HistoryEntry(TypedDict):

@@ -9,10 +9,14 @@ from urllib.parse import quote
 
 from tillsight.answers import (
     AddedImages,
+    ApprovedFeedback,
     Calibration,
     Detections,
     Embeddings,
     Explanation,
+    Feedback,
+    FeedbackPage,
+    FeedbackWithHistory,
     GalleryState,
     HistoryPage,
     Image,
@@ -159,17 +163,19 @@ def delete_product(product_id: str, *, version: int | None = None) -> Call[None]
 
 
 def add_images(
-    product_id: str, images: Sequence[Picture], *, idempotency_key: str | None = None
+    product_id: str,
+    images: Sequence[Picture],
+    *,
+    dry_run: bool = False,
+    idempotency_key: str | None = None,
 ) -> Call[AddedImages]:
     """Add reference images; they are found from the moment this returns.
 
-    `idempotency_key`: of your own, such as a UUID: sent again with it, it is done once.
+    `dry_run`: add nothing, tell doubts and the effect. `idempotency_key`: of your own, such as a
+    UUID: sent again with it, it is done once.
     """
-    return Call(
-        "POST",
-        f"{_path(product_id)}/images",
-        {"files": _files(images), "headers": _once(idempotency_key)},
-    )
+    sent = {"files": _files(images), "headers": _once(idempotency_key)}
+    return Call("POST", f"{_path(product_id)}/images", {"params": _given(dry_run=dry_run), **sent})
 
 
 def get_image(image_id: str) -> Call[Image]:
@@ -207,6 +213,59 @@ def import_archive(
         "/gallery/import",
         {"params": _given(dry_run=dry_run), "content": archive, "headers": headers},
     )
+
+
+def audit() -> Call[dict[str, Any]]:
+    """Faults of the gallery; while it is looked through `done` and `total`: ask again."""
+    return Call("GET", "/gallery/audit")
+
+
+def say(request_id: str, product_id: str | None, *, result: int = 0) -> Call[Feedback]:
+    """Say what a result of `recognize` really shows, None for no product; it is reviewed."""
+    body = {"request_id": request_id, "result": result, "product_id": product_id}
+    return Call("POST", "/feedback", {"json": body})
+
+
+def list_feedback(
+    *,
+    state: str | None = None,
+    verdict: str | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> Call[FeedbackPage]:
+    """The review queue and what was decided, newest first; `before`: the last id of a page."""
+    query = _given(state=state, verdict=verdict, before=before, limit=limit)
+    return Call("GET", "/feedback", {"params": query})
+
+
+def get_feedback(number: int) -> Call[FeedbackWithHistory]:
+    """Feedback with its audit trail."""
+    return Call("GET", f"/feedback/{number}")
+
+
+def approve(
+    number: int,
+    *,
+    kind: str | None = None,
+    product_id: str | None = None,
+    force: bool = False,
+) -> Call[ApprovedFeedback]:
+    """Make feedback a `reference` of a product or a `negative`.
+
+    What would lower recall is refused (`lowers-recall`), unless `force` is given.
+    """
+    body = _given(kind=kind, product_id=product_id, force=force)
+    return Call("POST", f"/feedback/{number}/approve", {"json": body})
+
+
+def reject(number: int) -> Call[Feedback]:
+    """Leave the gallery as it is."""
+    return Call("POST", f"/feedback/{number}/reject")
+
+
+def undo(number: int) -> Call[Feedback]:
+    """Have feedback wait again; what it had become is taken away."""
+    return Call("POST", f"/feedback/{number}/undo")
 
 
 def get_job(job_id: str) -> Call[Job]:

@@ -108,6 +108,13 @@ class Client:
     delete_image = _method(calls.delete_image)
     history = _method(calls.history)
     import_archive = _method(calls.import_archive)
+    audit = _method(calls.audit)
+    say = _method(calls.say)
+    list_feedback = _method(calls.list_feedback)
+    get_feedback = _method(calls.get_feedback)
+    approve = _method(calls.approve)
+    reject = _method(calls.reject)
+    undo = _method(calls.undo)
     get_job = _method(calls.get_job)
 
 
@@ -166,6 +173,13 @@ class AsyncClient:
     delete_image = _async_method(calls.delete_image)
     history = _async_method(calls.history)
     import_archive = _async_method(calls.import_archive)
+    audit = _async_method(calls.audit)
+    say = _async_method(calls.say)
+    list_feedback = _async_method(calls.list_feedback)
+    get_feedback = _async_method(calls.get_feedback)
+    approve = _async_method(calls.approve)
+    reject = _async_method(calls.reject)
+    undo = _async_method(calls.undo)
     get_job = _async_method(calls.get_job)
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from app.keys import Scope, create_key
+from app.sample import SAMPLES
 from tests.app import pictures
 from tests.app.processes import running_service
 from tests.app.test_http_import import archive
@@ -73,6 +74,36 @@ def test_a_product_is_taught_and_recognised(tillsight: Any, tmp_path: Path) -> N
     assert tillsight.delete_image(image_id) is None
     page = tillsight.list_products(limit=1)
     assert (page["products"][0]["image_count"], page["next_cursor"]) == (1, None)
+
+
+def test_what_was_wrong_is_said_reviewed_and_undone(tillsight: Any) -> None:
+    crisps, coffee = (
+        sorted((SAMPLES / "references" / name).glob("*.jpg"))
+        for name in ("jorima-herbs-crisps", "lumiva-coffee-coffee")
+    )
+    for name, files in (("crisps", crisps), ("coffee", coffee)):
+        tillsight.put_product(name, name)
+        tillsight.add_images(name, files[:2])
+    tried = tillsight.add_images("coffee", crisps[2:3], dry_run=True)
+    assert tried["effect"]["recall_after"] < tried["effect"]["recall_before"] == 1
+    assert [warning["code"] for warning in tried["images"][0]["warnings"]] == ["look-alike"]
+
+    answer = tillsight.recognize(crisps[2])
+    item = tillsight.say(answer["request_id"], "coffee")
+    assert item["verdict"] == "wrong"
+    assert item in tillsight.list_feedback(state="waiting")["items"]
+    with pytest.raises(TillSightError) as held:
+        tillsight.approve(item["id"])
+    assert (held.value.status, held.value.code) == (409, "lowers-recall")
+    assert tillsight.approve(item["id"], product_id="crisps")["kept_as"] == "reference"
+    assert tillsight.get_product("crisps")["image_count"] == 3
+    while "done" in (found := tillsight.audit()):
+        pass
+    assert found["images"] == 5
+    assert tillsight.undo(item["id"])["state"] == "waiting"
+    assert tillsight.reject(item["id"])["state"] == "rejected"
+    actions = [entry["action"] for entry in tillsight.get_feedback(item["id"])["history"]]
+    assert actions == ["said", "held back", "approved", "undone", "rejected"]
 
 
 def test_pictures_are_looked_at(tillsight: Any) -> None:
