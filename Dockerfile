@@ -11,9 +11,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 # pip works from outside, so that none is left in what is delivered.
 RUN python3 -m venv /opt/pip \
     && python3 -m venv --without-pip .venv
-COPY requirements.lock ./
+# requirements-milvus.lock: with what a gallery on Milvus needs (docs/cluster.md).
+ARG LOCK=requirements.lock
+COPY ${LOCK} ./
 # Never used here: Paddle's C++ headers, and its OpenVINO engine, which is loaded on demand only.
-RUN /opt/pip/bin/pip --python .venv/bin/python install --require-hashes -r requirements.lock \
+RUN /opt/pip/bin/pip --python .venv/bin/python install --require-hashes -r ${LOCK} \
     && rm -r .venv/lib/python3*/site-packages/paddle/include \
         .venv/lib/python3*/site-packages/paddle/libs/libopenvino_intel_cpu_plugin.so
 COPY pyproject.toml MANIFEST.in README.md LICENSE ./

@@ -19,8 +19,8 @@ lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.cluster.yml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml deploy/kubernetes-cluster.yaml
 
 audit: .venv/.dev  ## What the image contains (build/sbom.json, CycloneDX), and known vulnerabilities of it.
 	@mkdir -p build
@@ -40,6 +40,7 @@ image-check:  ## Build the image and run it, without Docker (root on Debian).
 
 lock:  ## Resolve the dependencies again, for every platform, with hashes.
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra milvus -c requirements.lock -o requirements-milvus.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 
 .venv/bin/python:

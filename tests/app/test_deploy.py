@@ -40,11 +40,17 @@ def test_monitoring_asks_for_metrics_that_there_are(client: TestClient, document
 def test_manifests_set_what_can_be_set_in_the_version_that_there_is() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     settings = {f"TILLSIGHT_{name.upper()}" for name in Settings.model_fields}
-    for path in ("docker-compose.yml", "deploy/kubernetes.yaml", "deploy/tillsight.service"):
+    for path in (
+        "docker-compose.yml",
+        "deploy/compose.cluster.yml",
+        "deploy/kubernetes.yaml",
+        "deploy/kubernetes-cluster.yaml",
+        "deploy/tillsight.service",
+    ):
         text = (ROOT / path).read_text(encoding="utf-8")
         named = set(re.findall(r"TILLSIGHT_[A-Z_]+", text))
         assert named <= settings, path
-        for image in re.findall(r"image: (\S+)", text):
+        for image in re.findall(r"image: (tillsight\S+)", text):
             assert image == f"tillsight:{version}"
 
 
@@ -94,8 +100,15 @@ def test_the_base_of_the_image_is_one_and_no_other() -> None:
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
 
 
-def test_the_proxy_lets_pass_what_the_service_takes() -> None:
-    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+def test_the_cluster_scales_on_a_metric_that_there_is(client: TestClient) -> None:
+    text = (ROOT / "deploy" / "kubernetes-cluster.yaml").read_text(encoding="utf-8")
+    (scaled,) = re.findall(r"metric: {name: (\w+)}", text)
+    assert f"# TYPE {scaled} gauge" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("proxy", ["nginx.conf", "nginx-cluster.conf"])
+def test_the_proxy_lets_pass_what_the_service_takes(proxy: str) -> None:
+    text = (ROOT / "deploy" / proxy).read_text(encoding="utf-8")
     requests, imports = re.findall(r"client_max_body_size (\w+);", text)
     defaults = Settings.model_fields
     assert int(requests.removesuffix("m")) << 20 == defaults["max_request_bytes"].default
