@@ -57,17 +57,17 @@ def calibrate(
     with gallery.contents() as contents:
         revision = contents.revision
         queries = _sample(contents, proceed, where)
-    if len({query.product_id for query in queries}) < _LEAST_PRODUCTS:
-        raise GalleryTooSmall(
-            "Calibration compares products with each other: enrol references of "
-            f"{_LEAST_PRODUCTS} at least{' that the filter keeps' if where else ''}."
-        )
     others: list[list[list[Candidate]]] = []
     for start in range(0, len(queries), _AT_ONCE):
         proceed()
         others += _others(gallery, queries[start : start + _AT_ONCE], where)
     # One whose only likes hold the same picture tells nothing.
     known = [place for place, found in enumerate(others) if any(found)]
+    if len({queries[place].product_id for place in known}) < _LEAST_PRODUCTS:
+        raise GalleryTooSmall(
+            "Calibration compares products with each other: enrol references of "
+            f"{_LEAST_PRODUCTS} at least{' that the filter keeps' if where else ''}."
+        )
     return _calibration(revision, [queries[i] for i in known], [others[i] for i in known])
 
 
