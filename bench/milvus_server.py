@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import os
-import signal
+import random
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import milvus
 from pymilvus import MilvusClient, MilvusException
 
 # The first start unpacks the server; after a kill it replays what was not yet written out.
 START_SECONDS = 240
-# How often the server says that nothing more will come: what a read of one's own write waits for.
-TICK_MS = 20
-# How long a server that was killed counts as alive: the next one waits for it to be gone.
-LEASE_SECONDS = 5
+SETTINGS = {
+    # Milliseconds: how often the server says that nothing more will come, which is what a read of
+    # one's own write waits for.
+    "proxy.timeTickInterval": 20,
+    # Seconds that a server which was killed counts as alive: the next one waits for its end.
+    "common.session.ttl": 5,
+    "proxy.ip": "127.0.0.1",
+    "rootCoord.ip": "127.0.0.1",
+}
 _PORTS = (
-    "proxy",
-    "proxy-internal",
-    "root-coord",
-    "query-coord",
-    "query-node",
-    "index-coord",
-    "index-node",
-    "data-coord",
-    "data-node",
+    "proxy_port",
+    "proxy_internal_port",
+    "root_coord_port",
+    "query_coord_port",
+    "query_node_port",
+    "index_coord_port",
+    "index_node_port",
+    "data_coord_port",
+    "data_node_port",
+    "etcd_port",
 )
+_PORTS_FROM_TO = 15_000, 30_000
 
 
 class ServerFailed(Exception):
@@ -38,24 +45,32 @@ class ServerFailed(Exception):
 
 
 class MilvusServer:
-    """Starts with the object; `stop` or `kill` it, `start` it again."""
+    """Starts with the object; `kill` it, `start` it again."""
 
     def __init__(self, folder: Path) -> None:
+        """Prepare `folder`, or use what another run left in it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        ports = _free_ports(len(_PORTS) + 2)
-        self._ports = dict(zip(_PORTS, ports, strict=False))
-        # The built-in etcd takes its addresses from a file of its own.
-        self._etcd, peer = ports[-2:]
-        self._etcd_file = folder / "etcd.yaml"
-        self._etcd_file.write_text(
-            f"listen-client-urls: http://127.0.0.1:{self._etcd}\n"
-            f"advertise-client-urls: http://127.0.0.1:{self._etcd}\n"
+        self._folder = folder.resolve()
+        *ports, peer, metrics = free_ports(len(_PORTS) + 2)
+        named = dict(zip(_PORTS, ports, strict=True))
+        self._write_configuration(named)
+        # The etcd inside takes its addresses from a file of its own.
+        etcd = self._folder / "etcd.yaml"
+        etcd.write_text(
+            f"listen-client-urls: http://127.0.0.1:{named['etcd_port']}\n"
+            f"advertise-client-urls: http://127.0.0.1:{named['etcd_port']}\n"
             f"listen-peer-urls: http://127.0.0.1:{peer}\n"
             f"initial-advertise-peer-urls: http://127.0.0.1:{peer}\n"
             f"initial-cluster: default=http://127.0.0.1:{peer}\n"
         )
-        self.url = f"http://127.0.0.1:{self._ports['proxy']}"
+        self._environment = os.environ | {
+            "DEPLOY_MODE": "STANDALONE",
+            "ETCD_CONFIG_PATH": str(etcd),
+            "LD_LIBRARY_PATH": str(self._folder / "bin"),
+            "METRICS_PORT": str(metrics),
+            "MILVUS_RUN_DIR": str(self._folder / "run"),
+        }
+        self.url = f"http://127.0.0.1:{named['proxy_port']}"
         self.start()
 
     def __enter__(self) -> Self:
@@ -67,29 +82,18 @@ class MilvusServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        self.kill()
 
     def start(self) -> None:
         """Start, and wait until it answers. Raises ServerFailed."""
-        command = [
-            str(Path(sys.executable).with_name("milvus-server")),
-            *("--data", str(self._folder)),
-            *("--etcd-port", str(self._etcd)),
-            *(part for name, port in self._ports.items() for part in (f"--{name}-port", str(port))),
-            *("--extra-config", f"proxy.timeTickInterval={TICK_MS}"),
-            *("--extra-config", f"common.session.ttl={LEASE_SECONDS}"),
-            *("--extra-config", "proxy.ip=127.0.0.1"),
-            *("--extra-config", "rootCoord.ip=127.0.0.1"),
-        ]
-        environment = os.environ | {"ETCD_CONFIG_PATH": str(self._etcd_file)}
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True
+                [str(self._folder / "bin" / "milvus"), "run", "standalone"],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
             )
-        self.wait()
-
-    def wait(self) -> None:
-        """Until it answers. Raises ServerFailed."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
@@ -103,32 +107,36 @@ class MilvusServer:
             else:
                 return
         self.kill()
-        logs = [self._folder / "server.log", *(self._folder / "logs").glob("milvus-*.log")]
-        ends = "\n".join(path.read_text(errors="replace")[-2000:] for path in logs if path.exists())
-        raise ServerFailed(f"Milvus did not start on this machine:\n{ends}")
+        end = (self._folder / "server.log").read_text(errors="replace")[-4000:]
+        raise ServerFailed(f"Milvus did not start on this machine:\n{end}")
 
     def kill(self) -> None:
         """As the power failing would: no handler runs."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """For good; what it holds goes with its folder."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> None:
-        # The server is a child of the command: both are one session.
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return
+        self._process.kill()
         self._process.wait()
 
+    def _write_configuration(self, ports: dict[str, int]) -> None:
+        """With the package's own template; its launcher moves to other ports after a kill."""
+        config = milvus.MilvusServerConfig(data_dir=str(self._folder), **ports)
+        for name, value in SETTINGS.items():
+            config.set(name, value)
+        config.resolve()
+        milvus._initialize_data_files(str(self._folder))
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, all different."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(listener.getsockname()[1]) for listener in listeners]
-    finally:
-        for listener in listeners:
-            listener.close()
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, all different.
+
+    Below those that the kernel gives to clients: one that asks for a server which is away would
+    otherwise be given the server's own port one day, and keep it.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(*_PORTS_FROM_TO)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        if port not in found:
+            found.append(port)
+    return found

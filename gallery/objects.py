@@ -7,11 +7,15 @@ whomever, changes nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.snapshot import flush
+
+_AT_ONCE = 16
 
 
 class Objects:
@@ -25,8 +29,15 @@ class Objects:
             raise StorageFailed(f"The folder {folder} can't be made ({error}).") from error
         self._folder = folder
 
-    def put(self, data: bytes) -> str:
-        """Keep the bytes, on the disk when this returns; their SHA-256. Raises StorageFailed."""
+    def put_all(self, pictures: Sequence[bytes]) -> list[str]:
+        """Keep them, on the disk when this returns; their SHA-256. Raises StorageFailed."""
+        if len(pictures) == 1:
+            return [self._put(pictures[0])]
+        # A disk takes many at once nearly as fast as one.
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(self._put, pictures))
+
+    def _put(self, data: bytes) -> str:
         key = sha256(data).hexdigest()
         path = self._path(key)
         if path.is_file():

@@ -18,6 +18,8 @@ from pymilvus.exceptions import ParamError
 from gallery.errors import GalleryUnavailable, InvalidValue
 
 logger = logging.getLogger(__name__)
+# It tells every failure with its traceback, and raises it as well: one line of ours is enough.
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 Row: TypeAlias = dict[str, Any]
 # What a read sees at least: everything acknowledged, what this process wrote, all but the last

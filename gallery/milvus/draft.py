@@ -16,8 +16,8 @@ from gallery.milvus.product_rows import ProductRow
 from gallery.milvus.schema import image_number, reference_key
 from gallery.store import now
 
-# Keeps a picture and returns its hash.
-Keep = Callable[[bytes], str]
+# Keeps pictures and returns their hashes.
+Keep = Callable[[Sequence[bytes]], list[str]]
 
 
 @dataclass(slots=True)
@@ -90,7 +90,8 @@ class Draft:
         """Images that the product doesn't have."""
         product = product.with_images(len(fresh), self.revision)
         labels, at = reference_rows.labelled(product, self.revision), now()
-        for image_id, new, vectors in fresh:
+        pictures = keep([new.thumbnail for _, new, _ in fresh])
+        for (image_id, new, vectors), picture in zip(fresh, pictures, strict=True):
             number = image_number(self.revision, self._images)
             image = {
                 "image": number,
@@ -98,7 +99,7 @@ class Draft:
                 "width": new.width,
                 "height": new.height,
                 "content_sha256": new.content_sha256,
-                "thumbnail": keep(new.thumbnail),
+                "thumbnail": picture,
                 "created_at": at,
             }
             for part, vector in enumerate(vectors):

@@ -127,11 +127,14 @@ class MilvusGallery(GalleryProtocol):
         if connection is not None:
             connection.close()
 
-    @property
-    def _connection(self) -> Connection:
+    def _check_open(self) -> Connection:
         if self._open_connection is None:
             raise GalleryClosed
         return self._open_connection
+
+    @property
+    def _connection(self) -> Connection:
+        return self._check_open()
 
     # Products
 
@@ -177,7 +180,7 @@ class MilvusGallery(GalleryProtocol):
         checked_text(product_id, "product id")
         checked = _checked(images, self._dimension)
         return self._change(
-            lambda draft: edits.add_images(draft, product_id, checked, self._objects.put)
+            lambda draft: edits.add_images(draft, product_id, checked, self._objects.put_all)
         )
 
     def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
@@ -188,7 +191,7 @@ class MilvusGallery(GalleryProtocol):
         owners = [reference.image.product_id for reference in references]
         checked = _checked([reference.new() for reference in references], self._dimension)
         pairs = list(zip(owners, checked, strict=True))
-        self._change(lambda draft: edits.take(draft, products, pairs, self._objects.put))
+        self._change(lambda draft: edits.take(draft, products, pairs, self._objects.put_all))
 
     def get_image(self, image_id: str) -> Image:
         """Raises UnknownImage."""
@@ -256,7 +259,7 @@ class MilvusGallery(GalleryProtocol):
         if after != 0:
             checked_count(after, "revision")
         checked_count(limit, "limit")
-        self._connection  # noqa: B018
+        self._check_open()
         self._log.refresh()
         return self._log.after(after, limit)
 
@@ -271,13 +274,13 @@ class MilvusGallery(GalleryProtocol):
         """A page of the newest changes, newest first, and the cursor of older ones or None."""
         below = None if cursor is None else checked_cursor(cursor)
         checked_count(limit, "limit")
-        self._connection  # noqa: B018
+        self._check_open()
         found, older = self._log.newest(below, limit, product_id, author)
         return found, None if older is None else str(older)
 
     def stats(self) -> GalleryStats:
         """Counts and revision; Milvus keeps the state of its index to itself."""
-        self._connection  # noqa: B018
+        self._check_open()
         head = self._log.refresh()
         return GalleryStats(
             products=head.products,
@@ -294,10 +297,11 @@ class MilvusGallery(GalleryProtocol):
         )
 
     def consistent(self) -> bool:
-        """Whether the server answers, and no change of this process is half done."""
-        self._connection  # noqa: B018
+        """Whether the server answers; a change of this process that was cut off is mended first."""
+        self._check_open()
         self._log.refresh()
-        return self._writer.sound
+        self._writer.mend()
+        return True
 
     @contextmanager
     def contents(self) -> Iterator[MilvusContents]:
@@ -335,8 +339,7 @@ class MilvusGallery(GalleryProtocol):
         return visible(rows, revision)
 
     def _change(self, edit: Callable[[Draft], T]) -> T:
-        if self._open_connection is None:
-            raise GalleryClosed
+        self._check_open()
         return self._writer.change(edit)
 
 

@@ -38,7 +38,7 @@ ANY_REVISION = (1 << 62 - _ENTRY_BITS) - 1
 
 # HNSW as the gallery on one machine has it for a million (docs/benchmarks.md).
 INDEX = {"M": 16, "efConstruction": 128}
-WIDTH = 64
+WIDTH = 192
 
 
 def image_number(revision: int, place: int) -> int:

@@ -53,10 +53,13 @@ class Writer:
         self._settle(draft.head, entries, "Session")
         self._drop_pictures(draft.gone)
 
-    @property
-    def sound(self) -> bool:
-        """Whether no change of this process was left half done."""
-        return not self._broken
+    def mend(self) -> None:
+        """Complete or take back a change of this process that was cut off, if one was."""
+        if not self._broken:
+            return
+        with self._lock:
+            self._log.refresh("Strong")
+            self._take_over()
 
     def _take_over(self) -> None:
         self._settled = None
