@@ -47,7 +47,12 @@ export async function gallery(root, { signal }) {
       "div",
       { class: "heading" },
       h("h1", {}, "Gallery"),
-      h("a", { class: "button primary", href: "#add" }, "Add a product"),
+      h(
+        "div",
+        { class: "row" },
+        h("a", { class: "button", href: "#import" }, "Import a zip"),
+        h("a", { class: "button primary", href: "#add" }, "Add a product"),
+      ),
     ),
   );
   ({ products: total } = await get("/gallery", { signal }));

@@ -6,10 +6,12 @@ import { gallery } from "./gallery.js";
 import { health } from "./health.js";
 import { importing } from "./importing.js";
 import { newProduct, product } from "./product.js";
+import { quality } from "./quality.js";
 import { recognise } from "./recognise.js";
+import { review } from "./review.js";
 
-const VIEWS = { recognise, gallery, product, add: newProduct, import: importing, health };
-const SECTION = { product: "gallery", add: "gallery" };
+const VIEWS = { recognise, gallery, product, add: newProduct, import: importing, review, quality, health };
+const SECTION = { product: "gallery", add: "gallery", import: "gallery" };
 
 const main = document.getElementById("main");
 let leave = new AbortController();

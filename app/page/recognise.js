@@ -102,7 +102,7 @@ function cameraButton(take, place) {
 }
 
 function present(answer, frame, found, bitmap, elapsed) {
-  const cards = found.results.map((result, at) => resultCard(result, at + 1, bitmap));
+  const cards = found.results.map((result, at) => resultCard(result, at, bitmap, found.request_id));
   const boxes = found.results.map((result, at) => boxButton(result, at + 1, found.image));
   boxes.forEach((box, at) => {
     const card = cards[at];

@@ -1,5 +1,6 @@
 // One body: what it was taken for, beside the reference picture it was taken for it by.
 import { h } from "./dom.js";
+import { feedback } from "./feedback.js";
 import { learnFrom } from "./product.js";
 import { thumbnail } from "./thumbnails.js";
 
@@ -10,7 +11,8 @@ export const word = (outcome) => WORDS[outcome];
 
 const digits = (value) => (value === null ? "–" : value.toFixed(3));
 
-export function resultCard(result, number, bitmap) {
+export function resultCard(result, at, bitmap, requestId) {
+  const number = at + 1;
   const { outcome, product, candidates } = result;
   const reference = h("figure", {});
   const picks = candidates.map((candidate) => {
@@ -72,7 +74,7 @@ export function resultCard(result, number, bitmap) {
           h("div", {}, picks),
         )
       : null,
-    outcome === "unknown" ? teach : null,
+    feedback(result, at, requestId, outcome === "unknown" ? teach : null),
   );
 }
 

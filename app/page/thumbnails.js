@@ -1,24 +1,25 @@
-// Reference pictures. They are fetched, not linked: an <img> can't send the key.
+// Pictures of the API, such as references. They are fetched, not linked: an <img> can't send the key.
 import { call, get, path } from "./api.js";
 import { h } from "./dom.js";
 
 const MOST_KEPT = 600;
 const AT_ONCE = 6;
 
-const kept = new Map(); // image id → promise of an object URL, the oldest first
+const kept = new Map(); // address → promise of an object URL, the oldest first
 const waiting = [];
 let running = 0;
 
-export function thumbnail(imageId, alt) {
-  return lazily(alt, () => source(imageId));
-}
+export const thumbnail = (imageId, alt) => picture(path`/gallery/images/${imageId}/thumbnail`, alt);
+
+// Any picture of the API, by its address.
+export const picture = (address, alt) => lazily(alt, () => source(address));
 
 // The first picture of a product, asked for when its place comes into sight.
 export function cover(product) {
   if (!product.image_count) return h("span", { class: "thumbnail missing" });
   return lazily("", async () => {
     const { images } = await get(path`/gallery/products/${product.id}`);
-    return source(images[0].id);
+    return source(path`/gallery/images/${images[0].id}/thumbnail`);
   });
 }
 
@@ -58,18 +59,18 @@ async function next() {
   next();
 }
 
-function source(imageId) {
-  if (!kept.has(imageId)) {
-    const url = call("GET", path`/gallery/images/${imageId}/thumbnail`)
+function source(address) {
+  if (!kept.has(address)) {
+    const url = call("GET", address)
       .then((answer) => answer.blob())
       .then((blob) => URL.createObjectURL(blob));
-    url.catch(() => kept.delete(imageId));
-    kept.set(imageId, url);
+    url.catch(() => kept.delete(address));
+    kept.set(address, url);
     if (kept.size > MOST_KEPT) {
       const [oldest, found] = kept.entries().next().value;
       kept.delete(oldest);
       found.then(URL.revokeObjectURL, () => {});
     }
   }
-  return kept.get(imageId);
+  return kept.get(address);
 }

@@ -1,158 +1,17 @@
 """The page at `/` in a real browser: every flow, large and small, against a service with keys."""
 
-import base64
 import io
 import re
-import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Locator,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import expect
 
 from app.http.page import PAGE
-from app.keys import Scope, create_key
 from tests.app import pictures
+from tests.app.page.shop import Shop, assert_shown, give
 from tests.app.problems import assert_problem
-from tests.app.processes import RunningService, running_service
-from tests.app.test_browser import FLAGS
-
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
-SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
-# A limit, not a measure: machines of tests are busy.
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
-
-
-class Shop:
-    """A page of the running service, and what the browser saw go wrong on it."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
-        self.url = url
-        self.outside: list[str] = []
-        self.errors: list[str] = []
-        self.refused: list[int] = []
-        page.on("request", self._note_request)
-        page.on("console", self._note_line)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def open(self, view: str) -> Page:
-        self.page.goto(f"{self.url}/#{view}")
-        expect(self.page.locator("h1")).to_be_visible()
-        return self.page
-
-    def check(self) -> None:
-        """Nothing runs off the side, and axe finds nothing serious, light and dark."""
-        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        assert not self.page.evaluate(wide)
-        for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=scheme)
-            found = Axe().run(self.page).response["violations"]
-            grave = [
-                (item["id"], [node["html"] for node in item["nodes"]])
-                for item in found
-                if item["impact"] in ("serious", "critical")
-            ]
-            assert grave == [], scheme
-
-    def _note_request(self, request: Request) -> None:
-        if not request.url.startswith((f"{self.url}/", "blob:")):
-            self.outside.append(request.url)
-
-    def _note_line(self, line: ConsoleMessage) -> None:
-        refused = REFUSED.match(line.text)
-        if refused:  # by the service: the test says which it expects
-            self.refused.append(int(refused[1]))
-        elif line.type in ("error", "warning"):
-            self.errors.append(line.text)
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("page") / "data"
-    folder.mkdir()
-    return folder, create_key(folder / "keys.json", "office", list(Scope))[1]
-
-
-@pytest.fixture(scope="module")
-def running(key: tuple[Path, str]) -> Iterator[RunningService]:
-    folder, token = key
-    with running_service(folder) as service:
-        service.client.headers["Authorization"] = f"Bearer {token}"
-        yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests need a browser: apt-get install chromium (make test does it)"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *CAMERA])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(params=SIZES)
-def shop(
-    request: pytest.FixtureRequest, browser: Browser, running: RunningService
-) -> Iterator[Shop]:
-    width, height = SIZES[request.param]
-    phone = request.param == "phone"
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone
-    )
-    context.set_default_timeout(PATIENCE)
-    shop = Shop(context.new_page(), running.url)
-    yield shop
-    context.close()
-    assert shop.outside == []
-    assert shop.errors == []
-
-
-@pytest.fixture
-def unlocked(shop: Shop, key: tuple[Path, str]) -> Shop:
-    """The page in a tab that was given the key."""
-    shop.page.add_init_script(f"sessionStorage.setItem('tillsight-key', '{key[1]}')")
-    return shop
-
-
-def assert_shown(picture: Locator) -> None:
-    """Not by polling in the page: its policy refuses the eval of that."""
-    expect(picture).to_have_attribute("src", re.compile("^blob:"))
-    assert picture.evaluate("async (one) => { await one.decode(); return one.naturalWidth; }") > 0
-
-
-def give(page: Page, event: str, target: str, *files: tuple[str, str, bytes]) -> None:
-    """Drop files on the element, or paste them there."""
-    sent = [(name, kind, base64.b64encode(data).decode()) for name, kind, data in files]
-    page.evaluate(
-        """([event, target, files]) => {
-            const transfer = new DataTransfer();
-            for (const [name, type, data] of files) {
-                const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
-                transfer.items.add(new File([bytes], name, { type }));
-            }
-            const made = { bubbles: true, cancelable: true };
-            document.querySelector(target).dispatchEvent(
-                event === "drop"
-                    ? new DragEvent("drop", { ...made, dataTransfer: transfer })
-                    : new ClipboardEvent("paste", { ...made, clipboardData: transfer }),
-            );
-        }""",
-        [event, target, sent],
-    )
+from tests.app.processes import RunningService
 
 
 def test_a_photograph_is_recognised(unlocked: Shop, running: RunningService, samples: Path) -> None:

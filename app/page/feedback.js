@@ -1,0 +1,106 @@
+// What people say of a result: right, another product, none of them. It waits for review.
+import { call, get, problemBox } from "./api.js";
+import { field, h, say } from "./dom.js";
+
+const MOST_SHOWN = 8;
+
+export function feedback(result, at, requestId, teach) {
+  const place = h("div", { class: "said" });
+  const { outcome, product, candidates } = result;
+
+  async function tell(productId, words) {
+    for (const button of row.querySelectorAll("button")) button.disabled = true;
+    try {
+      const json = { request_id: requestId, result: at, product_id: productId };
+      await call("POST", "/feedback", { json });
+      const text = `Said: ${words}.`;
+      place.replaceChildren(h("p", { class: "hint" }, `${text} It waits for `, h("a", { href: "#review" }, "review"), "."));
+      say(text);
+    } catch (error) {
+      place.replaceChildren(problemBox(error));
+    } finally {
+      // Said again, it is corrected.
+      for (const button of row.querySelectorAll("button")) button.disabled = false;
+    }
+  }
+
+  const right = () => (outcome === "unknown" ? tell(null, "no product of ours") : tell(product.id, `it is ${product.name}`));
+  const another = async () => {
+    const chosen = await chooseProduct("What was it?", candidates.map(({ product_id: id, name }) => ({ id, name })));
+    if (chosen) await tell(chosen.id, `it is ${chosen.name}`);
+  };
+  const button = (text, onclick) => h("button", { type: "button", onclick }, text);
+  const row = h(
+    "div",
+    { class: "row verdicts", role: "group", "aria-label": "Was it right?" },
+    outcome === "ambiguous" ? null : button("Right", right),
+    button("It was …", another),
+    outcome === "unknown" ? teach : button("None of these", () => tell(null, "none of these")),
+  );
+  return h("div", { class: "feedback" }, row, place);
+}
+
+// One of the gallery's products: the likely ones first, others by search; null when none was chosen.
+export async function chooseProduct(title, likely) {
+  let all = likely;
+  const search = h("input", { type: "search", autocomplete: "off", placeholder: "Name or id" });
+  const list = h("div", { class: "choices" });
+  const trouble = h("div", {});
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "choose" },
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "choose" }, title),
+      field("Search", search),
+      list,
+      trouble,
+      h("div", { class: "row end" }, h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel")),
+    ),
+  );
+  let chosen = null;
+
+  function show() {
+    const wanted = search.value.trim().toLowerCase();
+    const found = all.filter(({ id, name }) => `${name}\n${id}`.toLowerCase().includes(wanted));
+    const rows = found.slice(0, MOST_SHOWN).map((product) =>
+      h(
+        "button",
+        { class: "choice", onclick: () => (chosen = product) },
+        h("span", {}, product.name),
+        h("span", { class: "id" }, product.id),
+      ),
+    );
+    const more = found.length - rows.length;
+    list.replaceChildren(...rows, h("p", { class: "hint" }, more > 0 ? `${more} more: search for them` : rows.length ? "" : "No such product"));
+  }
+
+  search.addEventListener("input", show);
+  // Enter would press the first button, whatever it is.
+  search.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
+  document.body.append(dialog);
+  dialog.showModal();
+  show();
+  const closed = new Promise((resolve) => dialog.addEventListener("close", resolve));
+  products()
+    .then((found) => {
+      const known = new Set(likely.map(({ id }) => id));
+      all = [...likely, ...found.filter(({ id }) => !known.has(id))];
+      show();
+    })
+    .catch((error) => trouble.replaceChildren(problemBox(error)));
+  await closed;
+  dialog.remove();
+  return chosen;
+}
+
+async function products() {
+  const found = [];
+  for (let cursor = ""; cursor !== null; ) {
+    const page = await get(`/gallery/products?${new URLSearchParams({ limit: 1000, cursor })}`);
+    found.push(...page.products);
+    cursor = page.next_cursor;
+  }
+  return found;
+}
