@@ -63,7 +63,8 @@ class Photographs:
         self._folder = folder
         self._bounds = bounds
         self._lock = Lock()
-        folder.mkdir(parents=True, exist_ok=True)
+        # Customers may be seen in them: for the owner of the folder only.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for partial in folder.glob("*.partial"):
             partial.unlink()
         found = [(path.name, path.stat()) for path in folder.iterdir()]
@@ -84,7 +85,8 @@ class Photographs:
         # Two requests may bear one id of a client's making.
         partial = self._folder / f"{name}{time.monotonic_ns()}.partial"
         try:
-            partial.write_bytes(b"%b\n%b" % (head, data))
+            with partial.open("wb") as file:
+                file.writelines((head, b"\n", data))
             with self._lock:
                 partial.replace(self._folder / name)
                 old, _ = self._kept.pop(name, (0, 0.0))
@@ -125,8 +127,11 @@ class Photographs:
     def _look_after(self) -> None:
         # Also where nobody asks any more, nothing is kept for longer than was said.
         while not self._stopping.wait(_LOOK_SECONDS):
-            with self._lock:
-                self._forget()
+            try:
+                with self._lock:
+                    self._forget()
+            except OSError:
+                logger.exception("A photograph that is too old could not be removed.")
 
     def _forget(self) -> None:
         oldest = time.time() - self._bounds.seconds
