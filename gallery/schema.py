@@ -85,7 +85,7 @@ COUNT_DELETED_VECTORS = (
 )
 
 # Counting a million rows takes a tenth of a second, and counts are asked for all the time.
-VERSION_4 = f"""
+_COUNTS = """
 CREATE TABLE counts (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     products INTEGER NOT NULL,
@@ -105,8 +105,8 @@ CREATE TRIGGER image_deleted AFTER DELETE ON images
     BEGIN UPDATE counts SET images = images - 1; END;
 CREATE TRIGGER vector_added AFTER INSERT ON vectors
     BEGIN UPDATE counts SET vectors = vectors + 1; END;
-{COUNT_DELETED_VECTORS}
 """
+VERSION_4 = "\n".join((_COUNTS, COUNT_DELETED_VECTORS))
 
 # An audit trail: who made a change, asked by which request, and what it was before and after
 # (JSON). Images are found by product.

@@ -17,6 +17,7 @@ from app.http import (
     page,
     problems,
     recognition,
+    traces,
     verification,
 )
 from app.http.access import Authenticate
@@ -26,6 +27,7 @@ from app.http.headers import SecurityHeaders
 from app.http.metrics import Metrics
 from app.http.problems import AnswerFaults
 from app.http.request_log import LogRequests
+from app.http.traces import TraceRequests
 from app.http.uploads import LimitBody
 from app.service import Service
 from models.session import available_cores
@@ -89,5 +91,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(SecurityHeaders)
+    if (provider := traces.provider()) is not None:
+        app.add_middleware(TraceRequests, provider=provider)
     app.add_middleware(LogRequests, metrics=metrics)
     return app

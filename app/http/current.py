@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class RequestRecord:
-    """`key` is the label of the caller's key, `problem` the code of the error it got."""
+    """`key` is the label of the caller's key, `problem` the code of the error it got.
+
+    `timed_at`: when the times of its stages were told, in nanoseconds since 1970.
+    """
 
     id: str
     key: str | None = None
     problem: str | None = None
     timing_ms: dict[str, float] = field(default_factory=dict)
+    timed_at: int = 0
+    trace_id: str | None = None
 
 
 _current: ContextVar[RequestRecord] = ContextVar("request")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
+from time import time_ns
 from typing import Annotated, get_args
 
 from fastapi import Depends, Request
@@ -107,7 +108,8 @@ class Metrics:
     def observe_stages(self, route: str, timing: Timing) -> None:
         for stage, milliseconds in timing:
             self._stages.labels(route, stage).observe(milliseconds / 1000)
-        current_request().timing_ms = timing.model_dump()
+        record = current_request()
+        record.timing_ms, record.timed_at = timing.model_dump(), time_ns()
 
     def count_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:

@@ -63,6 +63,7 @@ class LogRequests:
         path = scope["path"][:200]
         fields = {
             "request_id": record.id,
+            "trace_id": record.trace_id,
             "method": method,
             "route": route,
             "path": path,
