@@ -67,6 +67,11 @@ def test_a_folder_is_enrolled_and_recognised(data_dir: Path, shop: Path, tmp_pat
     assert answer["results"][0]["product"]["id"] == "apple juice"
     stats = json.loads(tillsight("gallery", "stats", data_dir=data_dir).stdout)
     assert (stats["products"], stats["images"]) == (2, 3)
+    told = tillsight("gallery", "history", "--product", "rye-bread", data_dir=data_dir)
+    changes = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [change["kind"] for change in changes] == ["add image", "put product"]
+    newest = tillsight("gallery", "history", "--limit", "1", data_dir=data_dir).stdout
+    assert json.loads(newest)["sequence"] == stats["revision"]
 
 
 def test_claims_are_verified_and_answers_explained(
