@@ -1,0 +1,240 @@
+"""Three replicas behind nginx on one machine: one is killed under load, then all are replaced.
+
+    python -m bench.replicas WORK [--write docs/benchmarks.md]
+
+The proxy's configuration is deploy/nginx-cluster.conf with addresses of this machine (Debian:
+nginx-light). Clients ask `/recognize` again as soon as they are answered; one that is refused or
+cut off asks once more, as a till would.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+
+import httpx2
+import numpy as np
+
+from app.data_folder import serving
+from bench.milvus_server import MilvusServer, free_ports
+from bench.report import circumstances, table, write_section
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "app" / "samples" / "references"
+REPLICAS = 3
+CLIENTS = 6
+PRODUCTS = 5
+STEADY_SECONDS = 15.0
+START_SECONDS = 120.0
+
+
+@dataclass
+class Load:
+    """Seconds of each answer; what failed, and what failed again when it was sent once more."""
+
+    seconds: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    failed_again: list[str] = field(default_factory=list)
+    elapsed: float = 0.0
+
+    def row(self, name: str) -> list[str]:
+        milliseconds = np.asarray(self.seconds) * 1000
+        return [
+            name,
+            f"{len(self.seconds) / self.elapsed:.1f}",
+            f"{np.median(milliseconds):.0f}",
+            f"{np.quantile(milliseconds, 0.99):.0f}",
+            f"{len(self.seconds):,}",
+            str(len(self.failed)),
+            str(len(self.failed_again)),
+        ]
+
+
+class Replica:
+    """A `tillsight serve` of this machine, always on the same port."""
+
+    def __init__(self, folder: Path, port: int, server: MilvusServer, pictures: Path) -> None:
+        self.port = port
+        self._folder = folder
+        self._log = folder / "service.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._environment = os.environ | {
+            "TILLSIGHT_DATA_DIR": str(folder / "data"),
+            "TILLSIGHT_PORT": str(port),
+            "TILLSIGHT_GALLERY_URL": f"{server.url}/replicas",
+            "TILLSIGHT_GALLERY_PICTURES": str(pictures),
+            "TILLSIGHT_THREADS": "1",
+            "TILLSIGHT_KEEP_PHOTOGRAPHS": "0",
+        }
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait(self) -> None:
+        deadline = perf_counter() + START_SECONDS
+        while perf_counter() < deadline and self._process.poll() is None:
+            found = serving(self._folder / "data")
+            try:
+                if found and httpx2.get(f"{found.url}/readyz", trust_env=False).is_success:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"A replica did not start:\n{self._log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=60)
+
+
+@contextmanager
+def proxied(folder: Path, ports: list[int]) -> Iterator[str]:
+    """The address of nginx before services on these ports."""
+    (door,) = free_ports(1)
+    text = (ROOT / "deploy" / "nginx-cluster.conf").read_text()
+    for number, port in enumerate(ports, start=1):
+        text = text.replace(f"tillsight-{number}:8000", f"127.0.0.1:{port}")
+    text = text.replace("listen 8000;", f"listen 127.0.0.1:{door};")
+    # The container's own, of which nobody else knows; here it is the bench's folder.
+    text = text.replace("/tmp/", f"{folder}/")  # noqa: S108
+    text = text.replace("worker_processes auto;", "worker_processes 1;\ndaemon off;")
+    configuration = folder / "nginx.conf"
+    configuration.write_text(text)
+    nginx = subprocess.Popen(["nginx", "-c", str(configuration), "-p", str(folder)])
+    try:
+        yield f"http://127.0.0.1:{door}"
+    finally:
+        nginx.terminate()
+        nginx.wait()
+
+
+@contextmanager
+def loaded(url: str, pictures: list[bytes]) -> Iterator[Load]:
+    """Clients that ask again and again for as long as this lasts."""
+    load, done = Load(), Event()
+
+    def ask(client: httpx2.Client, picture: bytes) -> str | None:
+        try:
+            answer = client.post(
+                "/recognize", content=picture, headers={"Content-Type": "image/jpeg"}
+            )
+        except httpx2.TransportError as error:
+            return type(error).__name__
+        return None if answer.is_success else str(answer.status_code)
+
+    def run(number: int) -> None:
+        with httpx2.Client(base_url=url, timeout=60, trust_env=False) as client:
+            while not done.is_set():
+                picture = pictures[number % len(pictures)]
+                number += 1
+                start = perf_counter()
+                if fault := ask(client, picture):
+                    load.failed.append(fault)
+                    if fault := ask(client, picture):
+                        load.failed_again.append(fault)
+                        continue
+                load.seconds.append(perf_counter() - start)
+
+    start = perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        running = [threads.submit(run, number) for number in range(CLIENTS)]
+        try:
+            yield load
+        finally:
+            done.set()
+    for client in running:
+        client.result()
+    load.elapsed = perf_counter() - start
+
+
+def enrol(url: str) -> list[bytes]:
+    """Some sample products; their pictures."""
+    taken = []
+    with httpx2.Client(base_url=url, timeout=60, trust_env=False) as client:
+        for folder in sorted(path for path in SAMPLES.iterdir() if path.is_dir())[:PRODUCTS]:
+            client.put(f"/gallery/products/{folder.name}", json={"name": folder.name})
+            for picture in sorted(folder.glob("*.jpg")):
+                taken.append(picture.read_bytes())
+                client.post(
+                    f"/gallery/products/{folder.name}/images",
+                    content=taken[-1],
+                    headers={"Content-Type": "image/jpeg"},
+                ).raise_for_status()
+    return taken
+
+
+def measured(work: Path) -> list[list[str]]:
+    """A row for each load."""
+    with ExitStack() as opened:
+        server = opened.enter_context(MilvusServer(work / "server"))
+        ports = free_ports(REPLICAS)
+        replicas = []
+        for number, port in enumerate(ports):
+            replica = Replica(work / f"replica-{number}", port, server, work / "pictures")
+            opened.callback(replica.kill)
+            # One after another: the first one makes the collections.
+            replica.wait()
+            replicas.append(replica)
+        url = opened.enter_context(proxied(work, ports))
+        pictures = enrol(url)
+        with loaded(url, pictures) as steady:
+            time.sleep(STEADY_SECONDS)
+        with loaded(url, pictures) as killed:
+            time.sleep(STEADY_SECONDS / 3)
+            replicas[1].kill()
+            time.sleep(STEADY_SECONDS)
+        replicas[1].start()
+        replicas[1].wait()
+        with loaded(url, pictures) as rolling:
+            for replica in replicas:
+                replica.stop()
+                replica.start()
+                replica.wait()
+    return [
+        steady.row("three replicas"),
+        killed.row("one of them killed with `kill -9`"),
+        rolling.row("all replaced, one after another"),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("work", type=Path, help="an empty folder")
+    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    rows = measured(options.work)
+    how = (
+        f"`python -m bench.replicas`: {REPLICAS} replicas of one thread each, Milvus and nginx "
+        f"(`deploy/nginx-cluster.conf`) on one machine, {CLIENTS} clients that ask `/recognize` "
+        "with sample pictures again as soon as they are answered. A request that failed was sent "
+        f"once more. {circumstances()}"
+    )
+    header = ("load", "a second", "median ms", "p99 ms", "answered", "failed", "failed again")
+    found = table(header, rows)
+    print(found)
+    if options.write:
+        write_section(options.write, "replicas", f"## Replicas\n\n{how}\n\n{found}")
+
+
+if __name__ == "__main__":
+    main()
