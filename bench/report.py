@@ -1,5 +1,6 @@
 """Sections of a Markdown report, each between markers of its own, so that benches share a file."""
 
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from models.session import available_cores
 
+_STAT = Path("/proc/stat")
 TITLE = "# Benchmarks\n\nEach section is written by the command it names.\n"
 
 
@@ -17,8 +19,31 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _core_seconds() -> tuple[float, float]:
+    """Seconds of all cores since the machine started: busy ones, and all."""
+    if not _STAT.exists():
+        return 0.0, 0.0
+    fields = [int(field) for field in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
+    ticks = os.sysconf("SC_CLK_TCK")
+    idle = fields[3] + fields[4]  # and waiting for a disk
+    return (sum(fields) - idle) / ticks, sum(fields) / ticks
+
+
+_BEGAN = _core_seconds()
+
+
+def others() -> float:
+    """Share of the cores that other processes have used since this one began, 0 to 1.
+
+    Processes that this one started count as its own once it has waited for them.
+    """
+    busy, passed = (now - then for now, then in zip(_core_seconds(), _BEGAN, strict=True))
+    own = sum(os.times()[:4])
+    return min(1.0, max(0.0, (busy - own) / passed)) if passed else 0.0
+
+
 def circumstances() -> str:
-    """Processor, cores, software and date, for the foot of a section."""
+    """Processor, cores, software, date and disturbance, for the foot of a section."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -26,7 +51,10 @@ def circumstances() -> str:
         processor = names[0].partition(":")[2].strip() if names else processor
     python = ".".join(str(part) for part in sys.version_info[:3])
     date = datetime.now(UTC).date().isoformat()
-    return f"{processor}, {available_cores()} cores, Python {python}, {date}."
+    return (
+        f"{processor}, {available_cores()} cores, Python {python}, {date}. "
+        f"Other processes used {others():.0%} of the cores meanwhile."
+    )
 
 
 def write_section(report: Path, name: str, content: str) -> None:

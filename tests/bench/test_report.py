@@ -1,4 +1,6 @@
-from bench.report import TITLE, table, write_section
+import re
+
+from bench.report import TITLE, circumstances, others, table, write_section
 
 
 def test_a_section_is_added_then_replaced_where_it_stands(tmp_path):
@@ -21,3 +23,11 @@ def test_what_people_wrote_around_a_section_stays(tmp_path):
 
 def test_a_table_aligns_figures_right():
     assert table(("what", "figure"), [("x", "1")]) == "| what | figure |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_the_circumstances_tell_what_other_processes_used():
+    before = others()
+    assert 0 <= before <= 1
+    told = re.search(r"Other processes used (\d+)% of the cores meanwhile\.$", circumstances())
+    assert told is not None
+    assert 0 <= int(told[1]) <= 100
