@@ -62,7 +62,7 @@ class Tally:
             name,
             f"{self.found} of {self.planted} ({self.found / self.planted:.1%})",
             f"{self.false} of {self.told} told ({self.false / max(self.told, 1):.1%})",
-            f"{self.false / self.clean:.3%} of {self.clean:,} {of}",
+            f"{self.false / self.clean:.4%} of {self.clean:,} {of}",
         ]
 
 

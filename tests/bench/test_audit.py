@@ -60,5 +60,5 @@ def test_false_alarms_are_what_was_told_and_never_planted() -> None:
         "faults",
         "2 of 3 (66.7%)",
         "1 of 4 told (25.0%)",
-        "1.000% of 100 references",
+        "1.0000% of 100 references",
     ]
