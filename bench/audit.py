@@ -238,7 +238,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, help="report whose section is replaced")
     options = parser.parse_args(arguments)
     pack = Pack.load(options.pack)
-    name = f"Pack `{pack.name}` {pack.version}, `python -m bench.audit`. {circumstances()}"
     sections: dict[str, tuple[str, str, Callable[[], str]]] = {
         "faults": (
             "audit",
@@ -256,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     for part, (marker, title, measure) in sections.items():
         if options.only in (None, part):
-            section = "\n\n".join((title, name, measure()))
+            measured = measure()
+            origin = f"Pack `{pack.name}` {pack.version}, `python -m bench.audit`."
+            section = "\n\n".join((title, f"{origin} {circumstances()}", measured))
             print(section)
             if options.write:
                 write_section(options.write, marker, section)
