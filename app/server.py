@@ -17,7 +17,7 @@ from app.http.access import is_loopback
 from app.http.application import create_app
 from app.keys import read_keys
 from app.service import Service
-from app.settings import Settings
+from app.settings import Settings, misspelt
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,8 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError, DataFolderInUse, ModelError, GalleryError: it could not start.
     """
+    if unknown := misspelt():
+        logger.warning("No settings, and so ignored: %s.", ", ".join(unknown))
     check_exposure(settings)
     with bind(settings) as listener, closing(_started(settings)) as service:
         # uvicorn stops on these signals and raises them again when it has: as an exit, so that the

@@ -1,5 +1,6 @@
 """Settings: environment variables with the prefix `TILLSIGHT_`, each with a documented default."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -178,6 +179,13 @@ class Settings(BaseSettings):
             max_pixels=self.max_image_pixels,
             min_side=self.min_image_side,
         )
+
+
+def misspelt() -> list[str]:
+    """Variables of the environment that have our prefix and are no settings."""
+    prefix = "TILLSIGHT_"
+    known = {f"{prefix}{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 
 def _split(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from app.server import StartError, bind, url_of
-from app.settings import Settings
+from app.settings import Settings, misspelt
 
 
 def test_answers_do_not_wait_for_delayed_acknowledgements() -> None:
@@ -38,3 +38,10 @@ def test_a_taken_port_is_a_start_error() -> None:
         listener.listen()
         with pytest.raises(StartError, match="TILLSIGHT_PORT"):
             bind(Settings(port=listener.getsockname()[1]))
+
+
+def test_a_setting_that_is_misspelt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILLSIGHT_PORT", "8000")
+    monkeypatch.setenv("TILLSIGHT_MAX_PENDIN", "1")
+    assert "TILLSIGHT_MAX_PENDIN" in misspelt()
+    assert "TILLSIGHT_PORT" not in misspelt()
