@@ -122,12 +122,13 @@ class Bench:
         queries = self.clusters.views(wanted, rng)
         again = Gallery.open(self.work / "back", dimension=DIMENSION, fingerprint=FINGERPRINT)
         with self.here() as here, again:
-            ours, theirs = (found(gallery, queries) for gallery in (here, again))
+            before, after = (found(gallery, queries) for gallery in (here, again))
             stats = here.stats(), again.stats()
-        same = sum(one == other for one, other in zip(ours, theirs, strict=True))
+        same = sum(one == other for one, other in zip(before, after, strict=True))
         self.note("there and back, the same answers", f"{same:,} of {ASKED:,}")
-        counts = [(s.products, s.images, s.vectors) for s in stats]
-        self.note("there and back, the same counts", "yes" if counts[0] == counts[1] else "no")
+        for what in ("images", "vectors"):
+            ours, theirs = (getattr(side, what) for side in stats)
+            self.note(f"there and back, {what}", f"{theirs:,} of {ours:,}")
 
     def copied(self, name: str, source: str, target: GalleryProtocol) -> None:
         start = perf_counter()
