@@ -31,6 +31,7 @@ _READ_SECONDS = 5.0
 _WRITE_SECONDS = 20.0
 # After a failure nobody waits for another one: calls are refused at once for so long.
 _REST_SECONDS = 1.0
+_UNREACHABLE = (2, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _KEYS_AT_ONCE = 10_000
 DEFAULT_NAME = "tillsight"
 
@@ -212,9 +213,16 @@ class Connection:
             # Never sent: a fault of ours, which hides behind no other.
             raise
         except (MilvusException, grpc.RpcError) as error:
-            self._rest_until = time.monotonic() + _REST_SECONDS
+            if _away(error):
+                self._rest_until = time.monotonic() + _REST_SECONDS
             logger.warning("Milvus at %s refused or is away: %s", self._address, error)
             raise GalleryUnavailable from error
+
+
+def _away(error: MilvusException | grpc.RpcError) -> bool:
+    """Whether the server could not be reached, rather than refused this one call."""
+    # The client puts gRPC's own status in the place of a code of Milvus'.
+    return not isinstance(error, MilvusException) or error.code in _UNREACHABLE
 
 
 def literal(value: str) -> str:

@@ -108,6 +108,8 @@ class MilvusGallery(GalleryProtocol):
         self._objects = objects
         self._dimension = dimension
         self._fingerprint = fingerprint
+        # What was written before this process began is not its session's, and is seen all the same.
+        connection.catch_up(KINDS)
         self._log.refresh("Strong")
 
     def __enter__(self) -> Self:

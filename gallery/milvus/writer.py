@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from gallery.errors import GalleryUnavailable, StorageFailed
 from gallery.milvus import reference_rows
 from gallery.milvus.connection import Connection, Level, Row, one_of
 from gallery.milvus.draft import Draft
@@ -13,6 +15,7 @@ from gallery.milvus.log import Entry, Head, Log
 from gallery.milvus.schema import KINDS, PRODUCTS, REFERENCES
 from gallery.objects import Objects
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -58,8 +61,10 @@ class Writer:
         if not self._broken:
             return
         with self._lock:
-            self._log.refresh("Strong")
-            self._take_over()
+            # One that was under way is done by now.
+            if self._broken:
+                self._log.refresh("Strong")
+                self._take_over()
 
     def _take_over(self) -> None:
         self._settled = None
@@ -86,9 +91,12 @@ class Writer:
     def _drop_pictures(self, gone: Sequence[Row]) -> None:
         """Delete the pictures of deleted images, but for those that others show as well.
 
-        A crash before this leaves a picture that nobody refers to, and no more.
+        The change holds by now: where this fails, a picture is left that nobody refers to.
         """
         hashes = {row["thumbnail"] for row in gone}
-        left = reference_rows.having(self._connection, "thumbnail", hashes, "part == 0")
-        for key in hashes - {row["thumbnail"] for row in left}:
-            self._objects.delete(key)
+        try:
+            left = reference_rows.having(self._connection, "thumbnail", hashes, "part == 0")
+            for key in hashes - {row["thumbnail"] for row in left}:
+                self._objects.delete(key)
+        except (GalleryUnavailable, StorageFailed) as error:
+            logger.warning("Pictures of deleted images are left in their folder: %s", error)

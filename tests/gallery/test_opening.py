@@ -1,0 +1,44 @@
+"""The one place that knows where a gallery is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gallery import Gallery, InvalidValue
+from gallery.opening import MissingExtra, checked_url, folder_of, open_gallery, read_contents
+from tests.gallery.samples import DIMENSION, FINGERPRINT, new_image
+
+
+def test_a_folder_is_opened_and_read_beside(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shop'}"
+    assert folder_of(url) == tmp_path / "shop"
+    with open_gallery(
+        url, pictures=tmp_path, dimension=DIMENSION, fingerprint=FINGERPRINT
+    ) as gallery:
+        assert isinstance(gallery, Gallery)
+        gallery.put_product("p", "P", {})
+        gallery.add_images("p", [new_image("a")])
+        with read_contents(url, pictures=tmp_path) as held:
+            assert (held.fingerprint, held.image_count) == (FINGERPRINT, 1)
+            gallery.delete_product("p")
+            # Of the moment when it was opened.
+            assert [reference.image.product_id for reference in held.references()] == ["p"]
+
+
+@pytest.mark.parametrize("url", ["", "data/gallery", "ftp://there", "sqlite://relative"])
+def test_what_is_no_gallery_is_told(url: str) -> None:
+    with pytest.raises(InvalidValue, match="is no gallery"):
+        checked_url(url)
+
+
+def test_a_server_without_its_client_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://127.0.0.1:9"
+    assert folder_of(url) is None
+    for name in [name for name in sys.modules if name.startswith("gallery.milvus")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    with pytest.raises(MissingExtra, match=r"tillsight\[milvus\]"):
+        open_gallery(url, pictures=tmp_path, dimension=DIMENSION, fingerprint=FINGERPRINT)
