@@ -1,17 +1,19 @@
 """Photographs recognised lately, kept for a while so that feedback can be given on their results.
 
-Each is a file: what was answered as a line of JSON, then the bytes that were sent. Nothing waits
-for the disk: they outlast a restart, and need not outlast a power failure.
+Each is a file: what was answered as a line of JSON, then the bytes that were sent. A thread of its
+own writes them, so no customer waits for the disk; they outlast a restart, and need not outlast a
+power failure.
 """
 
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import BoundedSemaphore, Event, Lock, Thread
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -19,6 +21,8 @@ from app.recognizer import BoxSource, Outcome, Recognition
 from models.detector import Box
 
 _LOOK_SECONDS = 60
+# Photographs in memory that wait for the disk.
+_MOST_WAITING = 16
 logger = logging.getLogger(__name__)
 
 
@@ -72,32 +76,21 @@ class Photographs:
         self._kept = OrderedDict((name, (s.st_size, s.st_mtime)) for name, s in found)
         self._bytes = sum(size for size, _ in self._kept.values())
         self._forget()
+        self._writer = ThreadPoolExecutor(1, "photographs-writer")
+        self._room = BoundedSemaphore(_MOST_WAITING)
         self._stopping = Event()
         self._thread = Thread(target=self._look_after, name="photographs")
         self._thread.start()
 
     def keep(self, request_id: str, data: bytes, results: Sequence[Recognition]) -> None:
-        """Keep a photograph and its results; where the disk refuses, it is not kept."""
+        """Keep a photograph and its results; where the disk refuses or lags, it is not kept."""
         if not self._bounds.most or len(data) > self._bounds.most_bytes:
             return
+        if not self._room.acquire(blocking=False):
+            logger.warning("A photograph was not kept: the disk can't follow.")
+            return
         head = _SEEN.dump_json([_seen(result) for result in results])
-        name = _name(request_id)
-        # Two requests may bear one id of a client's making.
-        partial = self._folder / f"{name}{time.monotonic_ns()}.partial"
-        try:
-            with partial.open("wb") as file:
-                file.writelines((head, b"\n", data))
-            with self._lock:
-                partial.replace(self._folder / name)
-                old, _ = self._kept.pop(name, (0, 0.0))
-                size = len(head) + 1 + len(data)
-                self._kept[name] = (size, time.time())
-                self._bytes += size - old
-                self._forget()
-        except OSError:
-            # The customer has an answer; only feedback on it can't be given.
-            logger.exception("A photograph could not be kept.")
-            partial.unlink(missing_ok=True)
+        self._writer.submit(self._write, _name(request_id), head, data)
 
     def get(self, request_id: str) -> tuple[bytes, list[Seen]]:
         """The photograph of a request, as it was sent, and what was answered.
@@ -105,6 +98,8 @@ class Photographs:
         Raises:
             UnknownRecognition: it is not kept, or no longer.
         """
+        # After all that waits to be written.
+        self._writer.submit(lambda: None).result()
         with self._lock:
             self._forget()
             known = _name(request_id) in self._kept
@@ -121,8 +116,30 @@ class Photographs:
         )
 
     def close(self) -> None:
+        """Write what waits."""
+        self._writer.shutdown()
         self._stopping.set()
         self._thread.join()
+
+    def _write(self, name: str, head: bytes, data: bytes) -> None:
+        # Two requests may bear one id of a client's making.
+        partial = self._folder / f"{name}{time.monotonic_ns()}.partial"
+        try:
+            with partial.open("wb") as file:
+                file.writelines((head, b"\n", data))
+            with self._lock:
+                partial.replace(self._folder / name)
+                old, _ = self._kept.pop(name, (0, 0.0))
+                size = len(head) + 1 + len(data)
+                self._kept[name] = (size, time.time())
+                self._bytes += size - old
+                self._forget()
+        except OSError:
+            # The customer has an answer; only feedback on it can't be given.
+            logger.exception("A photograph could not be kept.")
+            partial.unlink(missing_ok=True)
+        finally:
+            self._room.release()
 
     def _look_after(self) -> None:
         # Also where nobody asks any more, nothing is kept for longer than was said.

@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ def test_a_photograph_and_what_was_seen_in_it_outlast_a_restart(shelf: Shelf) ->
     shelf().keep("request 1/../..", data, [RESULT])
     found, (seen,) = shelf().get("request 1/../..")
     assert found == data
+    shelf.close()
     assert (seen.box, seen.product_id, seen.score) == (RESULT.box, "4001", 0.8)
     assert [path.parent for path in shelf.folder.iterdir()] == [shelf.folder]
 
@@ -95,6 +97,7 @@ def test_the_oldest_go_when_they_are_too_large(shelf: Shelf) -> None:
 def test_none_is_kept_for_longer_than_was_said(shelf: Shelf) -> None:
     photographs = shelf()
     photographs.keep("old", b"data", [RESULT])
+    shelf.close()
     past = time.time() - 2 * HOUR
     for path in shelf.folder.iterdir():
         os.utime(path, (past, past))
@@ -117,6 +120,7 @@ def test_where_keeping_is_off_nothing_is_written_and_what_was_kept_goes(shelf: S
 
 def test_a_file_cut_short_is_no_photograph(shelf: Shelf) -> None:
     shelf().keep("a", b"data", [RESULT])
+    shelf.close()
     (path,) = shelf.folder.iterdir()
     path.write_bytes(path.read_bytes()[:20])
     (shelf.folder / "x.partial").write_bytes(b"half")
@@ -130,6 +134,21 @@ def test_a_disk_that_refuses_costs_the_customer_nothing(
     photographs = shelf()
     shelf.folder.rmdir()
     photographs.keep("a", b"data", [RESULT])
-    assert "could not be kept" in caplog.text
     assert kept(photographs, "a") == []
+    assert "could not be kept" in caplog.text
     shelf.folder.mkdir()
+
+
+def test_a_disk_that_lags_costs_the_customer_nothing(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    photographs, slow = shelf(), threading.Event()
+    photographs._writer.submit(slow.wait)
+    names = [str(number) for number in range(20)]
+    for name in names:
+        photographs.keep(name, b"data", [RESULT])
+    assert "the disk can't follow" in caplog.text
+    slow.set()
+    assert kept(photographs, *names) == names[:16]
+    photographs.keep("new", b"data", [RESULT])
+    assert kept(photographs, "new") == ["new"]
