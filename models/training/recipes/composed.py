@@ -17,9 +17,6 @@ ATTEMPTS = 6  # to find a place where enough of all bodies stays visible
 SHADOW = 0.6  # how often
 HAND = 0.15
 OPAQUE = 128
-LEAST_AREA = 64  # pixels of a body
-MOST_ROWS = 3  # of a shelf
-APART = (0.75, 1.15)  # middles of neighbours on a shelf, in widths of a body
 NO_BOXES = np.empty((0, 4), np.float32)
 
 
@@ -31,90 +28,21 @@ def compose(
     `share` is their typical longer side in sides of the ground. A body for which no place is found
     is left out; boxes are around what is visible.
     """
-    scene = _Scene(ground)
+    image = ground.copy()
+    side = len(image)
+    ids = np.zeros((side, side), np.int16)
+    areas = [1]
     if rng.random() < HAND:
-        _hand(scene.image, rng)
+        _hand(image, rng)
     for cutout in cutouts:
-        longer = scene.side * min(0.95, share * rng.uniform(0.7, 1.4))
-        scene.place(_vary(cutout, longer, rng), rng)
-    return scene.sample()
-
-
-def shelve(cutouts: Sequence[Cutout], ground: Image, rng: np.random.Generator) -> Sample:
-    """Rows of alike bodies on a ground [S, S, 3], as on a shelf, in a fridge or a crate.
-
-    Each row is of one of the cut-outs and stands before the row behind it. Boxes are as those of
-    `compose`.
-    """
-    scene = _Scene(ground)
-    height = scene.side * rng.uniform(0.25, 0.7)
-    bottom = height + scene.side * rng.uniform(-0.1, 0.2)
-    for _ in range(int(rng.integers(1, MOST_ROWS + 1))):
-        body = _vary(cutouts[int(rng.integers(len(cutouts)))], height, rng)
-        if not body.size:
-            continue
-        apart = body.shape[1] * rng.uniform(*APART)
-        slope = rng.uniform(-0.15, 0.15)
-        left, right = scene.side * rng.uniform((-0.1, 0.6), (0.3, 1))
-        for x in np.arange(left, right, apart):
-            grown = rng.uniform(0.95, 1.05)
-            size = (max(2, int(body.shape[1] * grown)), max(2, int(body.shape[0] * grown)))
-            one = np.asarray(cv2.resize(body, size, interpolation=cv2.INTER_AREA), np.uint8)
-            scene.paste(one, int(bottom + slope * (x - left)) - size[1], int(x), rng)
-        bottom += body.shape[0] * rng.uniform(0.55, 1.1)
-    return scene.sample()
-
-
-class _Scene:
-    """A picture while bodies are laid over one another, and which of them each pixel shows."""
-
-    def __init__(self, ground: Image) -> None:
-        self.image = ground.copy()
-        self.side = len(ground)
-        self._ids = np.zeros((self.side, self.side), np.int16)
-        self._areas = [1]
-
-    def sample(self) -> Sample:
-        boxes = []
-        for number in range(1, len(self._areas)):
-            rows, columns = np.nonzero(self._ids == number)
-            boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-        return Sample(self.image, np.asarray(boxes, np.float32).reshape(-1, 4))
-
-    def place(self, body: Cutout, rng: np.random.Generator) -> None:
-        """Paste somewhere, if there is a place."""
-        height, width = body.shape[:2]
-        if height > self.side or width > self.side:
-            return
-        for _ in range(ATTEMPTS):
-            top = int(rng.integers(self.side - height + 1))
-            left = int(rng.integers(self.side - width + 1))
-            if self.paste(body, top, left, rng):
-                return
-
-    def paste(self, body: Cutout, top: int, left: int, rng: np.random.Generator) -> bool:
-        """Whether every body, this one within the picture too, keeps LEAST_VISIBLE of its area."""
-        area = int(np.count_nonzero(body[..., 3] >= OPAQUE))
-        below, right = max(0, self.side - top), max(0, self.side - left)
-        body = body[max(0, -top) : below, max(0, -left) : right]
-        opaque = body[..., 3] >= OPAQUE
-        top, left = max(0, top), max(0, left)
-        window = np.s_[top : top + body.shape[0], left : left + body.shape[1]]
-        if opaque.sum() < max(LEAST_AREA, LEAST_VISIBLE * area):
-            return False
-        hidden = np.bincount(self._ids[window][opaque], minlength=len(self._areas))
-        before = np.bincount(self._ids.ravel(), minlength=len(self._areas))
-        left_over = (before - hidden)[1:] / np.asarray(self._areas[1:])
-        if len(left_over) and left_over.min() < LEAST_VISIBLE:
-            return False
-        if rng.random() < SHADOW:
-            _shade(self.image, body[..., 3], top, left, rng)
-        alpha = body[..., 3:].astype(np.float32) / 255
-        seen = self.image[window]
-        seen[:] = np.rint(alpha * body[..., :3] + (1 - alpha) * seen)
-        self._ids[window][opaque] = len(self._areas)
-        self._areas.append(area)
-        return True
+        longer = side * min(0.95, share * rng.uniform(0.7, 1.4))
+        body = _vary(cutout, longer, rng)
+        _place(image, ids, areas, body, rng)
+    boxes = []
+    for number in range(1, len(areas)):
+        rows, columns = np.nonzero(ids == number)
+        boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    return Sample(image, np.asarray(boxes, np.float32).reshape(-1, 4))
 
 
 def _vary(cutout: Cutout, longer: float, rng: np.random.Generator) -> Cutout:
@@ -140,6 +68,33 @@ def _vary(cutout: Cutout, longer: float, rng: np.random.Generator) -> Cutout:
     turned = turned[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     colours = distort_colours(Sample(np.ascontiguousarray(turned[..., :3]), NO_BOXES), rng).image
     return np.dstack([colours, turned[..., 3]]).astype(np.uint8)
+
+
+def _place(
+    image: Image, ids: NDArray[np.int16], areas: list[int], body: Cutout, rng: np.random.Generator
+) -> None:
+    """Paste where every body keeps LEAST_VISIBLE of its area; nowhere if there is no such place."""
+    side = len(image)
+    height, width = body.shape[:2]
+    opaque = body[..., 3] >= OPAQUE
+    area = int(opaque.sum())
+    if area < 64 or height > side or width > side:
+        return
+    for _ in range(ATTEMPTS):
+        top, left = int(rng.integers(side - height + 1)), int(rng.integers(side - width + 1))
+        window = np.s_[top : top + height, left : left + width]
+        hidden = np.bincount(ids[window][opaque], minlength=len(areas))
+        before = np.bincount(ids.ravel(), minlength=len(areas))
+        left_over = (before - hidden)[1:] / np.asarray(areas[1:])
+        if len(left_over) and left_over.min() < LEAST_VISIBLE:
+            continue
+        if rng.random() < SHADOW:
+            _shade(image, body[..., 3], top, left, rng)
+        alpha = body[..., 3:].astype(np.float32) / 255
+        image[window] = np.rint(alpha * body[..., :3] + (1 - alpha) * image[window])
+        ids[window][opaque] = len(areas)
+        areas.append(area)
+        return
 
 
 def _shade(image: Image, alpha: Image, top: int, left: int, rng: np.random.Generator) -> None:

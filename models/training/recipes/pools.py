@@ -16,7 +16,7 @@ from models.errors import ModelError
 from models.training.detection.augmentation import crop, distort_colours, flip, resize
 from models.training.detection.coco import Sample
 from models.training.open_data import beverage
-from models.training.recipes.composed import Cutout, Image, block, compose, shelve
+from models.training.recipes.composed import Cutout, Image, block, compose
 from models.training.recipes.split import kept_out
 from models.training.render.surfaces import TABLES, WALLS, surface
 
@@ -29,7 +29,7 @@ SURFACES = 6  # of each kind
 BLOCKS = 300
 # How many of a hundred samples are of which kind; the rest is composed.
 DRINKS, GROCERIES, RENDERED = 0.28, 0.10, 0.12
-EMPTY, SHELVES = 0.12, 0.2  # of the composed ones
+EMPTY = 0.12  # of the composed ones
 # How many of a hundred pasted bodies are of which kind; the rest are photographed.
 THINGS, BLOCKED, RENDERED_BODIES = 0.33, 0.12, 0.15
 CROPPED = 0.6  # of the photographs
@@ -98,9 +98,6 @@ def draw_composed(
 ) -> Sample:
     """A composed scene of `count` bodies; of 0 to 12 if it is not given."""
     ground = _ground(pools.grounds, side, rng)
-    if count is None and rng.random() < SHELVES:
-        alike = [_body(pools, rng) for _ in range(2)]
-        return distort_colours(shelve(alike, ground, rng), rng)
     if count is None:
         many = int(rng.integers(2, 13)) if rng.random() < 0.65 else 1
         count = 0 if rng.random() < EMPTY else many

@@ -34,7 +34,7 @@ WARM_UP = 100  # steps
 EMA = 0.998
 CLIP = 10.0
 EVERY = 120  # seconds between checkpoints
-MAX_BOXES = 48  # a shelf has the most
+MAX_BOXES = 16  # a sample has at most 12
 UNSEEN = 40  # photographs a checkpoint is tried on, about
 SERVED_BOXES, NMS_IOU = 5, 0.6
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.training.recipes import composed
-from models.training.recipes.composed import LEAST_VISIBLE, block, compose, shelve
+from models.training.recipes.composed import LEAST_VISIBLE, block, compose
 
 SIDE = 200
 
@@ -66,18 +66,3 @@ def test_a_block_is_mostly_opaque():
         made = block(np.random.default_rng(seed))
         assert made.shape[2] == 4
         assert (made[..., 3] == 255).mean() > 0.5
-
-
-def test_a_shelf_is_rows_of_alike_bodies(monkeypatch, ground):
-    monkeypatch.setattr(composed, "SHADOW", 0)
-    most = 0
-    for seed in range(30):
-        sample = shelve([plain((250, 20, 20))], ground, np.random.default_rng(seed))
-        whole = sample.boxes[(sample.boxes > 0).all(axis=1) & (sample.boxes < SIDE).all(axis=1)]
-        most = max(most, len(whole))
-        assert (sample.boxes >= 0).all()
-        assert (sample.boxes <= SIDE).all()
-        painted = (sample.image != ground).any(axis=2)
-        for x1, y1, x2, y2 in sample.boxes.astype(int):
-            assert painted[y1:y2, x1:x2].mean() >= LEAST_VISIBLE / 2
-    assert most >= 4
