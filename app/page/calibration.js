@@ -6,7 +6,7 @@ const RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5];
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 300, 52, 44, 14];
 const SVG = "http://www.w3.org/2000/svg";
 
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
 export async function calibration(place, signal) {
   const waiting = h("p", { class: "status" }, "Asking the references…");

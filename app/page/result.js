@@ -1,4 +1,5 @@
 // One body: what it was taken for, beside the reference picture it was taken for it by.
+import { percent } from "./calibration.js";
 import { h } from "./dom.js";
 import { feedback } from "./feedback.js";
 import { learnFrom } from "./product.js";
@@ -64,6 +65,8 @@ export function resultCard(result, at, bitmap, requestId) {
       { class: "facts" },
       fact("Score", digits(result.score)),
       fact("Margin", digits(result.margin)),
+      // Known once the gallery has been calibrated.
+      result.probability === null ? null : fact("Likely right", percent(result.probability)),
       fact("Seen by", result.box_source === "detector" ? "detector" : "whole image"),
     ),
     picks.length

@@ -41,6 +41,17 @@ def waiting(running: RunningService) -> list[dict]:
     return running.client.get("/feedback?state=waiting").json()["items"]
 
 
+def test_a_calibrated_gallery_says_how_likely_it_is_right(
+    unlocked: Shop, running: RunningService
+) -> None:
+    running.client.get("/gallery/calibration").raise_for_status()
+    page = recognised(unlocked, CRISPS, 1)
+    expect(page.locator(".result .facts").first).to_contain_text(
+        re.compile(r"Likely right\s*\d+ %")
+    )
+    unlocked.check()
+
+
 def test_a_result_is_said_to_be_right_or_none(unlocked: Shop, running: RunningService) -> None:
     page = recognised(unlocked, CRISPS, 1)
     verdicts = page.get_by_role("group", name="Was it right?").first
