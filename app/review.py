@@ -127,11 +127,7 @@ class Review:
             QueueFull: there are as many negatives as may be.
         """
         with self._lock:
-            item = self._feedback.get(number)
-            if item.state != "waiting":
-                raise FeedbackDecided(
-                    f"Feedback {number} is {item.state} already; undo that first."
-                )
+            item = self._waiting(number)
             target = product_id or item.product_id
             kind = kind or ("negative" if target is None else "reference")
             if kind == "negative":
@@ -177,11 +173,7 @@ class Review:
     def reject(self, number: int, by: str | None) -> Item:
         """Leave everything as it is. Raises UnknownFeedback or FeedbackDecided."""
         with self._lock:
-            item = self._feedback.get(number)
-            if item.state != "waiting":
-                raise FeedbackDecided(
-                    f"Feedback {number} is {item.state} already; undo that first."
-                )
+            self._waiting(number)
             with self._feedback.change():
                 self._feedback.reject(number)
                 self._feedback.note(number, by, "rejected", {})
@@ -212,6 +204,13 @@ class Review:
             if item.kept_as == "negative":
                 self._search_negatives()
             return self._feedback.get(number)
+
+    def _waiting(self, number: int) -> Item:
+        """Raises UnknownFeedback, or FeedbackDecided when it does not wait."""
+        item = self._feedback.get(number)
+        if item.state != "waiting":
+            raise FeedbackDecided(f"Feedback {number} is {item.state} already; undo that first.")
+        return item
 
     def _cut_out(self, data: bytes, seen: Seen) -> bytes:
         body = crop(Pyramid(self._enroller.decode(data)), seen.box)

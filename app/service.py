@@ -59,13 +59,11 @@ class Service:
                 )
             )
             self.gallery = opened.enter_context(
-                closing(
-                    open_gallery(
-                        settings.gallery,
-                        pictures=settings.gallery_pictures_dir,
-                        dimension=self.embedder.dimension,
-                        fingerprint=self.embedder.fingerprint,
-                    )
+                open_gallery(
+                    settings.gallery,
+                    pictures=settings.gallery_pictures_dir,
+                    dimension=self.embedder.dimension,
+                    fingerprint=self.embedder.fingerprint,
                 )
             )
             self.auditor = opened.enter_context(closing(Auditor(self.gallery)))

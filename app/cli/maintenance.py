@@ -107,13 +107,11 @@ def migrate(
         if folder := folder_of(target):
             opened.enter_context(closing(DataFolder(folder.parent)))
         into = opened.enter_context(
-            closing(
-                open_gallery(
-                    target,
-                    pictures=pictures,
-                    dimension=held.dimension,
-                    fingerprint=held.fingerprint,
-                )
+            open_gallery(
+                target,
+                pictures=pictures,
+                dimension=held.dimension,
+                fingerprint=held.fingerprint,
             )
         )
         report = opened.enter_context(_progress("Migrating"))

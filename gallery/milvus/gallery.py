@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
@@ -111,17 +110,6 @@ class MilvusGallery(GalleryProtocol):
         # What was written before this process began is not its session's, and is seen all the same.
         connection.catch_up(KINDS)
         self._log.refresh("Strong")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """A second call does nothing; others raise GalleryClosed from then on."""
