@@ -61,7 +61,7 @@ class Service:
             self.gallery = opened.enter_context(
                 open_gallery(
                     settings.gallery,
-                    pictures=settings.gallery_pictures_dir,
+                    pictures=settings.pictures,
                     dimension=self.embedder.dimension,
                     fingerprint=self.embedder.fingerprint,
                 )

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.guard import Doubt
 from app.images import ImageLimits
 from app.photographs import Bounds
-from gallery import InvalidValue, checked_url, folder_of
+from gallery import InvalidValue, checked_place, checked_url, folder_of
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -35,8 +35,9 @@ class Settings(BaseSettings):
     )
     gallery_pictures: str = Field(
         "",
-        description="Folder that replicas share for the pictures of a gallery on Milvus; by "
-        "default one in the data folder.",
+        description="Where replicas share the pictures of a gallery on Milvus: a folder, or "
+        "`s3://bucket/prefix` with `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and "
+        "`AWS_SECRET_ACCESS_KEY`; by default a folder in the data folder.",
     )
     pack: str = Field("embedded", description="Model pack: a name (`tillsight models list`).")
     threads: PositiveInt = Field(
@@ -121,6 +122,14 @@ class Settings(BaseSettings):
         except InvalidValue as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("gallery_pictures")
+    @classmethod
+    def _check_pictures(cls, value: str) -> str:
+        try:
+            return checked_place(value)
+        except InvalidValue as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: str) -> str:
@@ -161,8 +170,9 @@ class Settings(BaseSettings):
         return folder_of(self.gallery)
 
     @property
-    def gallery_pictures_dir(self) -> Path:
-        return Path(self.gallery_pictures or self.data_dir / "pictures")
+    def pictures(self) -> str:
+        """Where those of a gallery on a server are."""
+        return self.gallery_pictures or str(self.data_dir / "pictures")
 
     @property
     def kept_photographs(self) -> Bounds:

@@ -29,6 +29,7 @@ from bench.restart import FINGERPRINT
 from gallery import Gallery, GalleryProtocol, GalleryUnavailable, In, NewImage
 from gallery.migration import migrate
 from gallery.milvus import MilvusGallery
+from gallery.objects import FolderObjects
 from gallery.opening import read_contents
 
 PARTS = ("there", "search", "changes", "kills", "back")
@@ -82,7 +83,7 @@ class Bench:
     def opened(self, server: MilvusServer) -> MilvusGallery:
         return MilvusGallery.open(
             server.url,
-            pictures=self.work / "pictures",
+            pictures=FolderObjects(self.work / "pictures"),
             dimension=DIMENSION,
             fingerprint=FINGERPRINT,
         )
@@ -139,7 +140,7 @@ class Bench:
                 copied.append(perf_counter() - start)
 
         try:
-            with read_contents(source, pictures=self.work / "pictures") as contents:
+            with read_contents(source, pictures=str(self.work / "pictures")) as contents:
                 result = migrate(contents, target, samples=ASKED, progress=progress)
         finally:
             target.close()

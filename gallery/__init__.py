@@ -20,7 +20,7 @@ from gallery.errors import (
 )
 from gallery.filters import And, Filter, In, Not, parse_filter
 from gallery.gallery import Gallery
-from gallery.opening import checked_url, folder_of, open_gallery
+from gallery.opening import checked_place, checked_url, folder_of, open_gallery
 from gallery.protocol import Contents, GalleryProtocol, Searches
 from gallery.records import (
     JSON,
@@ -77,6 +77,7 @@ __all__ = [
     "UnsupportedSchema",
     "VersionConflict",
     "authored",
+    "checked_place",
     "checked_url",
     "current_author",
     "folder_of",

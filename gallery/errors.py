@@ -84,11 +84,11 @@ class StorageFailed(GalleryError):
 
 
 class GalleryUnavailable(GalleryError):
-    """The server that holds the gallery doesn't answer; the same call may succeed soon."""
+    """A server that the gallery is on doesn't answer; the same call may succeed soon."""
 
-    def __init__(self) -> None:
+    def __init__(self, does: str = "holds the gallery") -> None:
         super().__init__(
-            "The server that holds the gallery does not answer. Try again in some seconds; "
+            f"The server that {does} does not answer. Try again in some seconds; "
             "the log of the service says more."
         )
 

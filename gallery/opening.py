@@ -1,11 +1,12 @@
 """The one place that opens a gallery, wherever its URL says that it is.
 
 `sqlite:///folder` is a folder of this machine; `http://[user:password@]host:port[/name]` is a
-gallery on a Milvus server, whose pictures are in a folder beside.
+gallery on a Milvus server, whose pictures are elsewhere: in a folder, or in `s3://bucket[/prefix]`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from gallery.contents import SQLiteContents
 from gallery.database import DATABASE_NAME, Database
 from gallery.errors import GalleryError, InvalidValue, StorageFailed
 from gallery.gallery import Gallery
+from gallery.objects import FolderObjects, Objects
 from gallery.protocol import Contents, GalleryProtocol
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 
 _FOLDER = "sqlite:///"
 _SERVER = ("http://", "https://")
+_BUCKET = "s3://"
 
 
 class MissingExtra(GalleryError):
-    """What a gallery on Milvus needs isn't installed."""
+    """What a gallery on servers needs isn't installed."""
 
 
 def checked_url(url: str) -> str:
@@ -38,21 +41,37 @@ def checked_url(url: str) -> str:
     return url
 
 
-def open_gallery(url: str, *, pictures: Path, dimension: int, fingerprint: str) -> GalleryProtocol:
+def checked_place(pictures: str) -> str:
+    """Raises InvalidValue when no pictures can be there."""
+    if pictures.startswith(_BUCKET):
+        if not re.fullmatch(r"s3://[^/?#@]+(/[^?#]*)?", pictures):
+            raise InvalidValue(
+                f"{pictures!r} is no bucket: give s3://bucket or s3://bucket/prefix, and where the "
+                "server is as AWS_ENDPOINT_URL."
+            )
+    elif "://" in pictures:
+        raise InvalidValue(f"{pictures!r} is no place for pictures: give a folder or s3://bucket.")
+    return pictures
+
+
+def open_gallery(url: str, *, pictures: str, dimension: int, fingerprint: str) -> GalleryProtocol:
     """Open or create the gallery for vectors [D = dimension] of one embedder.
 
-    `pictures`: the folder of the pictures of a gallery on a server. Raises GalleryError.
+    `pictures`: where those of a gallery on a server are. Raises GalleryError.
     """
     if folder := folder_of(url):
         return Gallery.open(folder, dimension=dimension, fingerprint=fingerprint)
-    return _milvus().open(url, pictures=pictures, dimension=dimension, fingerprint=fingerprint)
+    return _milvus().open(
+        url, pictures=_objects(pictures), dimension=dimension, fingerprint=fingerprint
+    )
 
 
 @contextmanager
-def read_contents(url: str, *, pictures: Path) -> Iterator[Contents]:
+def read_contents(url: str, *, pictures: str) -> Iterator[Contents]:
     """What a gallery holds, though a service has it open. Raises GalleryError."""
     if not (folder := folder_of(url)):
-        with _milvus().existing(url, pictures=pictures) as gallery, gallery.contents() as held:
+        gallery = _milvus().existing(url, pictures=_objects(pictures))
+        with gallery, gallery.contents() as held:
             yield held
         return
     if not (folder / DATABASE_NAME).is_file():
@@ -76,3 +95,15 @@ def _milvus() -> type[MilvusGallery]:
             f"A gallery on Milvus needs its client: install tillsight[milvus] ({error})."
         ) from error
     return MilvusGallery
+
+
+def _objects(pictures: str) -> Objects:
+    if not checked_place(pictures).startswith(_BUCKET):
+        return FolderObjects(Path(pictures))
+    try:
+        from gallery.objects.bucket import BucketObjects
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"Pictures on an S3 server need its client: install tillsight[milvus] ({error})."
+        ) from error
+    return BucketObjects(pictures)

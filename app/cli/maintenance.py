@@ -101,7 +101,7 @@ def migrate(
     Interrupted, it goes on where it was when it is called again. Pictures of a gallery on Milvus
     are in TILLSIGHT_GALLERY_PICTURES.
     """
-    pictures = Settings().gallery_pictures_dir
+    pictures = Settings().pictures
     with ExitStack() as opened:
         held = opened.enter_context(read_contents(source, pictures=pictures))
         if folder := folder_of(target):

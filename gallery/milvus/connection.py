@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from pymilvus import MilvusClient, MilvusException
 from pymilvus.exceptions import ParamError
 
 from gallery.errors import GalleryUnavailable, InvalidValue
+from gallery.resting import Rest
 
 logger = logging.getLogger(__name__)
 # It tells every failure with its traceback, and raises it as well: one line of ours is enough.
@@ -29,8 +29,6 @@ T = TypeVar("T")
 
 _READ_SECONDS = 5.0
 _WRITE_SECONDS = 20.0
-# After a failure nobody waits for another one: calls are refused at once for so long.
-_REST_SECONDS = 1.0
 _UNREACHABLE = (2, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _KEYS_AT_ONCE = 10_000
 DEFAULT_NAME = "tillsight"
@@ -51,7 +49,7 @@ class Connection:
                 f"{self.name!r} can't name a gallery: use letters, digits and underscores."
             )
         self._address = f"{parts.scheme}://{parts.hostname}:{parts.port or 19530}"
-        self._rest_until = 0.0
+        self._rest = Rest()
         # Collections where "what this process wrote" is not enough: its last write was a delete,
         # of which the server doesn't say when it was (2.3), or others have written.
         self._behind: set[str] = set()
@@ -205,7 +203,7 @@ class Connection:
         return "Strong" if level == "Session" and kind in self._behind else level
 
     def _asked(self, call: Callable[[], T]) -> T:
-        if time.monotonic() < self._rest_until:
+        if self._rest.lasts:
             raise GalleryUnavailable
         try:
             return call()
@@ -214,7 +212,7 @@ class Connection:
             raise
         except (MilvusException, grpc.RpcError) as error:
             if _away(error):
-                self._rest_until = time.monotonic() + _REST_SECONDS
+                self._rest.begin()
             logger.warning("Milvus at %s refused or is away: %s", self._address, error)
             raise GalleryUnavailable from error
 

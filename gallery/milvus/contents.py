@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from gallery.records import Product, Reference
 
 _PRODUCTS_AT_ONCE = 1000
 _ROWS_AT_ONCE = 2000
+_PICTURES_AT_ONCE = 64
 
 
 class MilvusContents(Contents):
@@ -27,10 +29,10 @@ class MilvusContents(Contents):
     """
 
     def __init__(
-        self, connection: Connection, log: Log, objects: Objects, fingerprint: str, dimension: int
+        self, connection: Connection, log: Log, pictures: Objects, fingerprint: str, dimension: int
     ) -> None:
         self._connection = connection
-        self._objects = objects
+        self._pictures = pictures
         head = log.refresh("Strong")
         self.revision = head.revision
         self.product_count = head.products
@@ -63,8 +65,9 @@ class MilvusContents(Contents):
             if full:
                 # Its last image may go on behind it.
                 rows = [row for row in rows if row["image"] != rows[-1]["image"]]
-            for image in self._images(rows):
-                yield self._reference(image)
+            images = self._images(rows)
+            while batch := list(islice(images, _PICTURES_AT_ONCE)):
+                yield from self._with_pictures(batch)
             last = rows[-1]["image"] if rows else last
 
     def _images(self, rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -72,9 +75,10 @@ class MilvusContents(Contents):
         there = (row for row in rows if added_at(row["image"]) <= self.revision)
         return _by_image(reference_rows.visible(there, ANY_REVISION))
 
-    def _reference(self, rows: list[Row]) -> Reference:
-        picture = self._objects.get(rows[0]["thumbnail"])
-        return Reference(reference_rows.image_of(rows[0]), picture, _stacked(rows))
+    def _with_pictures(self, images: list[list[Row]]) -> Iterator[Reference]:
+        pictures = self._pictures.get_all([rows[0]["thumbnail"] for rows in images])
+        for rows, picture in zip(images, pictures, strict=True):
+            yield Reference(reference_rows.image_of(rows[0]), picture, _stacked(rows))
 
 
 def _by_image(rows: Iterable[Row]) -> Iterator[list[Row]]:

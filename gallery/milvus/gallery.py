@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
@@ -70,41 +69,41 @@ class MilvusGallery(GalleryProtocol):
     """
 
     @classmethod
-    def open(cls, url: str, *, pictures: Path, dimension: int, fingerprint: str) -> Self:
+    def open(cls, url: str, *, pictures: Objects, dimension: int, fingerprint: str) -> Self:
         """Open or create the gallery at `url` for vectors [D = dimension] of one embedder.
 
-        `pictures`: the folder of the object store. Raises FingerprintMismatch, GalleryUnavailable,
-        InvalidValue or StorageFailed.
+        Raises FingerprintMismatch, GalleryUnavailable, InvalidValue or StorageFailed.
         """
+        pictures.check()
         connection = Connection(url)
         try:
             _adopt(connection, dimension, fingerprint)
-            return cls(connection, Objects(pictures), dimension, fingerprint)
+            return cls(connection, pictures, dimension, fingerprint)
         except BaseException:
             connection.close()
             raise
 
     @classmethod
-    def existing(cls, url: str, *, pictures: Path) -> Self:
+    def existing(cls, url: str, *, pictures: Objects) -> Self:
         """Open the gallery at `url` whatever embedder it is for. Raises StorageFailed."""
         connection = Connection(url)
         try:
             text = connection.description(REFERENCES)
             if text is None:
                 raise StorageFailed(f"There is no gallery {connection.name} on that server.")
-            return cls(connection, Objects(pictures), **json.loads(text))
+            return cls(connection, pictures, **json.loads(text))
         except BaseException:
             connection.close()
             raise
 
     def __init__(
-        self, connection: Connection, objects: Objects, dimension: int, fingerprint: str
+        self, connection: Connection, pictures: Objects, dimension: int, fingerprint: str
     ) -> None:
         """Not called directly: use `MilvusGallery.open`."""
         self._open_connection: Connection | None = connection
         self._log = Log(connection)
-        self._writer = Writer(connection, self._log, objects)
-        self._objects = objects
+        self._writer = Writer(connection, self._log, pictures)
+        self._pictures = pictures
         self._dimension = dimension
         self._fingerprint = fingerprint
         # What was written before this process began is not its session's, and is seen all the same.
@@ -170,7 +169,7 @@ class MilvusGallery(GalleryProtocol):
         checked_text(product_id, "product id")
         checked = _checked(images, self._dimension)
         return self._change(
-            lambda draft: edits.add_images(draft, product_id, checked, self._objects.put_all)
+            lambda draft: edits.add_images(draft, product_id, checked, self._pictures.put_all)
         )
 
     def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
@@ -181,7 +180,7 @@ class MilvusGallery(GalleryProtocol):
         owners = [reference.image.product_id for reference in references]
         checked = _checked([reference.new() for reference in references], self._dimension)
         pairs = list(zip(owners, checked, strict=True))
-        self._change(lambda draft: edits.take(draft, products, pairs, self._objects.put_all))
+        self._change(lambda draft: edits.take(draft, products, pairs, self._pictures.put_all))
 
     def get_image(self, image_id: str) -> Image:
         """Raises UnknownImage."""
@@ -189,7 +188,7 @@ class MilvusGallery(GalleryProtocol):
 
     def get_thumbnail(self, image_id: str) -> bytes:
         """Raises UnknownImage."""
-        return self._objects.get(self._rows_of_image(image_id)[0]["thumbnail"])
+        return self._pictures.get(self._rows_of_image(image_id)[0]["thumbnail"])
 
     def list_images(self, product_id: str) -> list[Image]:
         """In the order in which they were added. Raises UnknownProduct."""
@@ -205,9 +204,10 @@ class MilvusGallery(GalleryProtocol):
             self._connection, last, limit + 1, reference_rows.IMAGE, "part == 0"
         )
         page = self._visible(rows)[:limit]
+        pictures = self._pictures.get_all([row["thumbnail"] for row in page])
         stored = [
-            StoredImage(reference_rows.image_of(row), self._objects.get(row["thumbnail"]))
-            for row in page
+            StoredImage(reference_rows.image_of(row), picture)
+            for row, picture in zip(page, pictures, strict=True)
         ]
         return stored, str(page[-1]["image"]) if page and len(rows) > limit else None
 
@@ -297,7 +297,7 @@ class MilvusGallery(GalleryProtocol):
     def contents(self) -> Iterator[MilvusContents]:
         """All that the gallery holds, page by page."""
         yield MilvusContents(
-            self._connection, self._log, self._objects, self._fingerprint, self._dimension
+            self._connection, self._log, self._pictures, self._fingerprint, self._dimension
         )
 
     def snapshot(self) -> None:

@@ -22,10 +22,10 @@ T = TypeVar("T")
 class Writer:
     """Makes changes on behalf of all threads of this process. See the package for the order."""
 
-    def __init__(self, connection: Connection, log: Log, objects: Objects) -> None:
+    def __init__(self, connection: Connection, log: Log, pictures: Objects) -> None:
         self._connection = connection
         self._log = log
-        self._objects = objects
+        self._pictures = pictures
         self._lock = threading.Lock()
         # The revision up to which this process knows that all is done; none to begin with.
         self._settled: int | None = None
@@ -97,6 +97,6 @@ class Writer:
         try:
             left = reference_rows.having(self._connection, "thumbnail", hashes, "part == 0")
             for key in hashes - {row["thumbnail"] for row in left}:
-                self._objects.delete(key)
+                self._pictures.delete(key)
         except (GalleryUnavailable, StorageFailed) as error:
-            logger.warning("Pictures of deleted images are left in their folder: %s", error)
+            logger.warning("Pictures of deleted images are left: %s", error)

@@ -9,6 +9,7 @@ import pytest
 from bench.milvus_server import MilvusServer
 from gallery import FingerprintMismatch, Gallery, GalleryProtocol, UnknownProduct
 from gallery.migration import MigrationFailed, migrate
+from gallery.objects.bucket import BucketObjects
 from gallery.opening import open_gallery, read_contents
 from tests.gallery.milvus import opening
 from tests.gallery.samples import DIMENSION, FINGERPRINT, JPEG, new_image, opened, vectors_of
@@ -42,7 +43,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "source"
 
 
-def copy(source: str, target: str, pictures: Path, samples: int = 30) -> list[tuple[int, int]]:
+def copy(source: str, target: str, pictures: str = "", samples: int = 30) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     with (
         read_contents(source, pictures=pictures) as contents,
@@ -56,16 +57,16 @@ def copy(source: str, target: str, pictures: Path, samples: int = 30) -> list[tu
     return seen
 
 
-def test_there_and_back(milvus: MilvusServer, source: Path, tmp_path: Path) -> None:
+def test_there_and_back(milvus: MilvusServer, bucket: str, source: Path, tmp_path: Path) -> None:
     server = opening.emptied(f"{milvus.url}/contract")
     with opened(source) as serving:
         # A service has the source open and goes on.
-        assert copy(f"sqlite:///{source}", server, tmp_path)[-1] == (60, 60)
+        assert copy(f"sqlite:///{source}", server, bucket)[-1] == (60, 60)
         before = held(serving)
-    with opening.opened(server, tmp_path) as there:
+    with opening.opened(server, BucketObjects(bucket)) as there:
         assert held(there) == before
     back = tmp_path / "back"
-    copy(server, f"sqlite:///{back}", tmp_path)
+    copy(server, f"sqlite:///{back}", bucket)
     with opened(back) as gallery:
         assert held(gallery) == before
         assert gallery.consistent()
@@ -74,7 +75,7 @@ def test_there_and_back(milvus: MilvusServer, source: Path, tmp_path: Path) -> N
 def test_what_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     with (
-        read_contents(f"sqlite:///{source}", pictures=tmp_path) as contents,
+        read_contents(f"sqlite:///{source}", pictures="") as contents,
         opened(target) as into,
     ):
         references = list(contents.references())
@@ -82,14 +83,14 @@ def test_what_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
         revision = into.stats().revision
         with pytest.raises(UnknownProduct):
             opened(tmp_path / "other").take([], references[:1])
-    copy(f"sqlite:///{source}", f"sqlite:///{target}", tmp_path)
+    copy(f"sqlite:///{source}", f"sqlite:///{target}")
     with opened(target) as into, opened(source) as gallery:
         assert held(into) == held(gallery)
         kinds = {change.kind for change in into.changes(revision, 100)}
         assert kinds == {"add image"}
         done = into.stats().revision
     # All is there: nothing changes, and a client that follows the changes hears of none.
-    copy(f"sqlite:///{source}", f"sqlite:///{target}", tmp_path)
+    copy(f"sqlite:///{source}", f"sqlite:///{target}")
     with opened(target) as into:
         assert into.stats().revision == done
 
@@ -101,6 +102,6 @@ def test_another_embedders_or_another_shops_gallery_is_refused(
         gallery.put_product("theirs", "Theirs", {})
         gallery.add_images("theirs", [new_image("theirs")])
     with pytest.raises(MigrationFailed, match="21 products"):
-        copy(f"sqlite:///{source}", f"sqlite:///{tmp_path / 'shop'}", tmp_path)
+        copy(f"sqlite:///{source}", f"sqlite:///{tmp_path / 'shop'}")
     with pytest.raises(FingerprintMismatch):
         Gallery.open(tmp_path / "shop", dimension=DIMENSION, fingerprint="another")

@@ -8,6 +8,7 @@ from pathlib import Path
 from gallery.milvus import MilvusGallery
 from gallery.milvus.connection import Connection
 from gallery.milvus.schema import KINDS, PRODUCTS
+from gallery.objects import FolderObjects, Objects
 from tests.gallery.samples import DIMENSION, FINGERPRINT
 
 
@@ -22,5 +23,11 @@ def emptied(url: str) -> str:
     return url
 
 
-def opened(url: str, pictures: Path, dimension: int = DIMENSION) -> MilvusGallery:
-    return MilvusGallery.open(url, pictures=pictures, dimension=dimension, fingerprint=FINGERPRINT)
+def opened(url: str, pictures: Path | Objects, dimension: int = DIMENSION) -> MilvusGallery:
+    """`pictures`: the folder, or whatever store."""
+    return MilvusGallery.open(
+        url,
+        pictures=FolderObjects(pictures) if isinstance(pictures, Path) else pictures,
+        dimension=dimension,
+        fingerprint=FINGERPRINT,
+    )
