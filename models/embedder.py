@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from models.allocation import keep_freed_memory
 from models.errors import ModelError, PackError
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor
-from models.session import Precision, Session, available_cores
+from models.session import Precision, Session
 from models.worker import StageTimes, Worker
 
 # Crops in one forward pass: nothing is gained above, and a longer pass makes the next caller wait.
@@ -35,7 +34,6 @@ class Embedder:
         self.dimension = pack.embedder.dimension
         self.fingerprint = pack.embedder.fingerprint
         self._preprocessor = Preprocessor(pack.embedder)
-        self._croppers = ThreadPoolExecutor(available_cores(), thread_name_prefix="crops")
         self._worker: Worker[NDArray[np.float32], Vectors] = Worker(
             "embedder", lambda: self._start(threads, precision), max_batch=_MAX_BATCH
         )
@@ -56,7 +54,8 @@ class Embedder:
             return np.empty((0, self.dimension), np.float32), StageTimes(0.0, 0.0, 0.0)
         started = time.perf_counter()
         pixels = self._preprocessor.batch(len(crops))
-        self._preprocessor.fill(crops, pixels, self._croppers)
+        for crop, out in zip(crops, pixels, strict=True):
+            self._preprocessor.write(crop, out)
         submitted = time.perf_counter()
         chunks = [pixels[i : i + _MAX_BATCH] for i in range(0, len(pixels), _MAX_BATCH)]
         futures = [self._worker.submit(chunk, size=len(chunk)) for chunk in chunks]

@@ -1,5 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import cv2
 import numpy as np
 import pytest
@@ -21,10 +19,15 @@ def as_published(image, spec, interpolation):
     return values.transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (37, 211), (640, 640), (1080, 1920)])
+SMALL = [(1, 1), (1, 2000), (37, 211)]
+LARGE = [(64, 96), (640, 640), (1080, 1920)]
+
+
 @pytest.mark.parametrize(
-    ("name", "interpolation"),
-    [("linear", cv2.INTER_LINEAR), ("cubic", cv2.INTER_CUBIC), ("area", cv2.INTER_AREA)],
+    ("name", "interpolation", "shape"),
+    [("linear", cv2.INTER_LINEAR, shape) for shape in SMALL + LARGE]
+    + [("cubic", cv2.INTER_CUBIC, shape) for shape in SMALL + LARGE]
+    + [("area", cv2.INTER_AREA, shape) for shape in SMALL],
 )
 def test_equals_the_published_formula(spec, shape, name, interpolation):
     image = np.random.default_rng(4).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -39,8 +42,6 @@ def test_equals_the_published_formula(spec, shape, name, interpolation):
     preprocessor = Preprocessor(changed)
     batch = preprocessor.batch(2)
     preprocessor.write(image, batch[1])
-    if name == "area":  # a large image is halved first
-        image = Pyramid(image).reduced(64, 96)
     np.testing.assert_allclose(batch[1], as_published(image, changed, interpolation), atol=2e-6)
     assert batch.shape == (2, 3, 64, 96)
     assert batch.dtype == np.float32
@@ -56,21 +57,35 @@ def test_a_crop_that_is_a_view_counts_like_its_copy(spec):
     np.testing.assert_array_equal(batch[0], batch[1])
 
 
-def test_crops_written_side_by_side_are_those_written_one_by_one(spec):
-    image = np.random.default_rng(6).integers(0, 256, (700, 900, 3), dtype=np.uint8)
-    corners = [
-        (x, y, x + side, y + side) for x, y, side in ((0, 0, 600), (200, 50, 300), (9, 7, 40))
-    ]
-    preprocessor = Preprocessor(spec.model_copy(update={"interpolation": "area"}))
-    expected, batch = preprocessor.batch(30), preprocessor.batch(30)
-    whole = Pyramid(image)
-    for out, corner in zip(expected, corners * 10, strict=True):
-        preprocessor.write(whole.crop(*corner), out)
-    with ThreadPoolExecutor(4) as threads:
-        fresh = Pyramid(image)
-        preprocessor.fill([fresh.crop(*corner) for corner in corners * 10], batch, threads)
-    np.testing.assert_array_equal(batch, expected)
-    assert batch[0].std() > 0.01
+# Of a network for 64 x 96: below 3 times that, beyond it, and long in one direction.
+SIZES = [(64, 96), (70, 250), (191, 287), (192, 288), (500, 701), (1080, 1920), (65, 5000)]
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_a_large_picture_is_averaged_as_at_once(spec, shape):
+    coarse = np.random.default_rng(6).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    levels = grey_levels(spec, image)
+    assert np.abs(levels - cv2.resize(image, (96, 64), interpolation=cv2.INTER_AREA)).mean() < 1
+
+
+@pytest.mark.parametrize("shape", SIZES[2:])
+def test_averaging_skips_no_pixels(spec, shape):
+    noise = np.random.default_rng(8).integers(0, 2, (*shape, 3), dtype=np.uint8) * 255
+    # The standard deviation of a mean of so many coins.
+    exact = cv2.resize(noise, (96, 64), interpolation=cv2.INTER_AREA).std()
+    assert exact * 0.7 < grey_levels(spec, noise).std() < exact * 1.3
+
+
+def grey_levels(spec, image):
+    """What averaging makes of an image: [64, 96, 3], 0 to 255."""
+    plain = {"interpolation": "area", "input_size": (64, 96)}
+    preprocessor = Preprocessor(
+        spec.model_copy(update=plain | {"scale": 1.0, "mean": (0, 0, 0), "std": (1, 1, 1)})
+    )
+    batch = preprocessor.batch(1)
+    preprocessor.write(image, batch[0])
+    return batch[0].transpose(1, 2, 0)
 
 
 @pytest.mark.parametrize(
