@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -80,22 +81,25 @@ class Connection:
 
         return self._asked(ask)
 
-    def provide(self, kind: str, schema: Any, index: Any) -> None:
-        """Have the collection made, indexed and loaded; what is done already stays as it is.
+    def provide(self, kinds: Mapping[str, tuple[Any, Any]]) -> None:
+        """Have collections made by schema and index, and loaded; what is done stays as it is.
 
         One shard, so that what is written comes into sight in one order.
         """
 
-        def make() -> None:
-            name, client = self.collection(kind), self._client
-            if not client.has_collection(name):
-                client.create_collection(
+        def make(name: str, schema: Any, index: Any) -> None:
+            if not self._client.has_collection(name):
+                self._client.create_collection(
                     name, schema=schema, num_shards=1, consistency_level="Session"
                 )
-            client.create_index(name, index)
-            client.load_collection(name)
+            self._client.create_index(name, index, sync=False)
+            self._client.load_collection(name, _async=True)
 
-        self._asked(make)
+        for kind, of in kinds.items():
+            self._asked(partial(make, self.collection(kind), *of))
+        # The server takes seconds to load one, and loads them all at once.
+        for kind in kinds:
+            self._asked(partial(self._client.load_collection, self.collection(kind)))
 
     def drop(self, kind: str) -> None:
         self._asked(lambda: self._client.drop_collection(self.collection(kind)))

@@ -371,5 +371,4 @@ def _adopt(connection: Connection, dimension: int, fingerprint: str) -> None:
                 "with, or give this one a gallery of another name."
             )
         connection.drop(REFERENCES)
-    for kind in KINDS:
-        connection.provide(kind, *schema_of(kind, dimension, json.dumps(ours)))
+    connection.provide({kind: schema_of(kind, dimension, json.dumps(ours)) for kind in KINDS})

@@ -1,0 +1,159 @@
+"""Whatever is done to a gallery, in whatever order, it answers as a plain dict would.
+
+A backend derives its machine from this one, opens itself, and adds what only it can do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from gallery import Candidate, Filter, GalleryProtocol, In, Not, UnknownProduct, VersionConflict
+from tests.gallery.reference import Reference
+from tests.gallery.samples import new_image
+
+DIMENSION = 3
+products = st.sampled_from(["a", "b", "c", "d"])
+# Few directions, so that equal vectors and equal scores are common.
+vectors = st.lists(
+    st.tuples(*[st.integers(-1, 1)] * DIMENSION).filter(any), min_size=1, max_size=2
+).map(lambda rows: np.array(rows, dtype=np.float32))
+contents = st.integers(0, 7)
+
+
+class GalleryMachine(RuleBasedStateMachine):
+    # How far scores may be from those that the reference adds up.
+    closeness = 0.0
+
+    def start(self) -> None:
+        """Open it, empty."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.reference = Reference()
+        self.metadata: dict[str, str | None] = {}
+        self.ids: dict[tuple[str, int], str] = {}
+        self.contents: dict[str, int] = {}
+        self.gallery = self.opened()
+
+    def opened(self) -> GalleryProtocol:
+        """What has been closed, or an empty gallery in `folder`."""
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        if hasattr(self, "gallery"):
+            self.gallery.close()
+            shutil.rmtree(self.folder)
+
+    @rule(product=products, name=st.text("xyz", min_size=1, max_size=2))
+    def put(self, product: str, name: str) -> None:
+        stored, created = self.gallery.put_product(product, name, {"name": name})
+        assert created == self.reference.put(product, name)
+        self.metadata[product] = name
+        assert stored.image_count == len(self.reference.images[product])
+        assert stored.version == self.gallery.stats().revision
+
+    @rule(product=products, behind=st.integers(0, 1))
+    def put_at_a_version(self, product: str, behind: int) -> None:
+        there = product in self.reference.names
+        version = self.gallery.get_product(product).version if there else 0
+        if behind:
+            with pytest.raises(VersionConflict):
+                self.gallery.put_product(product, "x", {}, expected_version=version + 1)
+        else:
+            self.gallery.put_product(product, "x", {}, expected_version=version)
+            self.reference.put(product, "x")
+            self.metadata[product] = None
+
+    @rule(product=products, images=st.lists(st.tuples(contents, vectors), min_size=1, max_size=4))
+    def add(self, product: str, images: list[tuple[int, np.ndarray]]) -> None:
+        new = [new_image(content, rows) for content, rows in images]
+        if product not in self.reference.names:
+            with pytest.raises(UnknownProduct):
+                self.gallery.add_images(product, new)
+            return
+        added = self.gallery.add_images(product, new)
+        for entry, (content, rows) in zip(added, images, strict=True):
+            fresh = self.reference.add(product, content, rows)
+            assert entry.duplicate == (not fresh)
+            if fresh:
+                assert entry.id not in self.contents
+                self.ids[product, content] = entry.id
+                self.contents[entry.id] = content
+            assert entry.id == self.ids[product, content]
+
+    @rule(product=products, content=contents)
+    def delete_image(self, product: str, content: int) -> None:
+        if content in self.reference.images.get(product, {}):
+            self.gallery.delete_image(self.ids[product, content])
+            self.reference.delete(product, content)
+
+    @rule(product=products)
+    def delete_product(self, product: str) -> None:
+        if product in self.reference.names:
+            self.gallery.delete_product(product)
+            self.reference.delete_product(product)
+            del self.metadata[product]
+
+    @rule(queries=vectors, k=st.integers(1, 5))
+    def search(self, queries: np.ndarray, k: int) -> None:
+        answers = self.gallery.search(queries, k).candidates
+        for query, candidates in zip(queries, answers, strict=True):
+            self.check(candidates, self.reference.search(query, k))
+
+    @rule(query=vectors, names=st.sets(st.sampled_from("xyz")), others=st.booleans())
+    def search_among(self, query: np.ndarray, names: set[str], others: bool) -> None:
+        """`put` keeps the name in the metadata, `put_at_a_version` keeps none."""
+        where: Filter = In("name", tuple(names))
+        among = {p for p, name in self.metadata.items() if name in names}
+        if others:
+            where, among = Not(where), set(self.reference.names) - among
+        (candidates,) = self.gallery.search(query[:1], 3, where).candidates
+        self.check(candidates, self.reference.search(query[0], 3, among))
+
+    def check(
+        self, candidates: list[Candidate], expected: list[tuple[str, str, object, float]]
+    ) -> None:
+        got = [(c.product_id, c.name, self.contents[c.image_id]) for c in candidates]
+        assert got == [entry[:3] for entry in expected]
+        scores = [entry[3] for entry in expected]
+        assert [c.score for c in candidates] == pytest.approx(scores, rel=0, abs=self.closeness)
+
+    @rule()
+    def reopen(self) -> None:
+        self.gallery.close()
+        self.gallery = self.opened()
+
+    @invariant()
+    def holds_what_it_was_given(self) -> None:
+        if hasattr(self, "gallery"):
+            assert self.gallery.consistent()
+            listed = self.gallery.list_products(None, 10)[0]
+            assert {product.id: product.name for product in listed} == self.reference.names
+            for product in listed:
+                held = [self.contents[i.id] for i in self.gallery.list_images(product.id)]
+                assert held == list(self.reference.images[product.id])
+
+    @invariant()
+    def the_history_leads_to_what_there_is(self) -> None:
+        if not hasattr(self, "gallery"):
+            return
+        versions: dict[str, int] = {}
+        images: dict[str, set[str]] = {}
+        for change in self.gallery.changes(0, 10**6):
+            versions[change.product_id] = change.sequence
+            held = images.setdefault(change.product_id, set())
+            if change.kind == "delete product":
+                del versions[change.product_id], images[change.product_id]
+            elif change.kind == "add image":
+                held.add(change.image_id)
+            elif change.kind == "delete image":
+                held.remove(change.image_id)
+        listed = self.gallery.list_products(None, 10)[0]
+        assert {product.id: product.version for product in listed} == versions
+        for product in listed:
+            assert {i.id for i in self.gallery.list_images(product.id)} == images[product.id]

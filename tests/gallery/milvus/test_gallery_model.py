@@ -1,0 +1,37 @@
+"""The machine on a gallery on Milvus. It takes seconds to flush and compact: the contract asks it."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import initialize, run_state_machine_as_test
+
+from bench.milvus_server import MilvusServer
+from gallery.milvus import MilvusGallery
+from tests.gallery.machine import DIMENSION, GalleryMachine
+from tests.gallery.milvus.opening import emptied, opened
+
+
+class MilvusMachine(GalleryMachine):
+    # The server adds float32 up in an order of its own.
+    closeness = 1e-6
+    url: str
+
+    @initialize()
+    def empty(self) -> None:
+        emptied(self.url)
+        self.start()
+
+    def opened(self) -> MilvusGallery:
+        return opened(self.url, self.folder, DIMENSION)
+
+
+def test_it_answers_as_a_dict_would(milvus: MilvusServer) -> None:
+    run_state_machine_as_test(
+        type("Machine", (MilvusMachine,), {"url": f"{milvus.url}/model"}),
+        settings=settings(
+            max_examples=8,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
