@@ -1,4 +1,7 @@
-"""The machine on a gallery on Milvus. It takes seconds to flush and compact: the contract asks it."""
+"""The machine on a gallery on Milvus.
+
+Flushing and compacting take seconds there: the contract asks for them.
+"""
 
 from __future__ import annotations
 
