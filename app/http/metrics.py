@@ -148,7 +148,8 @@ class Metrics:
             self._index.labels(state).set(state == stats.index_state)
 
 
-def get_metrics(request: Request) -> Metrics:
+async def get_metrics(request: Request) -> Metrics:
+    # Asynchronous as the service is.
     metrics: Metrics = request.app.state.metrics
     return metrics
 

@@ -7,7 +7,8 @@ from fastapi import Depends, Request
 from app.service import Service
 
 
-def get_service(request: Request) -> Service:
+# Asynchronous, although it waits for nothing: FastAPI would run it on a thread, twice a request.
+async def get_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
