@@ -8,7 +8,10 @@ from bench.object_server import ObjectServer
 
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    """A real Milvus, started once a run. Where it can't start, whoever asks for it fails."""
+    """A real Milvus, started once a run. Where it can't start, whoever asks for it fails.
+
+    `milvus-lite` is none: it keeps no description of a collection, which names our embedder.
+    """
     with MilvusServer(tmp_path_factory.mktemp("milvus")) as server:
         yield server
 
