@@ -13,6 +13,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from models.preprocess import Pyramid
+
 RGBImage = NDArray[np.uint8]
 
 # JPEG includes MPO, which many phones write into a file called .jpg. TIFF is left out: no camera
@@ -90,7 +92,7 @@ def decode(data: bytes, limits: ImageLimits) -> RGBImage:
 def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decoded:
     """As `decode`; where `side` is given a JPEG may be read at a half, a quarter or an eighth.
 
-    Both sides keep twice `side` pixels then: it takes half the time for 12 megapixels.
+    Both sides keep `side` pixels then: it takes two thirds of the time for 12 megapixels.
 
     Raises:
         ImageError: one of its kinds, before decoding where the header tells.
@@ -126,6 +128,16 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
         raise DamagedImage(
             f"The image is damaged or incomplete ({_first_line(error)}). Send the whole file again."
         ) from error
+
+
+def open_photograph(data: bytes, limits: ImageLimits, side: int | None) -> Pyramid:
+    """As `decode_reduced`; the whole image is decoded when a part needs more of its pixels.
+
+    Raises:
+        ImageError: one of its kinds, before decoding where the header tells.
+    """
+    read = decode_reduced(data, limits, side)
+    return Pyramid.read_reduced(read.pixels, read.height, read.width, lambda: decode(data, limits))
 
 
 def check_bytes(size: int, limits: ImageLimits) -> None:
@@ -176,7 +188,7 @@ def _decode_jpeg(data: bytes, image: Image.Image, side: int | None) -> RGBImage 
     width, height = image.size
     least = {}
     if side is not None:
-        part = next((p for p in (8, 4, 2) if min(width, height) >= 2 * side * p), 1)
+        part = next((p for p in (8, 4, 2) if min(width, height) >= side * p), 1)
         least = {"min_width": ceil(width / part), "min_height": ceil(height / part)}
     try:
         pixels: RGBImage = simplejpeg.decode_jpeg(data, "RGB", strict=True, **least)

@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.images import RGBImage
 from gallery import Candidate, Filter, SearchResult
 from models.detector import Box, Detection
 from models.preprocess import Picture, Pyramid
@@ -105,7 +104,7 @@ class Recognizer:
 
     def recognize(
         self,
-        image: RGBImage,
+        picture: Picture,
         *,
         detect: bool = True,
         top_k: int = 5,
@@ -113,10 +112,10 @@ class Recognizer:
         where: Filter | None = None,
         proceed: Callable[[], None] = lambda: None,
     ) -> tuple[list[Recognition], int, RecognitionTimes]:
-        """Recognise the products in `image` (uint8 [H, W, 3] RGB).
+        """Recognise the products in a photograph (uint8 [H, W, 3] RGB).
 
         Args:
-            image: the upright photograph.
+            picture: the upright photograph.
             detect: look for bodies first; otherwise only the whole image is matched.
             top_k: most candidates (products) per result.
             threshold: inner product from which a product is named; the pack's by default.
@@ -126,7 +125,7 @@ class Recognizer:
         Returns:
             Results, best first; the gallery's revision that they hold for; the stages' times.
         """
-        photograph = Pyramid(image)
+        photograph = picture if isinstance(picture, Pyramid) else Pyramid(picture)
         proceed()
         regions, detect_times = self.regions(photograph, detect=detect)
         proceed()

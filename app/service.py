@@ -26,6 +26,7 @@ from gallery import Author, GalleryUnavailable, authored, open_gallery
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack, find_pack
+from models.preprocess import reading_side
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class Service:
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )
         self.model = model_name(self.pack)
+        self.reading_side = reading_side(self.pack.detector, self.pack.embedder)
         self._stopping = Event()
         self._not_ready: str | None = None
         self._samples: Thread | None = None

@@ -1,6 +1,7 @@
 """From uint8 pixels to the float32 planes a network takes."""
 
-from math import ceil
+from collections.abc import Callable
+from math import ceil, log2
 from typing import TypeAlias
 
 import cv2
@@ -35,9 +36,31 @@ class Pyramid:
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ValueError(f"expected uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
-        self._levels = [image]
+        self._levels = {0: image}
+        self._whole: Callable[[], NDArray[np.uint8]] = lambda: image
         self._top, self._left = 0, 0
         self._bottom, self._right = (int(side) for side in image.shape[:2])
+
+    @classmethod
+    def read_reduced(
+        cls,
+        image: NDArray[np.uint8],
+        height: int,
+        width: int,
+        whole: Callable[[], NDArray[np.uint8]],
+    ) -> "Pyramid":
+        """Begin with a half, quarter … of an image of `height` by `width` pixels.
+
+        `whole` gives the image itself; it is asked, once, when a part needs more pixels.
+
+        Raises:
+            ValueError: the reduced image has another type or shape.
+        """
+        pyramid = cls(image)
+        pyramid._levels = {round(log2(width / image.shape[1])): image}
+        pyramid._whole = whole
+        pyramid._bottom, pyramid._right = height, width
+        return pyramid
 
     @property
     def height(self) -> int:
@@ -55,7 +78,7 @@ class Pyramid:
     def crop(self, left: int, top: int, right: int, bottom: int) -> "Pyramid":
         """A part, in pixels of this one, at least one; it shares what has been halved."""
         part = Pyramid.__new__(Pyramid)
-        part._levels = self._levels
+        part._levels, part._whole = self._levels, self._whole
         part._left, part._right = self._left + left, self._left + right
         part._top, part._bottom = self._top + top, self._top + bottom
         return part
@@ -68,16 +91,30 @@ class Pyramid:
         return self._at(level)
 
     def _at(self, level: int) -> NDArray[np.uint8]:
-        while len(self._levels) <= level:
-            finest = self._levels[-1]
-            height, width = finest.shape[0] // 2, finest.shape[1] // 2
-            self._levels.append(_resize(finest[: 2 * height, : 2 * width], height, width))
+        if level < min(self._levels):
+            self._levels[0] = self._whole()
+        for finer in range(level):
+            if finer in self._levels and finer + 1 not in self._levels:
+                image = self._levels[finer]
+                height, width = image.shape[0] // 2, image.shape[1] // 2
+                self._levels[finer + 1] = _resize(image[: 2 * height, : 2 * width], height, width)
         rows = slice(self._top >> level, ceil(self._bottom / 2**level))
         columns = slice(self._left >> level, ceil(self._right / 2**level))
         return self._levels[level][rows, columns]
 
 
 Picture: TypeAlias = NDArray[np.uint8] | Pyramid
+
+
+def reading_side(detector: NetworkSpec, embedder: NetworkSpec) -> int | None:
+    """Pixels that a reduced photograph needs on each side; None where only the whole one will do.
+
+    A body as wide as a quarter of it then still has all the pixels that its crop is averaged from.
+    A network that interpolates takes its pixels from the whole photograph.
+    """
+    if not detector.interpolation == embedder.interpolation == "area":
+        return None
+    return ceil(_SPARE * max(*detector.input_size, *(4 * side for side in embedder.input_size)))
 
 
 class Preprocessor:

@@ -26,7 +26,6 @@ from app.http.uploads import request_body
 from app.recognizer import Outcome
 from app.service import Service
 from gallery import UnknownImage
-from models.preprocess import Pyramid
 
 router = APIRouter(
     prefix="/explain",
@@ -126,7 +125,7 @@ def explain_by_picture(question: QuestionDep, metrics: MetricsDep) -> Response:
         f"{found.gallery_revision} · {service.model}"
     )
     buffer = io.BytesIO()
-    draw_comparison(found.image, rows, footer).save(buffer, "JPEG", quality=_QUALITY)
+    draw_comparison(found.photograph.pixels, rows, footer).save(buffer, "JPEG", quality=_QUALITY)
     return Response(buffer.getvalue(), media_type="image/jpeg")
 
 
@@ -136,7 +135,7 @@ def _explained(question: Question, metrics: Metrics) -> tuple[Answered, list[Mat
     question.turn.proceed()
     service = question.service
     matches = explain(
-        Pyramid(found.image), found.results, service.embedder, service.gallery, _REFERENCES
+        found.photograph, found.results, service.embedder, service.gallery, _REFERENCES
     )
     return found, matches
 

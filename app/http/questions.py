@@ -14,17 +14,18 @@ from app.http.current import current_request
 from app.http.schemas import Timing
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, Upload
-from app.images import RGBImage, decode
+from app.images import open_photograph
 from app.recognizer import Recognition
 from app.service import Service
 from gallery import Filter
+from models.preprocess import Pyramid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
-    """What is in the photograph uint8 [H, W, 3], and the calibration that is at hand."""
+    """What is in the photograph, and the calibration that is at hand."""
 
-    image: RGBImage
+    photograph: Pyramid
     results: list[Recognition]
     gallery_revision: int
     calibration: Calibration | None
@@ -46,17 +47,20 @@ class Question:
     def answer(self) -> Answered:
         """Recognise it, on the thread that asks; it is kept for feedback."""
         start = perf_counter()
-        image = decode(self.upload.data, self.service.settings.image_limits)
+        service = self.service
+        photograph = open_photograph(
+            self.upload.data, service.settings.image_limits, service.reading_side
+        )
         decode_ms = milliseconds_since(start)
-        results, revision, times = self.service.recognizer.recognize(
-            image,
+        results, revision, times = service.recognizer.recognize(
+            photograph,
             detect=self.detect,
             top_k=self.top_k,
             threshold=self.chosen.threshold,
             where=self.where,
             proceed=self.turn.proceed,
         )
-        self.service.photographs.keep(current_request().id, self.upload.data, results)
+        service.photographs.keep(current_request().id, self.upload.data, results)
         timing = Timing(
             decode=decode_ms,
             detect_preprocess=times.detect_preprocess,
@@ -67,8 +71,8 @@ class Question:
             queue=self.turn.waited + times.queue,
             total=milliseconds_since(self.turn.arrived),
         )
-        calibration = self.chosen.calibration or self.service.calibrator.at_hand(self.where)
-        return Answered(image, results, revision, calibration, timing)
+        calibration = self.chosen.calibration or service.calibrator.at_hand(self.where)
+        return Answered(photograph, results, revision, calibration, timing)
 
 
 async def question(

@@ -56,7 +56,7 @@ def detect(
 ) -> Response:
     """Class-agnostic boxes, best first."""
     start = perf_counter()
-    side = max(service.pack.detector.input_size)
+    side = 2 * max(service.pack.detector.input_size)
     image = decode_reduced(upload.data, service.settings.image_limits, side)
     decode_ms = milliseconds_since(start)
     turn.proceed()
@@ -138,10 +138,10 @@ def recognize(question: QuestionDep, metrics: MetricsDep) -> Response:
 
 def recognized(found: Answered, service: Service) -> RecognizeAnswer:
     """What `/recognize` answers."""
-    height, width = found.image.shape[:2]
+    photograph = found.photograph
     return RecognizeAnswer(
         request_id=current_request().id,
-        image=ImageSize(width=width, height=height),
+        image=ImageSize(width=photograph.width, height=photograph.height),
         results=[_recognition(result, found.calibration) for result in found.results],
         gallery_revision=found.gallery_revision,
         timing_ms=found.timing,

@@ -25,10 +25,9 @@ from app.http.schemas import (
 )
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, request_body
-from app.images import decode
+from app.images import open_photograph
 from app.recognizer import BoxSource, crop
 from app.verification import Limits, Verdict, claimed, limits
-from models.preprocess import Pyramid
 
 router = APIRouter(
     tags=["recognition"],
@@ -142,9 +141,8 @@ def verify(
     """
     start = perf_counter()
     product = service.gallery.get_product(product_id)
-    image = decode(upload.data, service.settings.image_limits)
+    photograph = open_photograph(upload.data, service.settings.image_limits, service.reading_side)
     decode_ms = milliseconds_since(start)
-    photograph = Pyramid(image)
     turn.proceed()
     regions, detect_times = service.recognizer.regions(photograph, detect=detect)
     turn.proceed()

@@ -23,7 +23,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         max_image_bytes=2_000_000,
         max_request_bytes=5_000_000,
         max_files=5,
-        max_image_pixels=5_000_000,
+        max_image_pixels=30_000_000,
     )
     with closing(Service(settings)) as started:
         yield started

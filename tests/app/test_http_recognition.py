@@ -100,6 +100,34 @@ def test_recognize_tells_where_and_how_sure(client: TestClient) -> None:
     assert {item["outcome"] for item in strict["results"]} == {"unknown"}
 
 
+def test_a_large_photograph_read_reduced_has_the_answer_of_the_whole(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put("/gallery/products/block", json={"name": "Block"})
+    client.post("/gallery/products/block/images", files={"image": scene()})
+    small = Image.open(io.BytesIO(scene()))
+    lone = Image.new("RGB", (1600, 1200), (205, 205, 205))
+    lone.paste(small.crop((120, 60, 280, 260)), (700, 500))
+    assert service.reading_side is not None
+    size = (service.reading_side * 8 // 3, service.reading_side * 2)
+    # Of the first a half is enough; the body of the second needs the whole.
+    sent = [
+        pictures.encode(picture.resize(size, Image.Resampling.BICUBIC), "JPEG", quality=92)
+        for picture in (small, lone)
+    ]
+    reduced = [client.post("/recognize", files={"image": data}).json() for data in sent]
+    monkeypatch.setattr(service, "reading_side", None)
+    whole = [client.post("/recognize", files={"image": data}).json() for data in sent]
+    for one, other in zip(reduced, whole, strict=True):
+        assert one["image"] == other["image"] == {"width": size[0], "height": size[1]}
+        found, expected = one["results"][0], other["results"][0]
+        assert found["box_source"] == "detector"
+        assert found["product"] == expected["product"]
+        assert found["score"] == pytest.approx(expected["score"], abs=0.02)
+        for side, value in found["box"].items():
+            assert abs(value - expected["box"][side]) < size[0] / 200
+
+
 def test_a_raw_body_is_the_same_as_a_form(client: TestClient) -> None:
     headers = {"content-type": "image/jpeg"}
     raw = client.post("/detect", content=scene(), headers=headers).json()

@@ -18,7 +18,9 @@ from app.images import (
     decode,
     decode_reduced,
     encode_thumbnail,
+    open_photograph,
 )
+from models.preprocess import Pyramid
 from tests.app import pictures
 
 LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, min_side=16)
@@ -53,7 +55,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_reduced_image_is_the_same_picture_and_knows_its_size(orientation: int) -> None:
     data = pictures.turned(orientation, 800, 400)
-    reduced = decode_reduced(data, LIMITS, 40)
+    reduced = decode_reduced(data, LIMITS, 80)
     assert (reduced.width, reduced.height) == (800, 400)
     assert reduced.pixels.shape == (100, 200, 3)
     whole = Image.fromarray(decode(data, LIMITS)).resize((200, 100), Image.Resampling.BOX)
@@ -62,10 +64,22 @@ def test_a_reduced_image_is_the_same_picture_and_knows_its_size(orientation: int
 
 @pytest.mark.parametrize(
     ("side", "shape"),
-    [(201, (400, 800, 3)), (200, (400, 800, 3)), (100, (200, 400, 3)), (1, (50, 100, 3))],
+    [(401, (400, 800, 3)), (201, (400, 800, 3)), (200, (200, 400, 3)), (1, (50, 100, 3))],
 )
-def test_reducing_leaves_twice_the_pixels_asked_for(side: int, shape: tuple[int, ...]) -> None:
+def test_reducing_leaves_the_pixels_asked_for(side: int, shape: tuple[int, ...]) -> None:
     assert decode_reduced(pictures.turned(1, 800, 400), LIMITS, side).pixels.shape == shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_has_the_same_parts_however_it_was_read(orientation: int) -> None:
+    data = pictures.turned(orientation, 800, 400)
+    reduced, whole = open_photograph(data, LIMITS, 100), Pyramid(decode(data, LIMITS))
+    assert (reduced.width, reduced.height) == (whole.width, whole.height) == (800, 400)
+    for part in ((0, 0, 800, 400), (380, 180, 420, 220), (401, 7, 799, 391)):
+        one, other = (p.crop(*part).reduced(16, 16).astype(int) for p in (reduced, whole))
+        assert one.shape == other.shape
+        assert np.abs(one - other).mean() < 2
+    assert np.array_equal(reduced.pixels, whole.pixels)
 
 
 def test_jpegs_decode_as_pillow_decodes_them() -> None:

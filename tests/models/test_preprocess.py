@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.pack import Pack
-from models.preprocess import Preprocessor, Pyramid
+from models.preprocess import Preprocessor, Pyramid, reading_side
 
 
 @pytest.fixture
@@ -110,6 +110,38 @@ def test_crops_of_crops_are_parts_of_the_image():
     half = cv2.resize(image[:96, :112], (56, 48), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(part.reduced(20, 18), half[12:45, 6:35])
     assert whole.crop(112, 96, 113, 97).pixels.shape == (1, 1, 3)
+
+
+def test_the_whole_image_is_read_only_for_parts_that_need_its_pixels():
+    coarse = np.random.default_rng(9).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, (401, 301), interpolation=cv2.INTER_CUBIC)
+    half = cv2.resize(image, (201, 151), interpolation=cv2.INTER_AREA)
+    read = []
+
+    def whole():
+        read.append(image)
+        return image
+
+    photograph = Pyramid.read_reduced(half, 301, 401, whole)
+    assert (photograph.height, photograph.width) == (301, 401)
+    corner = photograph.crop(201, 101, 401, 301)
+    np.testing.assert_array_equal(corner.reduced(60, 60), half[50:151, 100:201])
+    assert photograph.reduced(20, 20).shape == (37, 50, 3)
+    assert not read
+    np.testing.assert_array_equal(corner.reduced(70, 70), image[101:301, 201:401])
+    np.testing.assert_array_equal(photograph.pixels, image)
+    assert len(read) == 1
+    # What was at hand stays: an answer does not depend on what was asked before it.
+    np.testing.assert_array_equal(corner.reduced(60, 60), half[50:151, 100:201])
+
+
+def test_how_far_a_photograph_may_be_reduced(spec):
+    detector = spec.model_copy(update={"interpolation": "area", "input_size": (320, 400)})
+    embedder = spec.model_copy(update={"interpolation": "area", "input_size": (224, 192)})
+    assert reading_side(detector, embedder) == 1344
+    assert reading_side(detector, embedder.model_copy(update={"input_size": (60, 64)})) == 600
+    linear = embedder.model_copy(update={"interpolation": "linear"})
+    assert reading_side(detector, linear) is reading_side(linear, embedder) is None
 
 
 @pytest.mark.parametrize(
