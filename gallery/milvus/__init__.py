@@ -16,10 +16,11 @@ come into sight together, and stay. So a change is made in this order:
 5. the change is acknowledged.
 
 Whoever writes next looks first whether the newest change in the log is one that it has seen
-through. If it isn't (the server went away amid it, or another process made it), step 4 is done
-again, which changes nothing where it had been done, and references of revisions beyond the log are
-deleted. So an acknowledged change is in the log and all of it is seen; one that was cut off before
-step 3 was never made, and one that was cut off after it is completed.
+through. If it isn't (the server went away amid it, or another process made it), it waits until
+nobody changes anything any more, then step 4 is done again, which changes nothing where it had been
+done, and references of revisions beyond the log are deleted. So an acknowledged change is in the
+log and all of it is seen; one that was cut off before step 3 was never made, and one that was cut
+off after it is completed.
 """
 
 from gallery.milvus.gallery import MilvusGallery

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -17,6 +18,14 @@ from gallery.objects import Objects
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+# Whoever takes over waits until nobody has changed anything for so long: the one before finishes
+# what it was sent.
+_STILL_SECONDS = 1.0
+# Of a change that is seen in the making: after so long it was cut off.
+_CUT_OFF_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 20.0
+_POLL_SECONDS = 0.1
 
 
 class Writer:
@@ -69,9 +78,34 @@ class Writer:
     def _take_over(self) -> None:
         self._settled = None
         self._connection.catch_up(KINDS)
+        if not self._broken:
+            self._let_finish()
         head = self._log.head
         reference_rows.delete(self._connection, f"revision > {head.revision}", "Strong")
         self._settle(head, self._log.entries(head.revision), "Strong")
+
+    def _let_finish(self) -> None:
+        """Wait for what another process may be changing. Raises GalleryUnavailable if it goes on.
+
+        It narrows what the proxy leaves open when it sends writes elsewhere, and is no lock.
+        """
+        start = since = time.monotonic()
+        revision = self._log.head.revision
+        while revision and (
+            time.monotonic() < since + _STILL_SECONDS
+            or (time.monotonic() < since + _CUT_OFF_SECONDS and self._in_the_making(revision))
+        ):
+            if time.monotonic() > start + _LONGEST_WAIT_SECONDS:
+                logger.warning("Another replica goes on writing: is each write sent to one only?")
+                raise GalleryUnavailable
+            time.sleep(_POLL_SECONDS)
+            now = self._log.refresh("Strong").revision
+            if now != revision:
+                revision, since = now, time.monotonic()
+
+    def _in_the_making(self, revision: int) -> bool:
+        where = f"revision > {revision}"
+        return bool(self._connection.query(REFERENCES, where, ("key",), limit=1, level="Strong"))
 
     def _settle(self, head: Head, entries: Sequence[Entry], level: Level) -> None:
         """Do what is in the log; doing it again changes nothing."""

@@ -9,13 +9,19 @@ import pytest
 
 from bench.milvus_server import MilvusServer
 from gallery import GalleryUnavailable, UnknownProduct
-from gallery.milvus import MilvusGallery
+from gallery.milvus import MilvusGallery, writer
 from gallery.milvus.connection import Connection
 from gallery.milvus.schema import CHANGES, PRODUCTS, REFERENCES
 from tests.gallery.milvus.opening import emptied, opened
 from tests.gallery.samples import new_image, vectors_of
 
 Open = Callable[[], MilvusGallery]
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here whoever was cut off does not go on."""
+    monkeypatch.setattr(writer, "_CUT_OFF_SECONDS", 0)
 
 
 @pytest.fixture
