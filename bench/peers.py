@@ -16,22 +16,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
-import httpx2
-
-from app.packs import pack_folders
 from app.sample import SAMPLES
-from app.server import background_service
 from app.settings import Settings
+from bench.packs import find_or_make, section_of
 from bench.photographs import SIZES, Photograph, photographs
 from bench.report import circumstances, table, write_section
-from bench.stages import stream
-from models.pack import NetworkSpec, Pack, find_pack
+from bench.serve import HOST, service
+from bench.stages import crops_of, post, stream
+from models.pack import NetworkSpec, Pack
 
 PADDLEX = ("paddlex[cv]==3.7.2", "paddlepaddle==3.2.2", "faiss-cpu")
 INTERPOLATION = {"linear": 1, "cubic": 2, "area": 3}
@@ -140,22 +139,21 @@ def ask_paddlex(process: subprocess.Popen[str], path: Path, boxes: int) -> dict[
 
 
 def measure(
-    client: httpx2.Client,
+    client: HTTPConnection,
     process: subprocess.Popen[str],
     photo: Photograph,
+    pack: Pack,
     rounds: int,
 ) -> list[str]:
     """A row of the table: medians, and the median of the ratios, pair by pair."""
-    headers = {"Content-Type": "image/jpeg"}
-    found = client.post("/detect", content=photo.jpeg, headers=headers).json()["detections"]
-    crops = len(found) + 1  # and the whole image
+    crops = crops_of(client, photo, pack)
     ours, theirs, kept = [], [], crops
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
         file.write(photo.jpeg)
         file.flush()
         for turn in range(rounds + WARM):
             start = perf_counter()
-            client.post("/recognize", content=photo.jpeg, headers=headers).raise_for_status()
+            post(client, "/recognize", photo)
             elapsed = (perf_counter() - start) * 1000
             peer = ask_paddlex(process, Path(file.name), crops)
             if turn >= WARM:
@@ -183,31 +181,26 @@ def main() -> None:
     options = parser.parse_args()
     python = environment(options.environment)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(
-            data_dir=Path(folder),
-            pack=options.pack,
-            threads=options.threads,
-            precision=options.precision,
-        )
-        pack = find_pack(options.pack, pack_folders(settings))
+        settings = Settings(data_dir=Path(folder), pack=options.pack)
+        pack = find_or_make(settings)
+        precision = {"TILLSIGHT_PRECISION": options.precision}
         with (
-            background_service(settings) as serving,
-            httpx2.Client(base_url=serving.url, timeout=60) as client,
+            service(Path(folder), options.pack, options.threads, more=precision) as (port, _),
+            closing(HTTPConnection(HOST, port)) as client,
             paddlex(python, pack, options.threads) as process,
         ):
-            while client.get("/readyz").status_code != 200:
-                sleep(0.1)
             photos = photographs(list(SIZES), SCENES)
-            rows = [measure(client, process, photo, options.rounds) for photo in photos]
+            rows = [measure(client, process, photo, pack, options.rounds) for photo in photos]
     header = ("photograph", "crops, ours / theirs", "TillSight ms", "PaddleX ms", "ratio")
     text = (
-        f"## Beside PaddleX, {options.precision}\n\n"
-        f"`python -m bench.peers --precision {options.precision}`: the same models (pack "
-        f"`{options.pack}`), {options.threads} threads each, one request at a time, in turn. "
+        f"## Beside PaddleX, {options.precision}, pack `{options.pack}`\n\n"
+        f"`python -m bench.peers --precision {options.precision} --pack {options.pack}`: the same "
+        f"models, {options.threads} threads each, one request at a time, in turn. "
         "TillSight over HTTP; PaddleX 3.7.2 on files, its pipeline as it comes (fp32, oneDNN, "
         f"crops one by one). {circumstances()}\n\n{table(header, rows)}"
     )
-    write_section(options.report, f"paddlex {options.precision}", text)
+    section = section_of(f"paddlex {options.precision}", options.pack)
+    write_section(options.report, section, text)
     print(text)
 
 

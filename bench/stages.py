@@ -2,10 +2,11 @@
 
     python -m bench.stages [--pack embedded] [--threads 2] [--rounds 30] [--report FILE]
 
-Starts the service, enrols the sample products and asks it over HTTP for one scene in three sizes,
-one request at a time. The raw forwards, of the same detector input and the same number of crops in
-one batch, run between the requests, in a process of their own with the same number of threads, so
-that both see the same machine.
+Starts the service, which enrols the sample products, and asks it over HTTP for one scene in three
+sizes, one request at a time. The raw forwards, of the same detector input and the same number of
+crops in one batch, run between the requests. Service, raw forwards and client are processes of
+their own, the first two with the same number of threads, so that both see the same machine.
+`--pack official-seeded`: the official architectures (`bench.official`).
 """
 
 import argparse
@@ -14,22 +15,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import IO, Any
 
-import httpx2
 import numpy as np
 
-from app.packs import pack_folders
-from app.server import background_service
 from app.settings import Settings
+from bench.packs import find_or_make, section_of
 from bench.photographs import SIZES, Photograph, photographs
 from bench.report import circumstances, table, write_section
+from bench.serve import HOST, service
 from models.allocation import keep_freed_memory
-from models.pack import Pack, find_pack
+from models.pack import Pack
 from models.session import Session
 
 STAGES = (
@@ -99,17 +100,21 @@ def forwards(process: subprocess.Popen[str], crops: int) -> tuple[float, float]:
 
 
 def measure(
-    client: httpx2.Client, photo: Photograph, process: subprocess.Popen[str], rounds: int
+    client: HTTPConnection,
+    photo: Photograph,
+    pack: Pack,
+    process: subprocess.Popen[str],
+    rounds: int,
 ) -> list[str]:
     """A row of the table: medians over `rounds` requests."""
-    crops = len(_post(client, "/detect", photo)["detections"]) + 1
+    crops = crops_of(client, photo, pack)
     stages: list[dict[str, float]] = []
     whole: list[float] = []
     raw: list[tuple[float, float]] = []
     for turn in range(rounds + WARM):
         forward = forwards(process, crops)
         start = perf_counter()
-        answer = _post(client, "/recognize", photo)
+        answer = post(client, "/recognize", photo)
         elapsed = (perf_counter() - start) * 1000
         if turn >= WARM:
             raw.append(forward)
@@ -127,10 +132,20 @@ def measure(
     ]
 
 
-def _post(client: httpx2.Client, path: str, photo: Photograph) -> Any:
-    answer = client.post(path, content=photo.jpeg, headers={"Content-Type": "image/jpeg"})
-    answer.raise_for_status()
-    return answer.json()
+def crops_of(client: HTTPConnection, photo: Photograph, pack: Pack) -> int:
+    """How many crops `/recognize` embeds: the bodies that it finds, and the whole image."""
+    asked = f"/detect?max_results={pack.detector.max_results}"
+    return len(post(client, asked, photo)["detections"]) + 1
+
+
+def post(client: HTTPConnection, path: str, photo: Photograph) -> Any:
+    """The document that answers a photograph; a client so plain costs the cores little."""
+    client.request("POST", path, photo.jpeg, {"Content-Type": "image/jpeg"})
+    answer = client.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{path}: {answer.status} {body[:300]!r}")
+    return json.loads(body)
 
 
 def stream(pipe: IO[str] | None) -> IO[str]:
@@ -153,26 +168,24 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), pack=options.pack, threads=options.threads)
-        pack = find_pack(options.pack, pack_folders(settings))
+        pack = find_or_make(settings)
         with (
-            background_service(settings) as serving,
-            httpx2.Client(base_url=serving.url, timeout=60) as client,
+            service(Path(folder), options.pack, options.threads) as (port, _),
+            closing(HTTPConnection(HOST, port)) as client,
             beside(pack, options.threads) as process,
         ):
-            while client.get("/readyz").status_code != 200:
-                sleep(0.1)
             rows = [
-                measure(client, photo, process, options.rounds)
+                measure(client, photo, pack, process, options.rounds)
                 for photo in photographs(list(SIZES), [SCENE])
             ]
     header = ("`/recognize`, median ms", *STAGES, "over HTTP", "raw forwards", "ratio")
     text = (
-        "## Stages\n\n`python -m bench.stages`: one request at a time, "
-        f"{options.threads} threads, pack `{options.pack}`. The ratio is that of the whole request "
+        f"## Stages, pack `{options.pack}`\n\n`python -m bench.stages --pack {options.pack}`: one "
+        f"request at a time, {options.threads} threads. The ratio is that of the whole request "
         "over HTTP to the two forward passes alone, "
         f"pair by pair. {circumstances()}\n\n{table(header, rows)}"
     )
-    write_section(options.report, "stages", text)
+    write_section(options.report, section_of("stages", options.pack), text)
     print(text)
 
 
