@@ -27,6 +27,7 @@ from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack, find_pack
 from models.preprocess import reading_side
+from models.widths import Cores
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class Service:
                 closing(Answers(settings.data_dir / "answers.sqlite3"))
             )
             self.pack = find_pack(settings.pack, pack_folders(settings))
-            how = settings.threads, settings.precision
+            self.cores = Cores()
+            how = settings.threads, settings.precision, self.cores
             self.detector = opened.enter_context(closing(Detector(self.pack, *how)))
             self.embedder = opened.enter_context(closing(Embedder(self.pack, *how)))
             self.check = opened.enter_context(

@@ -12,6 +12,7 @@ from models.errors import PackError
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor, Pyramid
 from models.session import Output, Precision, Session
+from models.widths import Cores, Widths
 from models.worker import StageTimes, Worker
 
 # Batching detections hurts: 276 ms for four together, 60 ms for one.
@@ -49,8 +50,16 @@ class _View:
 class Detector:
     """Detects class-agnostic main bodies. Thread-safe: one worker thread owns the predictor."""
 
-    def __init__(self, pack: Pack, threads: int, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        threads: int,
+        precision: Precision = "fp32",
+        cores: Cores | None = None,
+    ) -> None:
         """Load the pack's detector and run it once.
+
+        It shares `cores` with the other networks that know them.
 
         Raises:
             ModelError: the processor has no such precision.
@@ -59,8 +68,13 @@ class Detector:
         keep_freed_memory()
         self._pack = pack
         self._preprocessor = Preprocessor(pack.detector)
+        self._widths: Widths[_View, NDArray[np.float32]] = Widths(
+            lambda width: self._start(width, precision),
+            threads,
+            cores or Cores(),
+        )
         self._worker: Worker[_View, NDArray[np.float32]] = Worker(
-            "detector", lambda: self._start(threads, precision), max_batch=_MAX_BATCH
+            "detector", self._widths.begin, max_batch=_MAX_BATCH
         )
 
     @property
@@ -102,6 +116,7 @@ class Detector:
     def close(self) -> None:
         """Finish what was accepted and release the predictor."""
         self._worker.close()
+        self._widths.close()
 
     def _start(
         self, threads: int, precision: Precision

@@ -11,6 +11,7 @@ from models.errors import ModelError, PackError
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor
 from models.session import Precision, Session
+from models.widths import Cores, Widths
 from models.worker import StageTimes, Worker
 
 # Crops in one forward pass: nothing is gained above, and a longer pass makes the next caller wait.
@@ -22,8 +23,16 @@ Vectors = NDArray[np.float32]
 class Embedder:
     """Embeds crops. Thread-safe: one worker thread owns the predictor."""
 
-    def __init__(self, pack: Pack, threads: int, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        threads: int,
+        precision: Precision = "fp32",
+        cores: Cores | None = None,
+    ) -> None:
         """Load the pack's embedder and run it once.
+
+        It shares `cores` with the other networks that know them.
 
         Raises:
             ModelError: the processor has no such precision.
@@ -34,8 +43,13 @@ class Embedder:
         self.dimension = pack.embedder.dimension
         self.fingerprint = pack.embedder.fingerprint
         self._preprocessor = Preprocessor(pack.embedder)
+        self._widths: Widths[NDArray[np.float32], Vectors] = Widths(
+            lambda width: self._start(width, precision),
+            threads,
+            cores or Cores(),
+        )
         self._worker: Worker[NDArray[np.float32], Vectors] = Worker(
-            "embedder", lambda: self._start(threads, precision), max_batch=_MAX_BATCH
+            "embedder", self._widths.begin, max_batch=_MAX_BATCH
         )
 
     @property
@@ -69,6 +83,7 @@ class Embedder:
     def close(self) -> None:
         """Finish what was accepted and release the predictor."""
         self._worker.close()
+        self._widths.close()
 
     def _start(
         self, threads: int, precision: Precision

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
 from app.http.problems import RequestProblem
+from models.widths import Cores
 
 # How much the latest request counts in the mean that Retry-After is reckoned from.
 _NEWEST = 0.1
@@ -78,13 +79,16 @@ class Turn:
 class Admission:
     """Lets `most` requests in and `places` of them at the networks. Belongs to one event loop."""
 
-    def __init__(self, *, places: int, most: int, patience: float) -> None:
-        """`patience`: seconds from a body's arrival after which nobody waits for the answer."""
+    def __init__(self, *, places: int, most: int, patience: float, cores: Cores) -> None:
+        """`patience`: seconds from a body's arrival after which nobody waits for the answer.
+
+        `cores` is told how many requests are at the networks.
+        """
         self._places = places
         self._most = most
         self._patience = patience
+        self._cores = cores
         self._inside = 0
-        self._running = 0
         self._waiting: deque[Turn] = deque()
         self._mean_seconds = 0.0
 
@@ -134,16 +138,16 @@ class Admission:
             expiring.cancel()
             watching.cancel()
             if turn.began:
-                self._running -= 1
+                self._cores.requests -= 1
                 self._note(perf_counter() - turn.arrived - turn.waited / 1000)
                 self._advance()
 
     def _advance(self) -> None:
-        while self._waiting and self._running < self._places:
+        while self._waiting and self._cores.requests < self._places:
             turn = self._waiting.popleft()
             # Who has left, or was told to come back, is still in the queue.
             if not turn.begins.done():
-                self._running += 1
+                self._cores.requests += 1
                 turn.begin()
 
     def _note(self, seconds: float) -> None:

@@ -58,6 +58,7 @@ def create_app(service: Service) -> FastAPI:
         places=available_cores() + 2,
         most=settings.max_pending,
         patience=settings.deadline_seconds,
+        cores=service.cores,
     )
     routers = (
         page.router,

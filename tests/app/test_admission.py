@@ -14,6 +14,7 @@ from app.http.admission import Admission
 from app.http.application import create_app
 from app.http.problems import RequestProblem
 from app.service import Service
+from models.widths import Cores
 from tests.app import pictures
 
 
@@ -47,7 +48,7 @@ def test_turns_come_in_the_order_of_arrival_and_never_more_than_there_are_places
             assert turn.waited >= 0
 
     async def run() -> None:
-        admission = Admission(places=2, most=9, patience=60)
+        admission = Admission(places=2, most=9, patience=60, cores=Cores())
         ends = [asyncio.Event() for _ in range(6)]
         asked = []
         for number, end in enumerate(ends):
@@ -71,7 +72,7 @@ def test_turns_come_in_the_order_of_arrival_and_never_more_than_there_are_places
 
 def test_who_leaves_the_queue_gives_way_and_who_leaves_later_is_noticed() -> None:
     async def run() -> None:
-        admission = Admission(places=1, most=9, patience=60)
+        admission = Admission(places=1, most=9, patience=60, cores=Cores())
         first, second, third = Client(), Client(), Client()
         async with admission.turn(first.request) as turn:
 
@@ -97,7 +98,7 @@ def test_who_leaves_the_queue_gives_way_and_who_leaves_later_is_noticed() -> Non
 
 def test_the_deadline_holds_before_and_in_a_turn() -> None:
     async def run() -> None:
-        admission = Admission(places=1, most=9, patience=0.05)
+        admission = Admission(places=1, most=9, patience=0.05, cores=Cores())
         async with admission.turn(Client().request) as turn:
             with pytest.raises(RequestProblem, match=r"within 0\.05 s") as refused:
                 async with admission.turn(Client().request):
