@@ -17,10 +17,11 @@ from gallery.errors import HistoryForgotten
 from gallery.history import KEPT
 from gallery.milvus.connection import Connection, Level, Row, literal
 from gallery.milvus.product_rows import ProductRow
-from gallery.milvus.schema import CHANGES, MOST_ENTRIES, NO_VECTOR, change_key
+from gallery.milvus.schema import CHANGES, CLAIM, MOST_ENTRIES, NO_VECTOR, change_key
 from gallery.records import AuditedChange, Change, ChangeKind
 from gallery.store import now
 
+_HEAD = ("revision", "products", "images", "vectors")
 _CHANGE = ("key", "revision", "kind", "product_id", "image_id", "at")
 _AUDIT = (*_CHANGE, "author", "request", "before", "after")
 _ALL = (*_AUDIT, "product")
@@ -36,6 +37,14 @@ class Head:
     products: int = 0
     images: int = 0
     vectors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """To be the one that writes: who, and since when (ISO 8601)."""
+
+    who: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +83,29 @@ class Log:
 
     def refresh(self, level: Level = "Bounded") -> Head:
         """Ask for what others have done; the newest."""
-        fields = ("revision", "products", "images", "vectors")
-        rows = self._connection.query(CHANGES, "key >= 0", fields, limit=1, level=level)
+        rows = self._connection.query(CHANGES, "key >= 0", _HEAD, limit=1, level=level)
         if rows:
-            self._know(Head(**{field: rows[0][field] for field in fields}))
+            self._know(_head(rows[0]))
         return self._head
+
+    def writer(self) -> Claim | None:
+        """The newest claim to be the one that writes; `head` is the newest there is by then."""
+        rows = self._connection.query(
+            CHANGES, f"key >= {CLAIM}", (*_HEAD, "key", "author", "at"), limit=2, level="Strong"
+        )
+        for row in rows:
+            if row["key"] != CLAIM:
+                self._know(_head(row))
+                break
+        claims = [Claim(row["author"], row["at"]) for row in rows if row["key"] == CLAIM]
+        return claims[0] if claims else None
+
+    def claim(self, who: str) -> None:
+        """To be the one that writes, in the place of any other."""
+        nothing = dict.fromkeys(("image_id", "request", "before", "after", "product"), "")
+        counts = dict.fromkeys(_HEAD, 0)
+        row = {"key": CLAIM, "kind": "claim", "product_id": "", "author": who, "at": now()}
+        self._connection.upsert(CHANGES, [row | nothing | counts | {"vector": NO_VECTOR}])
 
     def append(self, head: Head, entries: Sequence[Entry]) -> None:
         """Make the change hold that leads to `head`; `settled` is told when all of it is done."""
@@ -174,6 +201,10 @@ class Log:
             where = f"key >= {change_key(oldest, MOST_ENTRIES - 1)}"
             rows = self._connection.query(CHANGES, where, ("key",))
             self._connection.delete(CHANGES, "key", [row["key"] for row in rows])
+
+
+def _head(row: Row) -> Head:
+    return Head(**{field: row[field] for field in _HEAD})
 
 
 def _order(row: Row) -> int:

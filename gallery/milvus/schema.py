@@ -33,6 +33,8 @@ MOST_IMAGES = 1 << _PLACE_BITS
 # A change's key descends with its revision and the entry: the newest has the smallest.
 _ENTRY_BITS = 20
 MOST_ENTRIES = 1 << _ENTRY_BITS
+# Before all changes: the one row that says who writes.
+CLAIM = -1
 # No revision is greater.
 ANY_REVISION = (1 << 62 - _ENTRY_BITS) - 1
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from gallery.errors import GalleryUnavailable, StorageFailed
 from gallery.milvus import reference_rows
 from gallery.milvus.connection import Connection, Level, Row, one_of
 from gallery.milvus.draft import Draft
-from gallery.milvus.log import Entry, Head, Log
+from gallery.milvus.log import Claim, Entry, Head, Log
 from gallery.milvus.schema import KINDS, PRODUCTS, REFERENCES
 from gallery.objects import Objects
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Whoever takes over waits until nobody has changed anything for so long: the one before finishes
-# what it was sent.
+# A claim holds once it has been there for so long without any change: whoever wrote before has
+# finished by then what it had begun, and sees the claim before it begins again.
 _STILL_SECONDS = 1.0
+# Whoever takes so long to draft a change looks again whether it is still the one that writes.
+_SLOW_SECONDS = 0.5
+# A younger one is left alone, so that whoever made it comes to write.
+_YOUNG_SECONDS = 3.0
 # Of a change that is seen in the making: after so long it was cut off.
 _CUT_OFF_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 20.0
@@ -36,9 +42,12 @@ class Writer:
         self._log = log
         self._pictures = pictures
         self._lock = threading.Lock()
+        self._name = uuid.uuid4().hex
         # The revision up to which this process knows that all is done; none to begin with.
         self._settled: int | None = None
         self._broken = False
+        # Whether a claim of this process has come to hold, which it does until another is made.
+        self._held = False
 
     def change(self, edit: Callable[[Draft], T]) -> T:
         """Make the change that `edit` drafts, while nobody else in this process changes anything.
@@ -47,12 +56,14 @@ class Writer:
         When this raises GalleryUnavailable the change may yet hold: the next one finds out.
         """
         with self._lock:
-            # Strong: a replica that wrote a moment ago is not overlooked. It costs no more than
-            # the wait for what this one wrote itself.
-            if self._log.refresh("Strong").revision != self._settled:
+            if not self._writes() or self._log.head.revision != self._settled:
                 self._take_over()
+            begun = time.monotonic()
             draft = Draft(self._connection, self._log.head)
             answer = edit(draft)
+            # Pictures may have been slow: another one's claim may have come to hold meanwhile.
+            if time.monotonic() > begun + _SLOW_SECONDS and not self._writes():
+                raise GalleryUnavailable
             if draft.entries:
                 self._commit(draft)
         return answer
@@ -71,37 +82,56 @@ class Writer:
             return
         with self._lock:
             # One that was under way is done by now.
-            if self._broken:
-                self._log.refresh("Strong")
+            if self._broken and self._writes():
                 self._take_over()
+            # Otherwise somebody else writes, and has done it.
+            self._broken = False
 
     def _take_over(self) -> None:
         self._settled = None
         self._connection.catch_up(KINDS)
-        if not self._broken:
-            self._let_finish()
+        self._become_writer()
         head = self._log.head
         reference_rows.delete(self._connection, f"revision > {head.revision}", "Strong")
         self._settle(head, self._log.entries(head.revision), "Strong")
 
-    def _let_finish(self) -> None:
-        """Wait for what another process may be changing. Raises GalleryUnavailable if it goes on.
+    def _writes(self) -> bool:
+        """Whether this process is the one that writes. The log's head is the newest then."""
+        claim = self._log.writer()
+        return claim is not None and claim.who == self._name
 
-        It narrows what the proxy leaves open when it sends writes elsewhere, and is no lock.
+    def _become_writer(self) -> None:
+        """Returns when no other process changes anything. Raises GalleryUnavailable if they go on.
+
+        The proxy sends writes to one at a time, but for the moments in which it turns to another.
         """
+        if self._held and self._writes():
+            return
+        self._held = False
         start = since = time.monotonic()
-        revision = self._log.head.revision
-        while revision and (
-            time.monotonic() < since + _STILL_SECONDS
-            or (time.monotonic() < since + _CUT_OFF_SECONDS and self._in_the_making(revision))
-        ):
-            if time.monotonic() > start + _LONGEST_WAIT_SECONDS:
-                logger.warning("Another replica goes on writing: is each write sent to one only?")
+        seen: tuple[Claim | None, int] | None = None
+        while True:
+            claim = self._log.writer()
+            revision = self._log.head.revision
+            if seen != (claim, revision):
+                seen, since = (claim, revision), time.monotonic()
+            ours = claim is not None and claim.who == self._name
+            if ours and self._is_still(since, revision):
+                self._held = True
+                return
+            if not ours and (claim is None or _age(claim) >= _YOUNG_SECONDS):
+                self._log.claim(self._name)
+            elif time.monotonic() > start + _LONGEST_WAIT_SECONDS:
+                logger.warning("Other replicas go on writing: is each write sent to one only?")
                 raise GalleryUnavailable
-            time.sleep(_POLL_SECONDS)
-            now = self._log.refresh("Strong").revision
-            if now != revision:
-                revision, since = now, time.monotonic()
+            else:
+                time.sleep(_POLL_SECONDS)
+
+    def _is_still(self, since: float, revision: int) -> bool:
+        passed = time.monotonic() - since
+        if passed < _STILL_SECONDS:
+            return False
+        return passed >= _CUT_OFF_SECONDS or not self._in_the_making(revision)
 
     def _in_the_making(self, revision: int) -> bool:
         where = f"revision > {revision}"
@@ -134,3 +164,9 @@ class Writer:
                 self._pictures.delete(key)
         except (GalleryUnavailable, StorageFailed) as error:
             logger.warning("Pictures of deleted images are left: %s", error)
+
+
+def _age(claim: Claim) -> float:
+    """Seconds, by this machine's clock: only good manners depend on it."""
+    made = datetime.fromisoformat(claim.at)
+    return abs((datetime.now(UTC) - made).total_seconds())

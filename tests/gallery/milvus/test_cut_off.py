@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,23 +39,19 @@ def gallery(open_gallery: Open) -> Iterator[MilvusGallery]:
         yield opened_gallery
 
 
-class CutOff:
+@contextmanager
+def cut_off(monkeypatch: pytest.MonkeyPatch, write: str, collection: str) -> Iterator[None]:
     """The server goes away at the first write of a kind to a collection."""
+    real = getattr(Connection, write)
 
-    def __init__(self, patch: pytest.MonkeyPatch, write: str, collection: str) -> None:
-        self._patch, self._write, self._collection = patch, write, collection
+    def away(connection: Connection, kind: str, *args: object) -> None:
+        if kind == collection and args[-1]:
+            raise GalleryUnavailable
+        real(connection, kind, *args)
 
-    def __enter__(self) -> None:
-        def away(_: Connection, kind: str, *args: object) -> None:
-            if kind == self._collection and args[-1]:
-                raise GalleryUnavailable
-            real(_, kind, *args)
-
-        real = getattr(Connection, self._write)
-        self._patch.setattr(Connection, self._write, away)
-
-    def __exit__(self, *_: object) -> None:
-        self._patch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, write, away)
+        yield
 
 
 def names(gallery: MilvusGallery) -> set[str]:
@@ -67,7 +64,7 @@ def test_cut_off_before_the_log_it_was_never_made(
     gallery: MilvusGallery, open_gallery: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = gallery.stats()
-    with CutOff(monkeypatch, "insert", CHANGES):
+    with cut_off(monkeypatch, "insert", CHANGES):
         with pytest.raises(GalleryUnavailable):
             gallery.delete_product("p")
         with pytest.raises(GalleryUnavailable):
@@ -91,7 +88,7 @@ def test_cut_off_after_the_log_it_is_completed(
     gallery: MilvusGallery, open_gallery: Open, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
     with (
-        CutOff(monkeypatch, write, PRODUCTS if write == "upsert" else REFERENCES),
+        cut_off(monkeypatch, write, PRODUCTS if write == "upsert" else REFERENCES),
         pytest.raises(GalleryUnavailable),
     ):
         gallery.put_product("p", "Q", {"shelf": 2})
@@ -111,9 +108,9 @@ def test_a_deletion_cut_off_is_completed(
     gallery: MilvusGallery, open_gallery: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = gallery.list_images("p")[0]
-    with CutOff(monkeypatch, "delete", REFERENCES), pytest.raises(GalleryUnavailable):
+    with cut_off(monkeypatch, "delete", REFERENCES), pytest.raises(GalleryUnavailable):
         gallery.delete_image(image.id)
-    with CutOff(monkeypatch, "delete", PRODUCTS), pytest.raises(GalleryUnavailable):
+    with cut_off(monkeypatch, "delete", PRODUCTS), pytest.raises(GalleryUnavailable):
         gallery.delete_product("p")
     with open_gallery() as other:
         other.put_product("q", "Q", {})
