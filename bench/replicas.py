@@ -41,6 +41,8 @@ PRODUCTS = 5
 NEW = "new"
 STEADY_SECONDS = 15.0
 START_SECONDS = 120.0
+# Until nginx has found one that is back, and that one has taken over the writing.
+SETTLE_SECONDS = 10.0
 
 
 @dataclass
@@ -259,6 +261,7 @@ def measured(work: Path) -> tuple[list[list[str]], str]:
                 replica.stop()
                 replica.start()
                 replica.wait()
+                time.sleep(SETTLE_SECONDS)
         with loaded(url, tills) as led, loaded(url, writing) as taken_over:
             time.sleep(STEADY_SECONDS / 3)
             # The one that writes.
@@ -271,7 +274,7 @@ def measured(work: Path) -> tuple[list[list[str]], str]:
     rows = [
         steady.row("three replicas"),
         killed.row("one of them killed with `kill -9`"),
-        rolling.row("all replaced, one after another"),
+        rolling.row("all replaced, one after another, 10 s between"),
         enrolling.row("… offices enrolling meanwhile"),
         led.row("the one that writes killed with `kill -9`"),
         taken_over.row("… offices enrolling meanwhile"),
