@@ -10,6 +10,7 @@ from pathlib import Path
 from models.session import available_cores
 
 _STAT = Path("/proc/stat")
+_REAL_TIME = (os.SCHED_FIFO, os.SCHED_RR)
 TITLE = "# Benchmarks\n\nEach section is written by the command it names.\n"
 
 
@@ -51,9 +52,11 @@ def circumstances() -> str:
         processor = names[0].partition(":")[2].strip() if names else processor
     python = ".".join(str(part) for part in sys.version_info[:3])
     date = datetime.now(UTC).date().isoformat()
+    # Threads of other processes do not delay those of this class; they still share the caches.
+    scheduled = " Run in the real-time class." if os.sched_getscheduler(0) in _REAL_TIME else ""
     return (
         f"{processor}, {available_cores()} cores, Python {python}, {date}. "
-        f"Other processes used {others():.0%} of the cores meanwhile."
+        f"Other processes used {others():.0%} of the cores meanwhile.{scheduled}"
     )
 
 

@@ -2,13 +2,15 @@
 
     python -m bench.speed --environment FOLDER [--data ../shared/data] [--report docs/benchmarks.md]
 
-FOLDER is that of `bench.peers`. Takes a quarter of an hour on two cores; leave the machine alone.
+FOLDER is that of `bench.peers`. Takes half an hour on two cores; leave the machine alone.
 """
 
 import argparse
 import subprocess
 import sys
 from pathlib import Path
+
+from bench.packs import OFFICIAL
 
 
 def main() -> None:
@@ -21,11 +23,14 @@ def main() -> None:
     for command in (
         ["bench.startup"],
         ["bench.stages"],
+        ["bench.stages", "--pack", OFFICIAL],
         ["bench.serve"],
         ["bench.threads"],
         ["bench.engines", "--data", str(options.data), "--every", "1"],
         [*peers, "--precision", "fp32"],
         [*peers, "--precision", "bf16"],
+        [*peers, "--precision", "fp32", "--pack", OFFICIAL],
+        [*peers, "--precision", "bf16", "--pack", OFFICIAL],
     ):
         report = ["--report", str(options.report)]
         subprocess.run([sys.executable, "-m", *command, *report], check=True)
