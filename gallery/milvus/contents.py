@@ -8,10 +8,11 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.errors import GalleryDamaged
 from gallery.milvus import product_rows, reference_rows
 from gallery.milvus.connection import Connection, Row
 from gallery.milvus.log import Log
-from gallery.milvus.schema import ANY_REVISION, added_at
+from gallery.milvus.schema import ANY_REVISION, REFERENCES, added_at
 from gallery.objects import Objects
 from gallery.protocol import Contents
 from gallery.records import Product, Reference
@@ -76,9 +77,24 @@ class MilvusContents(Contents):
         return _by_image(reference_rows.visible(there, ANY_REVISION))
 
     def _with_pictures(self, images: list[list[Row]]) -> Iterator[Reference]:
-        pictures = self._pictures.get_all([rows[0]["thumbnail"] for rows in images])
+        try:
+            pictures = self._pictures_of(images)
+        except GalleryDamaged:
+            # Or deleted since their rows were read: rows go before pictures.
+            images = self._still_there(images)
+            pictures = self._pictures_of(images)
         for rows, picture in zip(images, pictures, strict=True):
             yield Reference(reference_rows.image_of(rows[0]), picture, _stacked(rows))
+
+    def _pictures_of(self, images: list[list[Row]]) -> list[bytes]:
+        return self._pictures.get_all([rows[0]["thumbnail"] for rows in images])
+
+    def _still_there(self, images: list[list[Row]]) -> list[list[Row]]:
+        self._connection.catch_up([REFERENCES])
+        ids = [rows[0]["image_id"] for rows in images]
+        held = reference_rows.having(self._connection, "image_id", ids, "part == 0")
+        there = {row["image_id"] for row in held}
+        return [rows for rows in images if rows[0]["image_id"] in there]
 
 
 def _by_image(rows: Iterable[Row]) -> Iterator[list[Row]]:
