@@ -186,7 +186,7 @@ def test_both_galleries_answer_alike(milvus: MilvusServer) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=6,
+            max_examples=4,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -32,7 +32,7 @@ def test_it_answers_as_a_dict_would(milvus: MilvusServer) -> None:
     run_state_machine_as_test(
         type("Machine", (MilvusMachine,), {"url": f"{milvus.url}/model"}),
         settings=settings(
-            max_examples=8,
+            max_examples=6,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
