@@ -63,6 +63,7 @@ def open_sets(data: Path) -> dict[str, list[Sample]]:
         name: [Sample(p.load(), np.asarray(p.boxes, np.float32)) for p in photos]
         for name, photos in (
             ("beverage, sources kept out", drinks),
+            (f"… at most {SMALL_SCENE} bodies", [p for p in drinks if len(p.boxes) <= SMALL_SCENE]),
             (f"coco128, at most {SMALL_SCENE} objects", few),
         )
     }

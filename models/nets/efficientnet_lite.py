@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import paddle
 from paddle import Tensor, nn
 
 
@@ -25,6 +26,7 @@ class Stage:
 
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
+TINY = 1e-6  # under a root, whose slope at zero has no end
 STAGES = (
     Stage(kernel=3, stride=1, expansion=1, channels=16, blocks=1),
     Stage(kernel=3, stride=2, expansion=6, channels=24, blocks=2),
@@ -104,6 +106,8 @@ class EfficientNetLite(nn.Layer):
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, stride=2)
         channels = STEM_CHANNELS
         blocks: list[nn.Layer] = []
+        self.stage_channels: list[int] = []
+        self.stage_ends: list[int] = []  # places of the stages' last blocks
         for position, stage in enumerate(STAGES):
             outputs = scaled_channels(stage.channels, width)
             ends = position in (0, len(STAGES) - 1)
@@ -112,8 +116,20 @@ class EfficientNetLite(nn.Layer):
                 stride = stage.stride if block == 0 else 1
                 blocks.append(InvertedResidual(channels, stage, outputs, stride))
                 channels = outputs
+            self.stage_channels.append(channels)
+            self.stage_ends.append(len(blocks) - 1)
         self.blocks = nn.Sequential(*blocks)
         self.head = ConvNorm(channels, HEAD_CHANNELS, 1)
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The map at the end of each of the seven stages, from [N, 16, ⌈H/2⌉, ⌈W/2⌉] on."""
+        maps = []
+        x = self.stem(x)
+        for place, block in enumerate(self.blocks):
+            x = block(x)
+            if place in self.stage_ends:
+                maps.append(x)
+        return maps
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.blocks(self.stem(x)))
@@ -122,15 +138,20 @@ class EfficientNetLite(nn.Layer):
 class PooledLinear(nn.Layer):
     """A trunk, global average pooling and one linear layer: [N, 3, H, W] → [N, outputs].
 
-    With 1,000 outputs this is the ImageNet classifier; with 512 the embedder, whose linear layer
-    holds the projection fitted on the pooled features. Not normalised: the caller does that.
+    With 1,000 outputs this is the ImageNet classifier, with 512 an embedder. Not normalised: the
+    caller does that.
     """
 
-    def __init__(self, trunk: nn.Layer, outputs: int) -> None:
+    def __init__(self, trunk: EfficientNetLite, outputs: int) -> None:
         super().__init__()
         self.trunk = trunk
         self.pool = nn.AdaptiveAvgPool2D(1)
-        self.fc = nn.Linear(HEAD_CHANNELS, outputs)
+        self.fc = nn.Linear(sum(self.widths), outputs)
+
+    @property
+    def widths(self) -> list[int]:
+        """How many of the pooled features belong together, in their order."""
+        return [HEAD_CHANNELS]
 
     def pooled(self, x: Tensor) -> Tensor:
         """Features before the linear layer, [N, 1280]."""
@@ -138,3 +159,25 @@ class PooledLinear(nn.Layer):
 
     def forward(self, x: Tensor) -> Any:
         return self.fc(self.pooled(x))
+
+
+class StagesLinear(PooledLinear):
+    """An embedder that keeps what the last map has lost: colours and textures of small print.
+
+    The linear layer sees, beside the head's means, the mean and the root mean square of each
+    channel at the end of every stage: 2,848 features for the smallest network. Statistics of
+    shallow maps as a descriptor of texture: Gatys et al., "Texture Synthesis Using Convolutional
+    Neural Networks", NeurIPS 2015 (there with the products between channels, too).
+    """
+
+    @property
+    def widths(self) -> list[int]:
+        """Of the head, of the stages' means, of the stages' root mean squares."""
+        return [HEAD_CHANNELS, *self.trunk.stage_channels, *self.trunk.stage_channels]
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Features before the linear layer, [N, sum of widths]."""
+        maps = self.trunk.stages(x)
+        means = [self.pool(map_) for map_ in (self.trunk.head(maps[-1]), *maps)]
+        squares = paddle.concat([self.pool(map_ * map_) for map_ in maps], axis=1)
+        return paddle.concat([*means, paddle.sqrt(squares + TINY)], axis=1).flatten(1)

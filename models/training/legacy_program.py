@@ -15,7 +15,7 @@ from paddle import Tensor, nn
 from paddle.base.layer_helper import LayerHelper
 from paddle.static import InputSpec
 
-from models.nets.efficientnet_lite import PooledLinear
+from models.nets.efficientnet_lite import PooledLinear, StagesLinear
 from models.nets.picodet import PicoDet
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
 from models.training.detection.serving import NMS, ServedDetector
@@ -66,7 +66,7 @@ def write(weights: Path, folder: Path, stem: str, size: tuple[int, int]) -> None
         inputs = [InputSpec(images, "float32", "x")]
     network.eval()
     # As for the export in the new format: tracing is enough, and 2.6 rewrites what is not marked.
-    for kind in (PicoDet, PPLCNetV2ShiTu, PooledLinear):
+    for kind in (PicoDet, PPLCNetV2ShiTu, PooledLinear, StagesLinear):
         paddle.jit.not_to_static(kind.forward)
     static = paddle.jit.to_static(network, input_spec=inputs, full_graph=True)
     paddle.jit.save(static, str(folder / stem))

@@ -38,6 +38,27 @@ def within_class_covariance(features: Matrix, identities: Sequence[str]) -> Matr
     return covariance
 
 
+def balance(
+    features: NDArray[np.float32], widths: Sequence[int], share: float
+) -> NDArray[np.float32]:
+    """Factors [D] by which groups of features come to compare: the first counts 1, others `share`.
+
+    Statistics of different maps differ in scale and number, and what shrinkage keeps of a group
+    depends on both. Afterwards the total standard deviation of the first group is 1 and that of
+    each other one `share`.
+
+    Args:
+        features: [N, D].
+        widths: features of each group, in their order; their sum is D.
+        share: of the standard deviation, above 0.
+    """
+    starts = np.cumsum([0, *widths[:-1]])
+    deviations = np.sqrt(np.add.reduceat(features.var(axis=0, dtype=np.float64), starts))
+    shares = np.full(len(widths), share)
+    shares[0] = 1
+    return np.repeat(shares / deviations, widths).astype(np.float32)
+
+
 def fit_projection(
     features: NDArray[np.float32],
     identities: Sequence[str],
@@ -45,6 +66,7 @@ def fit_projection(
     *,
     dimension: int,
     shrinkage: float,
+    nuisance: Matrix | None = None,
 ) -> Projection:
     """Weight [D, dimension] and bias [dimension] such that features @ weight + bias compare well.
 
@@ -54,6 +76,8 @@ def fit_projection(
         domains: data set of each row; each counts alike, however many photographs it has.
         dimension: directions kept, at most D.
         shrinkage: 0 trusts the covariance measured, 1 ignores it (plain principal components).
+        nuisance: a covariance [D, D] of changes that the photographs do not show but that shall be
+            damped, too; its trace says how much, where that of the photographs' own is 1.
 
     Raises:
         ValueError: a domain has no identity with two photographs.
@@ -69,6 +93,8 @@ def fit_projection(
         ],
         axis=0,
     )
+    if nuisance is not None:
+        within = within + nuisance * np.trace(within)
     isotropic = np.eye(len(within)) * np.trace(within) / len(within)
     values, vectors = np.linalg.eigh((1 - shrinkage) * within + shrinkage * isotropic)
     whiten = (vectors * values**-0.5) @ vectors.T

@@ -298,7 +298,7 @@ def test_look_alikes_are_a_picklist(client: TestClient, service: Service) -> Non
     for name, pictures_of in {
         "330 ml": [photograph(1.02, 0), photograph(1.05, 1)],
         "500 ml": [photograph(1.03, 0), photograph(1.06, 1)],
-        "other": [pictures.jpeg(2)],
+        "other": [pictures.encode(pictures.quarters())],
     }.items():
         service.gallery.put_product(name, name, {})
         references = [service.enroller.prepare(data) for data in pictures_of]

@@ -1,9 +1,10 @@
 """A feature extractor out of its weights, which tell what it is."""
 
+from itertools import product
 from pathlib import Path
 
 from models.errors import ModelError
-from models.nets.efficientnet_lite import SCALES, EfficientNetLite, PooledLinear
+from models.nets.efficientnet_lite import SCALES, EfficientNetLite, PooledLinear, StagesLinear
 from models.nets.pp_lcnet import scaled_channels
 from models.nets.pp_lcnet_v2 import (
     EMBEDDING_CHANNELS,
@@ -92,8 +93,8 @@ def read_exported(model: Path) -> Embedder:
 def _efficientnet_lite(weights: Weights) -> PooledLinear:
     """The network of these names and shapes, not loaded yet."""
     shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
-    for variant in range(len(SCALES)):
-        network = PooledLinear(EfficientNetLite(variant), shapes.get("fc.bias", [1])[0])
+    for variant, kind in product(range(len(SCALES)), (PooledLinear, StagesLinear)):
+        network = kind(EfficientNetLite(variant), shapes.get("fc.bias", [1])[0])
         if _BATCH_NORM not in weights:
             fold_batch_norms(network)
         if {name: tensor.shape for name, tensor in network.state_dict().items()} == shapes:

@@ -10,8 +10,9 @@ ukui-wallpapers and sweethome3d-furniture are read where they are installed, or 
 `--debian`. The rest runs in the project's own environment, with the `render` extra.
 
 What each step made stays in WORK and is not made again. `pack.toml` is written by hand; only its
-hashes are filled in. The log is trained.csv in WORK; that of the shipped weights is
-`embedded_detector.csv` beside this file.
+hashes are filled in. The log is trained.csv in WORK; that of the shipped weights, which were
+trained in two runs (`--start` goes on from an earlier one), is `embedded_detector.csv` beside this
+file.
 """
 
 import argparse
@@ -40,7 +41,7 @@ ARCHITECTURE = Architecture(
     blocks=13,
 )
 SCENES = 100
-SIDE = 320
+SIDE = 288
 EQUAL = 1e-4  # of logits that are about 1
 
 
@@ -74,7 +75,8 @@ def main() -> None:
     parser.add_argument("--torch", type=Path, required=True, help="Python with torch")
     parser.add_argument("--work", type=Path, default=Path("build/detector"))
     parser.add_argument("--debian", type=Path, default=Path("/"))
-    parser.add_argument("--minutes", type=float, default=45, help="of training")
+    parser.add_argument("--minutes", type=float, default=120, help="of training")
+    parser.add_argument("--start", type=Path, help="trained.npz of an earlier run, to train on")
     options = parser.parse_args()
     write_bodies(options.data, options.onnx, options.work)
     write_scenes(options.work, SCENES)
@@ -82,6 +84,8 @@ def main() -> None:
         command = [options.torch, "-m", "models.training.recipes.train_torch"]
         command += [options.data, options.checkpoint, options.work]
         command += ["--debian", options.debian, "--minutes", str(options.minutes)]
+        if options.start:
+            command += ["--start", options.start]
         with (options.work / "trained.csv").open("w", encoding="utf-8") as log:
             subprocess.run(command, check=True, stdout=log)
     with np.load(options.work / "trained.npz") as trained:

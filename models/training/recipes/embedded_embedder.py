@@ -15,39 +15,52 @@ ukui-wallpapers and sweethome3d-furniture are read where they are installed, or 
 
 Six trainings run: one on all products, which is shipped, and one without each fifth of them, which
 `bench.accuracy --embedder` judges. The last layer that was trained along is then replaced by one
-that is fitted on the photographs in closed form (`models.training.projection`): on products that
-were kept out it is far better. What each step made stays in WORK and is not made again. `pack.toml`
-is written by hand; only its hashes are filled in. The shipped run's log is `embedded_embedder.csv`
-beside this file.
+that sees the statistics of every stage, too, and is fitted on the photographs in closed form
+(`models.training.projection`): on products that were kept out it is far better. What each step made
+stays in WORK and is not made again. `pack.toml` is written by hand; only its hashes are filled in.
+The shipped run's log is `embedded_embedder.csv` beside this file.
 """
 
 import argparse
 import hashlib
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
+from rich.progress import track
 
-from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, StagesLinear
 from models.pack import PACK_FILE, Pack
 from models.training.convert import efficientnet_lite
 from models.training.export import export, fold_batch_norms
 from models.training.open_data import beverage, grocery
-from models.training.projection import Projection, fit_projection
+from models.training.projection import (
+    Projection,
+    balance,
+    fit_projection,
+    within_class_covariance,
+)
 from models.training.recipes.frozen import write_frozen
 from models.training.recipes.identities import load_pictures
+from models.training.recipes.made import made_products
 from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe
 from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
-from models.training.recipes.pooled import VIEWS, pooled_features, with_projection
+from models.training.recipes.pooled import VIEWS, pooled_features, views, with_projection
 from models.training.recipes.split import PARTS, folds
+from models.training.recipes.views import Image
 from models.training.state_dict import Weights, load_weights
 
 STEPS = 300
+THREADS = 2
 EQUAL = 1e-4  # of features that are about 1
 SHRINKAGE = 0.6  # of the covariance; chosen on the folds: docs/embedded-pack.md
+SHARE = 0.6  # of each statistic of a stage, beside the head's means; chosen likewise
+CHANGES = 0.1  # how much the changes between views of made products count; chosen likewise
 ALL = "all"  # the training on every product
 EMBEDDER = "embedder"
 
@@ -82,13 +95,18 @@ class Recipe:
         of = folds(photo.identity for photo in self.photos)
         self.fold = np.asarray([of[photo.identity] for photo in self.photos])
 
+    @cached_property
+    def made(self) -> dict[str, list[Image]]:
+        """Views of made products, by name."""
+        return made_products(self.options.debian, self.spec.input_size[0])
+
     def prepare(self) -> None:
         """imagenet.npy: features of the photographs as it comes; frozen.npy: of all views."""
         self.work.mkdir(parents=True, exist_ok=True)
         published = efficientnet_lite(self.options.checkpoint)
         fold_batch_norms(published)
         if not (self.work / "imagenet.npy").exists():
-            np.save(self.work / "imagenet.npy", self._features(published))
+            np.save(self.work / "imagenet.npy", self._photographed(published))
         if not (self.work / "frozen.npy").exists():
             pictures = load_pictures(self.options.data, self.options.onnx, self.options.debian)
             write_frozen(pictures, published, self.work)
@@ -111,10 +129,12 @@ class Recipe:
         if (folder / "vectors.npy").exists():
             return
         with np.load(folder / "trained.npz") as trained:
-            network = from_twin(dict(trained), self.spec.dimension)
-        fold_batch_norms(network)
-        features = self._features(network)
-        weight, bias = self._fitted(features, part)
+            twin = from_twin(dict(trained), self.spec.dimension)
+        fold_batch_norms(twin)
+        network = StagesLinear(twin.trunk, self.spec.dimension)
+        features = self._photographed(network)
+        made = pooled_features(network, self.spec, self.made.values(), THREADS)
+        weight, bias = self._fitted(features, part, network.widths, made)
         embedder = with_projection(network, (weight, bias))
         export(embedder, folder, EMBEDDER, self.spec.input_size)
         np.save(folder / "vectors.npy", features @ weight + bias)
@@ -133,8 +153,9 @@ class Recipe:
         """start.npz: the published trunk with a projection that is fitted on its features."""
         folder = self.work / part
         folder.mkdir(exist_ok=True)
-        projection = self._fitted(np.load(self.work / "imagenet.npy"), part)
-        network = with_projection(efficientnet_lite(self.options.checkpoint), projection)
+        published = efficientnet_lite(self.options.checkpoint)
+        projection = self._fitted(np.load(self.work / "imagenet.npy"), part, published.widths)
+        network = with_projection(published, projection)
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         np.savez(folder / "start.npz", **state)
 
@@ -142,19 +163,39 @@ class Recipe:
         """Which photographs a part may learn from."""
         return np.ones(len(self.fold), bool) if part == ALL else self.fold != int(part)
 
-    def _features(self, network: PooledLinear) -> NDArray[np.float32]:
-        return pooled_features(network, self.spec, self.photos, threads=2)
+    def _photographed(self, network: PooledLinear) -> NDArray[np.float32]:
+        """Pooled features of all photographs, [photos, VIEWS, D]."""
+        subjects = (views(photo) for photo in track(self.photos, "features"))
+        return pooled_features(network, self.spec, subjects, THREADS)
 
-    def _fitted(self, features: NDArray[np.float32], part: str) -> Projection:
+    def _fitted(
+        self,
+        features: NDArray[np.float32],
+        part: str,
+        widths: Sequence[int],
+        made: NDArray[np.float32] | None = None,
+    ) -> Projection:
+        """From what a part may learn from, and how views of made products change."""
         seen = self._seen(part)
         photos = [photo for photo, kept in zip(self.photos, seen, strict=True) if kept]
-        return fit_projection(
-            features[seen].reshape(-1, features.shape[-1]),
+        rows = features[seen].reshape(-1, features.shape[-1])
+        scales = balance(rows, widths, SHARE)
+        weight, bias = fit_projection(
+            rows * scales,
             [photo.identity for photo in photos for _ in range(VIEWS)],
             ["beverage" if photo.boxes else "grocery" for photo in photos for _ in range(VIEWS)],
             dimension=self.spec.dimension,
             shrinkage=SHRINKAGE,
+            nuisance=None if made is None else self._changes(made * scales),
         )
+        return weight * scales[:, None], bias
+
+    def _changes(self, made: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How views [products, views, D] of made products differ: [D, D], of trace CHANGES."""
+        names = [name for name, views_of in self.made.items() for _ in views_of]
+        rows = made.reshape(-1, made.shape[-1]).astype(np.float64)
+        covariance = within_class_covariance(rows, names)
+        return np.asarray(CHANGES * covariance / np.trace(covariance))
 
 
 def main() -> None:

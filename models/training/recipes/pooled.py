@@ -1,13 +1,12 @@
 """Pooled features of the open photographs, and the linear layer that is fitted on them."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from paddle import nn
-from rich.progress import track
+from paddle import Tensor, nn
 
 from models.nets.efficientnet_lite import PooledLinear
 from models.pack import NetworkSpec
@@ -16,44 +15,54 @@ from models.session import Session
 from models.training.export import export
 from models.training.open_data import Photo
 from models.training.projection import Projection
+from models.training.recipes.views import Image
 
 VIEWS = 2
 
 
-def views(photo: Photo) -> Iterator[NDArray[np.uint8]]:
-    """The photograph, and closer: its largest labelled body, or else its middle."""
+def views(photo: Photo) -> list[Image]:
+    """VIEWS: the photograph, and closer: its largest labelled body, or else its middle."""
     image = photo.load()
-    yield image
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (
         photo.boxes[0] if photo.boxes else (width / 8, height / 8, width * 7 / 8, height * 7 / 8)
     )
-    yield image[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
+    return [image, image[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]]
+
+
+class Pooled(nn.Layer):
+    """A network without its linear layer: float32 [N, 3, H, W] → [N, D]."""
+
+    def __init__(self, network: PooledLinear) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network.pooled(image)
 
 
 def pooled_features(
-    network: PooledLinear, spec: NetworkSpec, photos: Sequence[Photo], threads: int
+    network: PooledLinear, spec: NetworkSpec, subjects: Iterable[Sequence[Image]], threads: int
 ) -> NDArray[np.float32]:
-    """Pooled features [photos, VIEWS, 1280], through the runtime that will serve."""
+    """Pooled features [subjects, views of each, D], through the runtime that will serve."""
     preprocessor = Preprocessor(spec)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        trunk = nn.Sequential(network.trunk, network.pool, nn.Flatten())
-        export(trunk, Path(folder), "trunk", spec.input_size)
-        files = (Path(folder) / "trunk.json", Path(folder) / "trunk.pdiparams")
+        export(Pooled(network), Path(folder), "pooled", spec.input_size)
+        files = (Path(folder) / "pooled.json", Path(folder) / "pooled.pdiparams")
         session = Session(*files, threads)
-        for photo in track(photos, "features"):
-            batch = preprocessor.batch(VIEWS)
-            for view, pixels in zip(views(photo), batch, strict=True):
+        for seen in subjects:
+            batch = preprocessor.batch(len(seen))
+            for view, pixels in zip(seen, batch, strict=True):
                 preprocessor.write(view, pixels)
             rows.append(session.run({"x": batch})[0].value)
     return np.stack(rows).astype(np.float32, copy=False)
 
 
 def with_projection(network: PooledLinear, projection: Projection) -> PooledLinear:
-    """The network's trunk with a projection as its linear layer."""
+    """The same network with a projection as its linear layer."""
     weight, bias = projection
-    embedder = PooledLinear(network.trunk, weight.shape[1])
+    embedder = type(network)(network.trunk, weight.shape[1])
     embedder.fc.weight.set_value(weight)
     embedder.fc.bias.set_value(bias)
     return embedder

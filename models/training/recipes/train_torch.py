@@ -26,8 +26,9 @@ from models.training.weights import read_torch
 
 BATCH = 16
 # Side of the input in pixels until this share of the time; the served one last, for it takes long.
-SIDES = ((0.75, 256), (1.0, 320))
+SIDES = ((0.6, 256), (1.0, 288))
 RATE, TRUNK_RATE = 2e-3, 4e-4
+AGAIN = 0.5  # of these rates where an earlier run goes on
 LAST_RATE = 0.02  # of the first
 DECAY = 0.05
 WARM_UP = 100  # steps
@@ -78,14 +79,17 @@ def load_imagenet(twin: Twin, checkpoint: Path) -> None:
     twin.load_state_dict(state)
 
 
-def optimiser_of(twin: Twin) -> torch.optim.Optimizer:
-    """AdamW: slower for the trunk, nothing for its first blocks, no decay of norms and biases."""
+def optimiser_of(twin: Twin, share: float) -> torch.optim.Optimizer:
+    """AdamW: slower for the trunk, nothing for its first blocks, no decay of norms and biases.
+
+    Rates are that share of the usual ones.
+    """
     for part in (twin.backbone.stem, twin.backbone.blocks[:FROZEN]):
         part.requires_grad_(False)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in twin.named_parameters():
         if parameter.requires_grad:
-            rate = TRUNK_RATE if name.startswith("backbone.") else RATE
+            rate = share * (TRUNK_RATE if name.startswith("backbone.") else RATE)
             decay = DECAY if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -123,16 +127,24 @@ def _suppress(boxes: Tensor, scores: Tensor) -> list[int]:
     return kept
 
 
+def load_trained(twin: Twin, trained: Path) -> None:
+    """Set the network to what an earlier run saved."""
+    state = twin.state_dict()
+    with np.load(trained) as earlier:
+        state |= {name: torch.from_numpy(earlier[name]) for name in earlier if name in state}
+    twin.load_state_dict(state)
+
+
 class Training:
     """The network, its running average, which is what is kept, and the log."""
 
-    def __init__(self, checkpoint: Path, unseen: list[Sample], work: Path, minutes: float) -> None:
-        self.twin = Twin()
-        load_imagenet(self.twin, checkpoint)
-        self.twin = self.twin.to(memory_format=torch.channels_last)
+    def __init__(
+        self, twin: Twin, share: float, unseen: list[Sample], work: Path, minutes: float
+    ) -> None:
+        self.twin = twin.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.twin).eval()
         self.twin.backbone.half = True
-        self.optimiser = optimiser_of(self.twin)
+        self.optimiser = optimiser_of(self.twin, share)
         self.unseen, self.work, self.seconds = unseen, work, minutes * 60
         self.step, self.losses = 0, list[float]()
         self.started = self.reported = time.monotonic()
@@ -212,6 +224,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
     parser.add_argument("work", type=Path, help="holds bodies and scenes; gets trained.npz")
     parser.add_argument("--debian", type=Path, default=Path("/"))
+    parser.add_argument("--start", type=Path, help="trained.npz of an earlier run, to train on")
     parser.add_argument("--minutes", type=float, default=45)
     # Where others use the cores too, threads wait for one another: one alone was twice as fast.
     parser.add_argument("--threads", type=int, default=1)
@@ -223,7 +236,13 @@ def main() -> None:
     print("#", {name: len(getattr(pools, name)) for name in Pools.__slots__}, flush=True)
     unseen = load_drinks(options.data, "kept")
     unseen = unseen[:: max(1, len(unseen) // UNSEEN)]
-    training = Training(options.checkpoint, unseen, options.work, options.minutes)
+    twin, share = Twin(), 1.0
+    if options.start:
+        load_trained(twin, options.start)
+        share = AGAIN
+    else:
+        load_imagenet(twin, options.checkpoint)
+    training = Training(twin, share, unseen, options.work, options.minutes)
     for until, side in SIDES:
         samples = Row(pools, side, options.seed)
         rows = DataLoader(samples, BATCH, num_workers=1, collate_fn=collate, prefetch_factor=4)

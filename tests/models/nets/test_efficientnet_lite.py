@@ -1,7 +1,14 @@
+import numpy as np
 import paddle
 import pytest
 
-from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, scaled_channels
+from models.nets.efficientnet_lite import (
+    HEAD_CHANNELS,
+    EfficientNetLite,
+    PooledLinear,
+    StagesLinear,
+    scaled_channels,
+)
 
 
 def trainable(network):
@@ -31,6 +38,23 @@ def test_the_head_gives_a_row_for_each_image():
         x = paddle.rand([3, 3, 64, 64])
         assert network.pooled(x).shape == [3, 1280]
         assert network(x).shape == [3, 512]
+
+
+def test_the_stages_are_described_by_their_means_and_root_mean_squares():
+    network = StagesLinear(EfficientNetLite(1), 16)
+    network.eval()
+    with paddle.no_grad():
+        x = paddle.rand([2, 3, 64, 64])
+        maps = [map_.numpy() for map_ in network.trunk.stages(x)]
+        features, head = network.pooled(x).numpy(), network.trunk(x).numpy()
+        assert network(x).shape == [2, 16]
+    assert [map_.shape[2] for map_ in maps] == [32, 16, 8, 4, 4, 2, 2]
+    assert features.shape == (2, sum(network.widths))
+    means = [map_.mean(axis=(2, 3)) for map_ in (head, *maps)]
+    squares = [np.sqrt((map_**2).mean(axis=(2, 3))) for map_ in maps]
+    expected = np.concatenate([*means, *squares], axis=1)
+    assert network.widths[0] == means[0].shape[1] == HEAD_CHANNELS
+    np.testing.assert_allclose(features, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.training.projection import fit_projection, within_class_covariance
+from models.training.projection import balance, fit_projection, within_class_covariance
 
 
 def recall(vectors, identities):
@@ -57,6 +57,26 @@ def test_full_shrinkage_is_plain_principal_components():
     np.testing.assert_allclose((rows @ weight + bias).mean(axis=0), 0, atol=1e-4)
 
 
+def test_changes_that_the_photographs_do_not_show_can_be_damped_too():
+    rng = np.random.default_rng(5)
+    rows, names = products(rng, 60, 4)
+    nuisance = np.diag([10.0, *[0.0] * 23])
+    fitted = [
+        fit_projection(
+            rows,
+            [str(n) for n in names],
+            ["made"] * len(names),
+            dimension=8,
+            shrinkage=0.05,
+            nuisance=other,
+        )[0]
+        for other in (None, nuisance)
+    ]
+    # The first of the directions in which products differ: how much of it is left.
+    before, after = (np.linalg.norm(weight[0]) / np.linalg.norm(weight[1]) for weight in fitted)
+    assert after < 0.1 * before
+
+
 def test_every_domain_counts_alike():
     rng = np.random.default_rng(3)
     first = rng.normal(0, [1.0, 0.1, 1.0], (200, 3)).astype(np.float32)
@@ -72,3 +92,13 @@ def test_every_domain_counts_alike():
     # What varies within the small domain is damped as much as what varies within the large one.
     strength = np.linalg.norm(weight, axis=1)
     assert 0.7 < strength[0] / strength[1] < 1.4
+
+
+def test_groups_of_features_come_to_the_share_asked_for():
+    rng = np.random.default_rng(4)
+    rows = rng.normal(3, [5.0, 5.0, 0.1, 40.0, 2.0, 7.0], (500, 6)).astype(np.float32)
+    balanced = rows * balance(rows, [2, 1, 3], share=0.5)
+    totals = [balanced[:, group].var(axis=0).sum() ** 0.5 for group in ([0, 1], [2], [3, 4, 5])]
+    np.testing.assert_allclose(totals, [1, 0.5, 0.5], rtol=1e-4)
+    # Within a group nothing changes.
+    np.testing.assert_allclose(balanced[:, 3] / balanced[:, 4], rows[:, 3] / rows[:, 4], rtol=1e-4)

@@ -3,7 +3,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, StagesLinear
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
 from models.training.embedding.adaptation import fit_map, mapped, put_map
 from models.training.embedding.retrieval import Embeddings, evaluate
@@ -46,15 +46,15 @@ def test_products_seen_once_say_nothing():
         fit_map(vectors, identities)
 
 
-@pytest.mark.parametrize("kind", ["efficientnet_lite", "pp_lcnet_v2"])
+@pytest.mark.parametrize("kind", [PooledLinear, StagesLinear, PPLCNetV2ShiTu])
 def test_the_last_layer_takes_the_map(kind):
     paddle.seed(3)
-    if kind == "pp_lcnet_v2":
+    if kind is PPLCNetV2ShiTu:
         network = PPLCNetV2ShiTu("small")
         for tensor in (network.neck.weight, network.neck._mean, network.neck._variance):
             tensor.set_value(paddle.uniform(tensor.shape, min=0.5, max=1.5))
     else:
-        network = PooledLinear(EfficientNetLite(), 512)
+        network = kind(EfficientNetLite(), 512)
     assert isinstance(network, nn.Layer)
     network.eval()
     by = np.random.default_rng(4).normal(size=(512, 512)).astype(np.float32) / 20

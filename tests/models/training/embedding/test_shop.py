@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from models.embedder import Embedder
 from models.errors import ModelError
-from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
+from models.nets.efficientnet_lite import EfficientNetLite, StagesLinear
 from models.pack import Pack
 from models.training.embedding import shop as shop_module
 from models.training.embedding.pictures import by_product
@@ -29,7 +29,7 @@ def lite_pack(tmp_path, pack_folder):
     """A pack with a small input and an embedder of random numbers that this project exported."""
     paddle.seed(8)
     return install_embedder(
-        PooledLinear(EfficientNetLite(), 512),
+        StagesLinear(EfficientNetLite(), 512),
         Pack.load(pack_folder),
         tmp_path / "lite",
         match_threshold=0.5,
