@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +98,10 @@ def test_two_that_are_sent_writes_at_once_lose_nothing(url: str, tmp_path: Path)
     ):
         for writing in [threads.submit(write, one, "one"), threads.submit(write, other, "other")]:
             writing.result()
+        # What another process wrote is seen a moment later.
+        deadline = time.monotonic() + 30
+        while other.stats().revision < 6 and time.monotonic() < deadline:
+            time.sleep(0.1)
         stats = other.stats()
         assert (stats.products, stats.images, stats.revision) == (2, 4, 6)
         assert other._connection.count(REFERENCES, level="Strong") == 4
