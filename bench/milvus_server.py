@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import milvus
 from pymilvus import MilvusClient, MilvusException
+
+from bench.local_server import LocalServer, free_ports
 
 # The first start unpacks the server; after a kill it replays what was not yet written out.
 START_SECONDS = 240
@@ -37,20 +35,14 @@ _PORTS = (
     "data_node_port",
     "etcd_port",
 )
-_PORTS_FROM_TO = 15_000, 30_000
 
 
-class ServerFailed(Exception):
-    """The server did not start; the message has the end of its log."""
-
-
-class MilvusServer:
+class MilvusServer(LocalServer):
     """Starts with the object; `kill` it, `start` it again."""
 
     def __init__(self, folder: Path) -> None:
         """Prepare `folder`, or use what another run left in it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder.resolve()
+        super().__init__(folder)
         *ports, peer, metrics = free_ports(len(_PORTS) + 2)
         named = dict(zip(_PORTS, ports, strict=True))
         self._write_configuration(named)
@@ -73,20 +65,9 @@ class MilvusServer:
         self.url = f"http://127.0.0.1:{named['proxy_port']}"
         self.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
-
     def start(self) -> None:
         """Start, and wait until it answers. Raises ServerFailed."""
-        with (self._folder / "server.log").open("ab") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._folder / "bin" / "milvus"), "run", "standalone"],
                 cwd=self._folder,
@@ -106,9 +87,7 @@ class MilvusServer:
                 time.sleep(0.2)
             else:
                 return
-        self.kill()
-        end = (self._folder / "server.log").read_text(errors="replace")[-4000:]
-        raise ServerFailed(f"Milvus did not start on this machine:\n{end}")
+        raise self._failed("Milvus")
 
     def kill(self) -> None:
         """As the power failing would: no handler runs."""
@@ -122,21 +101,3 @@ class MilvusServer:
             config.set(name, value)
         config.resolve()
         milvus._initialize_data_files(str(self._folder))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now, all different.
-
-    Below those that the kernel gives to clients: one that asks for a server which is away would
-    otherwise be given the server's own port one day, and keep it.
-    """
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(*_PORTS_FROM_TO)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        if port not in found:
-            found.append(port)
-    return found

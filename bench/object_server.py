@@ -14,14 +14,12 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx2
 import obstore
 from obstore.store import S3Store
 
-from bench.milvus_server import ServerFailed, free_ports
+from bench.local_server import LocalServer, free_ports
 
 KEY, SECRET = "tillsight:writer", "only-for-tests"
 START_SECONDS = 60
@@ -74,12 +72,12 @@ for server in servers:
 """
 
 
-class ObjectServer:
+class ObjectServer(LocalServer):
     """Starts with the object, with one bucket; `kill` it, `start` it again."""
 
     def __init__(self, folder: Path) -> None:
         """Prepare `folder`."""
-        self._folder = folder.resolve()
+        super().__init__(folder)
         (self._folder / "devices" / _DEVICE).mkdir(parents=True)
         kinds = ("proxy", *_BEHIND)
         self._ports = dict(zip(kinds, free_ports(len(kinds)), strict=True))
@@ -95,20 +93,9 @@ class ObjectServer:
         self.start()
         self.bucket = self._made(_BUCKET)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
-
     def start(self) -> None:
         """Start, and wait until it answers. Raises ServerFailed."""
-        with (self._folder / "server.log").open("ab") as log:
+        with self._log.open("ab") as log:
             self._processes = [
                 subprocess.Popen(
                     [Path(sys.executable).with_name(f"swift-{kind}-server"), f"{kind}.conf"],
@@ -124,9 +111,7 @@ class ObjectServer:
             while not _listens(port):
                 ended = any(process.poll() is not None for process in self._processes)
                 if ended or time.monotonic() > deadline:
-                    self.kill()
-                    end = (self._folder / "server.log").read_text(errors="replace")[-4000:]
-                    raise ServerFailed(f"Swift did not start on this machine:\n{end}")
+                    raise self._failed("Swift")
                 time.sleep(0.05)
 
     def kill(self) -> None:

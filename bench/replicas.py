@@ -26,7 +26,8 @@ import numpy as np
 import simplejpeg
 
 from app.data_folder import serving
-from bench.milvus_server import MilvusServer, free_ports
+from bench.local_server import free_ports
+from bench.milvus_server import MilvusServer
 from bench.object_server import ObjectServer
 from bench.report import circumstances, table, write_section
 from gallery.opening import read_contents

@@ -132,7 +132,7 @@ class EfficientNetLite(nn.Layer):
         return maps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(x)))
+        return self.head(self.stages(x)[-1])
 
 
 class PooledLinear(nn.Layer):
