@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from models.training.detection.augmentation import distort_colours
 from models.training.detection.coco import Sample
-
-Image = NDArray[np.uint8]
-Cutout = NDArray[np.uint8]  # RGBA
+from models.training.recipes.pictures import Cutout, Image
 
 LEAST_VISIBLE = 0.5  # of every body
 ATTEMPTS = 6  # to find a place where enough of all bodies stays visible
@@ -36,17 +34,22 @@ def compose(
         _hand(image, rng)
     for cutout in cutouts:
         longer = side * min(0.95, share * rng.uniform(0.7, 1.4))
-        body = _vary(cutout, longer, rng)
-        _place(image, ids, areas, body, rng)
+        body = varied(cutout, longer, rng)
+        place(image, ids, areas, body, rng)
+    return Sample(image, boxes_of(ids, len(areas) - 1))
+
+
+def boxes_of(ids: NDArray[np.int16], count: int) -> NDArray[np.float32]:
+    """Boxes [count, 4] around what is visible of bodies 1 to `count`."""
     boxes = []
-    for number in range(1, len(areas)):
+    for number in range(1, count + 1):
         rows, columns = np.nonzero(ids == number)
         boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-    return Sample(image, np.asarray(boxes, np.float32).reshape(-1, 4))
+    return np.asarray(boxes, np.float32).reshape(-1, 4)
 
 
-def _vary(cutout: Cutout, longer: float, rng: np.random.Generator) -> Cutout:
-    """Turned, mirrored, of other colours and size; cropped to what is opaque."""
+def varied(cutout: Cutout, longer: float, rng: np.random.Generator) -> Cutout:
+    """Turned, mirrored, of other colours, its longer side about so long; cropped to its body."""
     height, width = cutout.shape[:2]
     angle = rng.normal(0, 8) if rng.random() < 0.75 else rng.uniform(-180, 180)
     scale = longer / max(height, width)
@@ -70,10 +73,14 @@ def _vary(cutout: Cutout, longer: float, rng: np.random.Generator) -> Cutout:
     return np.dstack([colours, turned[..., 3]]).astype(np.uint8)
 
 
-def _place(
+def place(
     image: Image, ids: NDArray[np.int16], areas: list[int], body: Cutout, rng: np.random.Generator
 ) -> None:
-    """Paste where every body keeps LEAST_VISIBLE of its area; nowhere if there is no such place."""
+    """Paste where every body keeps LEAST_VISIBLE of its area; nowhere if there is no such place.
+
+    `ids` [S, S] holds the number of the body that each pixel shows, 0 none; `areas` those of
+    ground and bodies in pixels. Both follow.
+    """
     side = len(image)
     height, width = body.shape[:2]
     opaque = body[..., 3] >= OPAQUE

@@ -6,8 +6,9 @@ DATA is the folder of open data (`grocery`, `beverage`). CHECKPOINT and ONNX are
 that `embedded_embedder` names: EfficientNet-Lite0, where training starts, and
 U²-Net-P, which cuts bodies out of photographs. PYTHON is an interpreter with torch,
 opencv-python-headless and pillow. Of Debian's packages gnome-backgrounds, mate-backgrounds,
-ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
-`--debian`. The rest runs in the project's own environment, with the `render` extra.
+ukui-wallpapers, plasma-workspace-wallpapers, tuxpaint-data, tuxpaint-stamps-default and
+sweethome3d-furniture are read where they are installed, or unpacked under `--debian`. The rest
+runs in the project's own environment, with the `render` extra.
 
 What each step made stays in WORK and is not made again. `pack.toml` is written by hand; only its
 hashes are filled in. The log is trained.csv in WORK; that of the shipped weights, which were
@@ -27,6 +28,7 @@ from models.nets.picodet import Architecture, PicoDet
 from models.pack import PACK_FILE, Pack
 from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
+from models.training.recipes.modelled import write_models
 from models.training.recipes.names import PROBE, paddle_name, probe
 from models.training.recipes.pack_files import PACK, write_hashes
 from models.training.recipes.rendered import write_scenes
@@ -80,6 +82,7 @@ def main() -> None:
     options = parser.parse_args()
     write_bodies(options.data, options.onnx, options.work)
     write_scenes(options.work, SCENES)
+    write_models(options.debian, options.work)
     if not (options.work / "trained.npz").exists():
         command = [options.torch, "-m", "models.training.recipes.train_torch"]
         command += [options.data, options.checkpoint, options.work]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from models.training.recipes.grounds import surfaces, wallpapers
 from models.training.recipes.identities import Label, label_families
-from models.training.recipes.pools import one_of, surfaces, wallpapers
+from models.training.recipes.pools import one_of
 from models.training.recipes.views import Image, disturbed, pasted
 
 FAMILIES = 150  # of look-alikes: about 500 products

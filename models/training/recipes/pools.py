@@ -2,37 +2,38 @@
 
 import csv
 import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ModelError
 from models.training.detection.augmentation import crop, distort_colours, flip, resize
 from models.training.detection.coco import Sample
 from models.training.open_data import beverage
-from models.training.recipes.composed import Cutout, Image, block, compose
+from models.training.recipes.composed import block, compose
+from models.training.recipes.grounds import Part, landscapes, surfaces, surroundings, wallpapers
+from models.training.recipes.pictures import Cutout, Image, read, read_cutout, stamps
+from models.training.recipes.rooms import LITTERED, littered, room
 from models.training.recipes.split import kept_out
-from models.training.render.surfaces import TABLES, WALLS, surface
 
 Item = TypeVar("Item")
-Part = Literal["train", "kept"]
 
 PHOTO_SIDE = 400  # pixels, square; of photographs in memory
-GROUND_SIDE = 640  # pixels, the shorter side
-SURFACES = 6  # of each kind
 BLOCKS = 300
 # How many of a hundred samples are of which kind; the rest is composed.
-DRINKS, GROCERIES, RENDERED = 0.28, 0.10, 0.12
-EMPTY = 0.12  # of the composed ones
+DRINKS, GROCERIES, RENDERED, ROOMS = 0.26, 0.08, 0.06, 0.34
+EMPTY = 0.12  # of the composed ones and of the rooms
 # How many of a hundred pasted bodies are of which kind; the rest are photographed.
 THINGS, BLOCKED, RENDERED_BODIES = 0.33, 0.12, 0.15
 CROPPED = 0.6  # of the photographs
+STAMPED = 0.5  # of the things; the others are views of 3D models
+THINGS_IN_ROOMS = 0.75  # the rest are bodies of any kind
+GROUNDS = (0.35, 0.25, 0.4)  # of the rooms: landscapes, surroundings of drinks, others
+CROWD = 7  # things in a room, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,12 @@ class Pools:
     rendered: list[Sample]
     bodies: list[Cutout]
     rendered_bodies: list[Cutout]
-    things: list[Cutout]
+    models: list[Cutout]
+    stamps: list[Cutout]
     blocks: list[Cutout]
     grounds: list[Image]
+    landscapes: list[Image]
+    surroundings: list[Image]
 
 
 def load_pools(data: Path, work: Path, debian: Path, part: Part) -> Pools:
@@ -54,24 +58,30 @@ def load_pools(data: Path, work: Path, debian: Path, part: Part) -> Pools:
 
     Args:
         data: the open data.
-        work: what `bodies` and `rendered` wrote.
+        work: what `bodies`, `rendered` and `modelled` wrote.
         debian: root under which the packages gnome-backgrounds, mate-backgrounds, ukui-wallpapers
-            and sweethome3d-furniture are unpacked ("/" where they are installed).
+            and, for training, plasma-workspace-wallpapers, tuxpaint-data and
+            tuxpaint-stamps-default are unpacked ("/" where they are installed).
         part: what is trained on, or what is kept out.
     """
+    training = part == "train"
+    drinks = load_drinks(data, part)
     return Pools(
-        drinks=load_drinks(data, part),
+        drinks=drinks,
         groceries=list(_pseudo_labelled(data, work / "pseudo.csv", part)),
         rendered=list(_scenes(work / "scenes", part)),
-        bodies=[_cutout(path) for path in sorted((work / "cutouts" / part).glob("*.png"))],
+        bodies=[read_cutout(path) for path in sorted((work / "cutouts" / part).glob("*.png"))],
         rendered_bodies=[
-            _cutout(path)
+            read_cutout(path)
             for path in sorted((work / "cutouts" / "rendered").glob("*.png"))
             if _scene_part(path) == part
         ],
-        things=things(debian) if part == "train" else [],
+        models=[read_cutout(path) for path in sorted((work / "models").glob("*.png")) if training],
+        stamps=list(stamps(debian)) if training else [],
         blocks=[block(np.random.default_rng([n, len(part)])) for n in range(BLOCKS)],
         grounds=[*surfaces(part), *wallpapers(debian, part)],
+        landscapes=list(landscapes(debian)) if training else [],
+        surroundings=list(surroundings(drinks)) if training else [],
     )
 
 
@@ -90,7 +100,25 @@ def draw(pools: Pools, side: int, rng: np.random.Generator) -> Sample:
         return _photograph(pools.groceries, side, rng)
     if kind < DRINKS + GROCERIES + RENDERED and pools.rendered:
         return _photograph(pools.rendered, side, rng)
+    if kind < DRINKS + GROCERIES + RENDERED + ROOMS:
+        return draw_room(pools, side, rng)
     return draw_composed(pools, side, rng)
+
+
+def draw_room(pools: Pools, side: int, rng: np.random.Generator) -> Sample:
+    """Things of all sizes amid clutter, at times none."""
+    kind = int(rng.choice(3, p=GROUNDS))
+    grounds = (pools.landscapes, pools.surroundings, pools.grounds)[kind]
+    ground = _ground(grounds, side, rng)
+    if rng.random() < LITTERED:
+        ground = littered(ground, _window(one_of(pools.grounds, rng), side, rng), rng)
+    many = int(rng.integers(2, CROWD + 1)) if rng.random() < 0.6 else 1
+    count = 0 if rng.random() < EMPTY else many
+    bodies = [
+        _thing(pools, rng) if rng.random() < THINGS_IN_ROOMS else _body(pools, rng)
+        for _ in range(count)
+    ]
+    return distort_colours(room(bodies, ground, side, rng), rng)
 
 
 def draw_composed(
@@ -108,13 +136,17 @@ def draw_composed(
 
 def _body(pools: Pools, rng: np.random.Generator) -> Cutout:
     kind = rng.random()
-    if kind < THINGS and pools.things:
-        return one_of(pools.things, rng)
+    if kind < THINGS and pools.models:
+        return _thing(pools, rng)
     if kind < THINGS + BLOCKED:
         return one_of(pools.blocks, rng)
     if kind < THINGS + BLOCKED + RENDERED_BODIES and pools.rendered_bodies:
         return one_of(pools.rendered_bodies, rng)
     return one_of(pools.bodies, rng)
+
+
+def _thing(pools: Pools, rng: np.random.Generator) -> Cutout:
+    return one_of(pools.stamps if rng.random() < STAMPED else pools.models, rng)
 
 
 def _photograph(samples: Sequence[Sample], side: int, rng: np.random.Generator) -> Sample:
@@ -149,23 +181,6 @@ def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
     return items[int(rng.integers(len(items)))]
 
 
-def decode(packed: bytes, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:
-    """Pixels in OpenCV's order of channels.
-
-    Raises:
-        ModelError: OpenCV cannot read it.
-    """
-    pixels = cv2.imdecode(np.frombuffer(packed, np.uint8), flags)
-    if pixels is None:
-        raise ModelError("an image of the training data cannot be decoded")
-    return np.asarray(pixels, np.uint8)
-
-
-def read(path: Path) -> Image:
-    """An image file, RGB."""
-    return np.asarray(cv2.cvtColor(decode(path.read_bytes()), cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _squared(image: Image, boxes: NDArray[np.float32]) -> Sample:
     sample = Sample(image, boxes.reshape(-1, 4))
     return resize(sample, PHOTO_SIDE, PHOTO_SIDE, cv2.INTER_AREA)
@@ -188,59 +203,3 @@ def _scenes(folder: Path, part: Part) -> Iterator[Sample]:
         if _scene_part(truth) == part:
             boxes = np.asarray(json.loads(truth.read_text(encoding="utf-8")), np.float32)
             yield Sample(read(truth.with_suffix(".png")), boxes.reshape(-1, 4))
-
-
-def _cutout(path: Path) -> Cutout:
-    pixels = decode(path.read_bytes(), cv2.IMREAD_UNCHANGED)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-
-def things(debian: Path) -> list[Cutout]:
-    """The catalogue pictures of 3D models: furniture, tools, vehicles, people and animals."""
-    found = []
-    for path in sorted((debian / "usr/share/sweethome3d/furniture").glob("*.sh3f")):
-        with zipfile.ZipFile(path) as archive:
-            catalogue = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
-            for line in catalogue.splitlines():
-                if line.startswith("icon#"):
-                    packed = archive.read(line.partition("=")[2].strip().lstrip("/"))
-                    pixels = decode(packed, cv2.IMREAD_UNCHANGED)
-                    if pixels.ndim == 3 and pixels.shape[2] == 4:
-                        found.append(_trimmed(pixels))
-    return found
-
-
-def _trimmed(pixels: NDArray[np.uint8]) -> Cutout:
-    rows, columns = np.nonzero(pixels[..., 3] >= 128)
-    body = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return np.asarray(cv2.cvtColor(body, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-
-def surfaces(part: Part) -> Iterator[Image]:
-    """Made tables, walls and plain grounds."""
-    first = 0 if part == "train" else 1000
-    for kind in sorted({*TABLES, *WALLS}):
-        for seed in range(first, first + SURFACES):
-            yield surface(kind, seed)
-    rng = np.random.default_rng(first)
-    for _ in range(2 * SURFACES):  # plain, with a gradient
-        ends = rng.uniform(0, 255, (2, 3))
-        ramp = np.linspace(0, 1, GROUND_SIDE)[:, None, None]
-        column = ends[0] + 0.3 * (ends[1] - ends[0]) * ramp
-        yield np.repeat(column, GROUND_SIDE, axis=1).clip(0, 255).astype(np.uint8)
-
-
-def wallpapers(debian: Path, part: Part) -> Iterator[Image]:
-    """Photographs and patterns of desktops, one each of five kept out."""
-    paths = [
-        path
-        for path in sorted((debian / "usr/share/backgrounds").rglob("*"))
-        if path.suffix in (".jpg", ".png", ".webp")
-    ]
-    for number, path in enumerate(paths):
-        if (number % 5 == 4) != (part == "kept"):
-            continue
-        picture = read(path)
-        scale = GROUND_SIDE / min(picture.shape[:2])
-        smaller = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        yield np.asarray(smaller, np.uint8)
