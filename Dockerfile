@@ -11,7 +11,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 # pip works from outside, so that none is left in what is delivered.
 RUN python3 -m venv /opt/pip \
     && python3 -m venv --without-pip .venv
-# requirements-milvus.lock: with what a gallery on Milvus needs (docs/cluster.md).
+# requirements-extras.lock: with OpenVINO, Milvus and traces (docs/performance.md, docs/cluster.md).
 ARG LOCK=requirements.lock
 COPY ${LOCK} ./
 # Never used here: Paddle's C++ headers, and its OpenVINO engine, which is loaded on demand only.

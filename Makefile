@@ -40,7 +40,7 @@ image-check:  ## Build the image and run it, without Docker (root on Debian).
 
 lock:  ## Resolve the dependencies again, for every platform, with hashes.
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra milvus -c requirements.lock -o requirements-milvus.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra milvus --extra openvino --extra otel -c requirements.lock -o requirements-extras.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 
 .venv/bin/python:

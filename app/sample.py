@@ -82,7 +82,7 @@ def read_vectors(pack: Pack) -> Vectors:
 
 def write_vectors(pack: Pack, file: Path) -> None:
     settings = Settings()
-    how = settings.threads, settings.precision
+    how = settings.threads, settings.engine
     with closing(Detector(pack, *how)) as detector, closing(Embedder(pack, *how)) as embedder:
         enroller = Enroller(detector, embedder, settings.image_limits)
         vectors = {

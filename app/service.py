@@ -53,7 +53,7 @@ class Service:
             )
             self.pack = find_pack(settings.pack, pack_folders(settings))
             self.cores = Cores()
-            how = settings.threads, settings.precision, self.cores
+            how = settings.threads, settings.engine, self.cores
             self.detector = opened.enter_context(closing(Detector(self.pack, *how)))
             self.embedder = opened.enter_context(closing(Embedder(self.pack, *how)))
             self.check = opened.enter_context(

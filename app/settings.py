@@ -12,6 +12,7 @@ from app.guard import Doubt
 from app.images import ImageLimits
 from app.photographs import Bounds
 from gallery import InvalidValue, checked_place, checked_url, folder_of
+from models.session import Engine
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -43,9 +44,11 @@ class Settings(BaseSettings):
     threads: PositiveInt = Field(
         10, description="Threads for inference; never more than the cores there are."
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32",
-        description="Of the networks; bf16 for processors with AVX512_BF16 or AMX.",
+    engine: Engine = Field(
+        "paddle-fp32",
+        description="What runs the networks: `paddle-fp32`, `paddle-bf16`, `openvino-fp32` or "
+        "`openvino-bf16`. OpenVINO, the quicker one, comes with `tillsight[openvino]`; bf16 is "
+        "for processors with AVX512_BF16 or AMX.",
     )
     sample_gallery: bool = Field(
         True, description="Enrol the sample products when the data folder is empty."

@@ -1,10 +1,11 @@
-"""What a lower precision saves and what it costs, on the pack's own weights.
+"""What each engine saves and what it costs, on the pack's own weights.
 
-    python -m bench.engines [--pack embedded] [--data ../shared/data] [--threads 2] [--every 4]
+    python -m bench.engines [--pack FOLDER] [--int8 FOLDER] [--data ../shared/data] [--every 4]
 
-Forward passes of both precisions run in turn, so that both see the same machine. Recall@1 is that
+Forward passes of all engines run in turn, so that they see the same machine. Recall@1 is that
 of photographs among the others of their kind, whole images: every `--every`-th of the groceries and
-all drinks, on which boxes are compared as well.
+all drinks, on which boxes are compared as well. `--int8` is the same pack after
+`tillsight train int8`.
 """
 
 import argparse
@@ -23,22 +24,23 @@ from bench.report import circumstances, table, write_section
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
-from models.session import Precision
+from models.session import Engine
 from models.training.open_data import Corners, Photo, beverage, grocery
 
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+REFERENCE: Engine = "paddle-fp32"
 CROPS = (1, 5, 16)
 ROUNDS = 30
 WARM = 3
 SAME_BOX = 0.9
 
 
-class Engine:
-    """A pack's networks in one precision."""
+class Networks:
+    """A pack's two on one engine."""
 
-    def __init__(self, pack: Pack, threads: int, precision: Precision) -> None:
-        self.detector = Detector(pack, threads, precision)
-        self.embedder = Embedder(pack, threads, precision)
+    def __init__(self, pack: Pack, threads: int, engine: Engine) -> None:
+        self.detector = Detector(pack, threads, engine)
+        self.embedder = Embedder(pack, threads, engine)
 
     def vectors(self, photos: Sequence[Photo]) -> NDArray[np.float32]:
         rows = [self.embedder.embed([photo.load()])[0] for photo in track(photos, "vectors")]
@@ -63,73 +65,83 @@ def recall(vectors: NDArray[np.float32], photos: Sequence[Photo]) -> float:
     return float((identities[scores.argmax(axis=1)] == identities)[asked].mean())
 
 
-def same_boxes(engines: dict[Precision, Engine], photos: Sequence[Photo]) -> dict[Precision, float]:
-    """Share of the fp32 boxes that a precision gives too, with IoU of 0.9 or more."""
-    kept: dict[Precision, list[float]] = {precision: [] for precision in engines}
+def same_boxes(networks: dict[str, Networks], photos: Sequence[Photo]) -> dict[str, float]:
+    """Share of the reference's boxes that an engine gives too, with IoU of 0.9 or more."""
+    kept: dict[str, list[float]] = {name: [] for name in networks}
     for photo in track(photos, "boxes"):
-        truth = engines["fp32"].boxes(photo)
-        for precision, engine in engines.items():
-            found = engine.boxes(photo)
+        truth = networks[REFERENCE].boxes(photo)
+        for name, these in networks.items():
+            found = these.boxes(photo)
             best = iou(found, truth).max(axis=0) if found and truth else np.zeros(len(truth))
-            kept[precision] += (best >= SAME_BOX).tolist()
-    return {precision: float(np.mean(shares)) for precision, shares in kept.items()}
+            kept[name] += (best >= SAME_BOX).tolist()
+    return {name: float(np.mean(shares)) for name, shares in kept.items()}
 
 
-def speeds(engines: dict[Precision, Engine], image: NDArray[np.uint8]) -> list[list[str]]:
-    """Rows of the forward passes: milliseconds, and of processor time, by precision."""
+def speeds(networks: dict[str, Networks], image: NDArray[np.uint8]) -> list[list[str]]:
+    """Rows of the forward passes: milliseconds, and of processor time, by engine."""
     cases = {"detector": 0} | {f"embedder, {n} at once": n for n in CROPS}
     rows = []
-    for name, crops in cases.items():
-        wall: dict[Precision, list[float]] = {precision: [] for precision in engines}
-        busy: dict[Precision, list[float]] = {precision: [] for precision in engines}
+    for case, crops in cases.items():
+        wall: dict[str, list[float]] = {name: [] for name in networks}
+        busy: dict[str, list[float]] = {name: [] for name in networks}
         for turn in range(ROUNDS + WARM):
-            for precision, engine in engines.items():
+            for name, these in networks.items():
                 start = process_time()
                 times = (
-                    engine.embedder.embed([image] * crops)
-                    if crops
-                    else engine.detector.detect(image)
+                    these.embedder.embed([image] * crops) if crops else these.detector.detect(image)
                 )[1]
                 if turn >= WARM:
-                    wall[precision].append(times.forward)
-                    busy[precision].append((process_time() - start) * 1000)
-        shown = [f"{median(wall[p]):.1f} ({median(busy[p]):.1f})" for p in engines]
-        ratio = median(wall["fp32"]) / median(wall["bf16"])
-        rows.append([f"{name}, ms (of processor time)", *shown, f"{ratio:.2f}"])
+                    wall[name].append(times.forward)
+                    busy[name].append((process_time() - start) * 1000)
+        shown = [f"{median(wall[name]):.1f} ({median(busy[name]):.1f})" for name in networks]
+        rows.append([f"{case}, ms (of processor time)", *shown])
+    return rows
+
+
+def effects(networks: dict[str, Networks], data: Path, every: int) -> list[list[str]]:
+    """Rows of what engines change: recall, vectors and boxes."""
+    drinks = [photo for photo in beverage(data) if photo.is_original]
+    groceries = grocery(data)[::every]
+    rows = []
+    for kind, chosen in (("grocery", groceries), ("drinks", drinks)):
+        vectors = {name: these.vectors(chosen) for name, these in networks.items()}
+        recalls = [recall(found, chosen) for found in vectors.values()]
+        cosines = [(found * vectors[REFERENCE]).sum(axis=1).min() for found in vectors.values()]
+        rows.append([f"recall@1, {kind} ({len(chosen)})", *(f"{r:.3f}" for r in recalls)])
+        rows.append([f"cosine to {REFERENCE}, {kind}, least", *(f"{c:.4f}" for c in cosines)])
+    kept = same_boxes(networks, drinks)
+    rows.append([f"boxes of {REFERENCE} kept, drinks", *(f"{kept[name]:.3f}" for name in networks)])
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
+    parser.add_argument("--int8", type=Path, help="folder of the pack in int8")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
     options = parser.parse_args()
     pack = Pack.load(options.pack)
-    engines = {p: Engine(pack, options.threads, p) for p in PRECISIONS}
+    networks: dict[str, Networks] = {
+        engine: Networks(pack, options.threads, engine) for engine in ENGINES
+    }
+    if options.int8:
+        quantised = Pack.load(options.int8)
+        networks["int8, openvino-fp32"] = Networks(quantised, options.threads, "openvino-fp32")
     side = max(pack.detector.input_size)
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    rows = speeds(engines, noise)
-    drinks = [photo for photo in beverage(options.data) if photo.is_original]
-    groceries = grocery(options.data)[:: options.every]
-    for name, chosen in (("grocery", groceries), ("drinks", drinks)):
-        vectors = {p: engine.vectors(chosen) for p, engine in engines.items()}
-        shown = [recall(rows_, chosen) for rows_ in vectors.values()]
-        cosines = (vectors["fp32"] * vectors["bf16"]).sum(axis=1)
-        rows.append([f"recall@1, {name} ({len(chosen)})", *(f"{r:.3f}" for r in shown), ""])
-        rows.append([f"cosine to fp32, {name}, least", "1", f"{cosines.min():.4f}", ""])
-    kept = same_boxes(engines, drinks)
-    rows.append(["boxes of fp32 kept, drinks", *(f"{kept[p]:.3f}" for p in PRECISIONS), ""])
-    for engine in engines.values():
-        engine.close()
+    rows = speeds(networks, noise) + effects(networks, options.data, options.every)
+    for these in networks.values():
+        these.close()
+    int8 = " --int8 FOLDER" if options.int8 else ""
     text = (
-        f"## Precision\n\n`python -m bench.engines --every {options.every}`: pack `{pack.name}`, "
-        f"{options.threads} threads, Paddle + oneDNN. {circumstances()}\n\n"
-        f"{table(('', *PRECISIONS, 'ratio'), rows)}"
+        f"## Engines\n\n`python -m bench.engines{int8} --every {options.every}`: "
+        f"pack `{pack.name}`, {options.threads} threads. {circumstances()}\n\n"
+        f"{table(('', *networks), rows)}"
     )
-    write_section(options.report, "precision", text)
+    write_section(options.report, "engines", text)
     print(text)
 
 

@@ -1,6 +1,6 @@
 """TillSight beside PaddleX's PP-ShiTuV2 pipeline: same models, photographs, crops, one run.
 
-    python -m bench.peers --environment FOLDER [--precision bf16] [--threads 2] [--rounds 20]
+    python -m bench.peers --environment FOLDER [--engine openvino-bf16] [--threads 2] [--rounds 20]
 
 Makes a virtual environment in FOLDER, unless it is there, with PaddleX from PyPI. Both get the
 pack's two exported models, the sample references as gallery and the same photographs: PaddleX as
@@ -21,7 +21,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, get_args
 
 from app.sample import SAMPLES
 from app.settings import Settings
@@ -31,6 +31,7 @@ from bench.report import circumstances, table, write_section
 from bench.serve import HOST, service
 from bench.stages import crops_of, post, stream
 from models.pack import NetworkSpec, Pack
+from models.session import Engine
 
 PADDLEX = ("paddlex[cv]==3.7.2", "paddlepaddle==3.2.2", "faiss-cpu")
 INTERPOLATION = {"linear": 1, "cubic": 2, "area": 3}
@@ -177,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--environment", type=Path, required=True)
     parser.add_argument("--pack", default="embedded")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--engine", choices=get_args(Engine), default="paddle-fp32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
@@ -186,9 +187,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), pack=options.pack)
         pack = find_or_make(settings)
-        precision = {"TILLSIGHT_PRECISION": options.precision}
+        engine = {"TILLSIGHT_ENGINE": options.engine}
         with (
-            service(Path(folder), options.pack, options.threads, more=precision) as (port, _),
+            service(Path(folder), options.pack, options.threads, more=engine) as (port, _),
             closing(HTTPConnection(HOST, port)) as client,
             paddlex(python, pack, options.threads) as process,
         ):
@@ -196,13 +197,13 @@ def main() -> None:
             rows = [measure(client, process, photo, pack, options.rounds) for photo in photos]
     header = ("photograph", "crops, ours / theirs", "TillSight ms", "PaddleX ms", "ratio")
     text = (
-        f"## Beside PaddleX, {options.precision}, pack `{options.pack}`\n\n"
-        f"`python -m bench.peers --precision {options.precision} --pack {options.pack}`: the same "
+        f"## Beside PaddleX, {options.engine}, pack `{options.pack}`\n\n"
+        f"`python -m bench.peers --engine {options.engine} --pack {options.pack}`: the same "
         f"models, {options.threads} threads each, one request at a time, in turn. TillSight over "
         "HTTP, when the other's threads have come to rest; PaddleX 3.7.2 on files, its pipeline as "
         f"it comes (fp32, oneDNN, crops one by one). {circumstances()}\n\n{table(header, rows)}"
     )
-    section = section_of(f"paddlex {options.precision}", options.pack)
+    section = section_of(f"paddlex {options.engine}", options.pack)
     write_section(options.report, section, text)
     print(text)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.session import available_cores
+from models.processor import available_cores
 
 _STAT = Path("/proc/stat")
 _REAL_TIME = (os.SCHED_FIFO, os.SCHED_RR)

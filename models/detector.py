@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from models.allocation import keep_freed_memory
 from models.errors import PackError
+from models.network import Output
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor, Pyramid
-from models.session import Output, Precision, Session
+from models.session import Engine, Session
 from models.widths import Cores, Widths
 from models.worker import StageTimes, Worker
 
@@ -54,7 +55,7 @@ class Detector:
         self,
         pack: Pack,
         threads: int,
-        precision: Precision = "fp32",
+        engine: Engine = "paddle-fp32",
         cores: Cores | None = None,
     ) -> None:
         """Load the pack's detector and run it once.
@@ -62,14 +63,14 @@ class Detector:
         It shares `cores` with the other networks that know them.
 
         Raises:
-            ModelError: the processor has no such precision.
+            ModelError: the processor has no such precision, or the engine is not installed.
             PackError: it does not load, or has other inputs or outputs than a detector's.
         """
         keep_freed_memory()
         self._pack = pack
         self._preprocessor = Preprocessor(pack.detector)
         self._widths: Widths[_View, NDArray[np.float32]] = Widths(
-            lambda width: self._start(width, precision),
+            lambda width: self._start(width, engine),
             threads,
             cores or Cores(),
         )
@@ -119,11 +120,11 @@ class Detector:
         self._widths.close()
 
     def _start(
-        self, threads: int, precision: Precision
+        self, threads: int, engine: Engine
     ) -> Callable[[Sequence[_View]], Sequence[NDArray[np.float32]]]:
         spec = self._pack.detector
         model, params = self._pack.folder / spec.model, self._pack.folder / spec.params
-        session = Session(model, params, threads, precision)
+        session = Session(model, params, threads, engine)
         find = _box_network(session)
         pixels = self._preprocessor.batch(1)
         pixels[:] = 0

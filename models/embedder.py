@@ -10,7 +10,7 @@ from models.allocation import keep_freed_memory
 from models.errors import ModelError, PackError
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor
-from models.session import Precision, Session
+from models.session import Engine, Session
 from models.widths import Cores, Widths
 from models.worker import StageTimes, Worker
 
@@ -27,7 +27,7 @@ class Embedder:
         self,
         pack: Pack,
         threads: int,
-        precision: Precision = "fp32",
+        engine: Engine = "paddle-fp32",
         cores: Cores | None = None,
     ) -> None:
         """Load the pack's embedder and run it once.
@@ -35,7 +35,7 @@ class Embedder:
         It shares `cores` with the other networks that know them.
 
         Raises:
-            ModelError: the processor has no such precision.
+            ModelError: the processor has no such precision, or the engine is not installed.
             PackError: it does not load, or has other inputs or outputs than an embedder's.
         """
         keep_freed_memory()
@@ -44,7 +44,7 @@ class Embedder:
         self.fingerprint = pack.embedder.fingerprint
         self._preprocessor = Preprocessor(pack.embedder)
         self._widths: Widths[NDArray[np.float32], Vectors] = Widths(
-            lambda width: self._start(width, precision),
+            lambda width: self._start(width, engine),
             threads,
             cores or Cores(),
         )
@@ -86,11 +86,11 @@ class Embedder:
         self._widths.close()
 
     def _start(
-        self, threads: int, precision: Precision
+        self, threads: int, engine: Engine
     ) -> Callable[[Sequence[NDArray[np.float32]]], Sequence[Vectors]]:
         spec = self._pack.embedder
         model, params = self._pack.folder / spec.model, self._pack.folder / spec.params
-        session = Session(model, params, threads, precision)
+        session = Session(model, params, threads, engine)
         if len(session.inputs) != 1:
             raise PackError(
                 f"An embedder takes one image batch; this one takes {', '.join(session.inputs)}"

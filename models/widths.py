@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeAlias, TypeVar
 
-from models.session import available_cores
+from models.processor import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -53,6 +53,12 @@ def embedder(
     raise typer.Exit(code)
 
 
+@app.command("int8", add_help_option=False, context_settings=_HANDED_OVER)
+def int8(context: typer.Context) -> None:
+    """Quantise a pack for OpenVINO, calibrated on a folder of photographs (see its --help)."""
+    raise typer.Exit(_run("quantise", context.args))
+
+
 @evaluation.command("embedder", add_help_option=False, context_settings=_HANDED_OVER)
 def evaluate_embedder(context: typer.Context) -> None:
     """recall@1, @5 and mAP on labelled photographs, and what is confused (see its --help)."""

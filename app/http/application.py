@@ -30,7 +30,7 @@ from app.http.request_log import LogRequests
 from app.http.traces import TraceRequests
 from app.http.uploads import LimitBody
 from app.service import Service
-from models.session import available_cores
+from models.processor import available_cores
 
 DESCRIPTION = """Product recognition for tills, kiosks and shelves: a photograph in, the products in
 it out. A new product is taught by a handful of photographs, with no training.

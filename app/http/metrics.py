@@ -43,6 +43,7 @@ class Metrics:
                 "version": version("tillsight"),
                 "pack": service.pack.name,
                 "pack_version": service.pack.version,
+                "engine": service.settings.engine,
                 "fingerprint": service.embedder.fingerprint,
             }
         )

@@ -1,4 +1,4 @@
-"""Export in Paddle's legacy format (`.pdmodel`), which OpenVINO and older runtimes read.
+"""Export in Paddle's legacy format (`.pdmodel`), which older runtimes read.
 
 Paddle 3 only reads it, so another environment writes it: its interpreter is asked for, as in
 

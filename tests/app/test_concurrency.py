@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.app import pictures
 from tests.app.processes import running_service
@@ -12,8 +13,10 @@ PRODUCTS = 12
 ROUNDS = 3
 
 
-def test_answers_belong_to_their_images(tmp_path: Path) -> None:
-    with running_service(tmp_path / "data", sample_gallery=False, log_level="warning") as service:
+@pytest.mark.parametrize("engine", ["paddle-fp32", "openvino-fp32"])
+def test_answers_belong_to_their_images(tmp_path: Path, engine: str) -> None:
+    settings = {"engine": engine, "sample_gallery": False, "log_level": "warning"}
+    with running_service(tmp_path / "data", **settings) as service:
         for seed in range(PRODUCTS):
             path = f"/gallery/products/p{seed}"
             service.client.put(path, json={"name": f"p{seed}"})

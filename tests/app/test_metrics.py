@@ -47,7 +47,16 @@ def test_the_gallery_is_told(client: TestClient) -> None:
 
 def test_what_serves_is_told(client: TestClient, service: Service) -> None:
     fingerprint = service.embedder.fingerprint
-    assert sample(client, "tillsight_build_info", pack="embedded", fingerprint=fingerprint) == 1
+    assert (
+        sample(
+            client,
+            "tillsight_build_info",
+            pack="embedded",
+            engine="paddle-fp32",
+            fingerprint=fingerprint,
+        )
+        == 1
+    )
     assert sample(client, "tillsight_ready") == 1
     assert (sample(client, "process_resident_memory_bytes") or 0) > 50_000_000
     assert (sample(client, "process_open_fds") or 0) > 3

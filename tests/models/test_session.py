@@ -4,9 +4,12 @@ import sys
 import numpy as np
 import pytest
 
+import models.openvino_engine
+import models.processor
 import models.session
 from models.errors import ModelError, PackError
-from models.session import Session, available_cores, has_bf16
+from models.processor import available_cores, has_bf16
+from models.session import Session
 from tests.models.tiny_packs import LEGACY, model_files
 
 PIXELS = np.random.default_rng(1).normal(size=(2, 3, 640, 640)).astype(np.float32)
@@ -17,9 +20,29 @@ FEEDS = {
     "x": PIXELS[:, :, :224, :224],
 }
 
+ENGINES = pytest.mark.parametrize("engine", ["paddle-fp32", "openvino-fp32"])
+
 
 def run(session):
     return session.run({name: FEEDS[name] for name in session.inputs})
+
+
+def best_first(rows):
+    """Engines give boxes of equal scores, and those of several classes, in orders of their own."""
+    return rows[np.lexsort(rows.T)] if rows.ndim == 2 else rows
+
+
+@pytest.mark.parametrize("stem", ["detector", "detector_im_shape", "embedder"])
+@pytest.mark.parametrize("folder", ["exported", LEGACY], ids=["new", "legacy"])
+def test_both_engines_agree(exported, stem, folder):
+    files = model_files(exported if folder == "exported" else folder, stem)
+    paddle, openvino = (Session(*files, 2, f"{name}-fp32") for name in ("paddle", "openvino"))
+    assert set(openvino.inputs) == set(paddle.inputs)
+    for ours, theirs in zip(run(openvino), run(paddle), strict=True):
+        assert ours.value.dtype == theirs.value.dtype
+        np.testing.assert_allclose(
+            best_first(ours.value), best_first(theirs.value), rtol=1e-5, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("stem", ["detector", "detector_im_shape", "embedder"])
@@ -32,8 +55,9 @@ def test_both_formats_load_and_agree(exported, stem):
         np.testing.assert_allclose(old.value, fresh.value, rtol=1e-5, atol=1e-5)
 
 
-def test_batches_of_changing_size_give_what_single_runs_give(exported):
-    session = Session(*model_files(exported, "embedder"), threads=2)
+@ENGINES
+def test_batches_of_changing_size_give_what_single_runs_give(exported, engine):
+    session = Session(*model_files(exported, "embedder"), threads=2, engine=engine)
     pixels = np.random.default_rng(2).normal(size=(8, 3, 224, 224)).astype(np.float32)
     alone = np.concatenate([session.run({"x": one[None]})[0].value for one in pixels])
     for size in (8, 1, 3, 5, 2, 8, 3):
@@ -41,37 +65,42 @@ def test_batches_of_changing_size_give_what_single_runs_give(exported):
         np.testing.assert_allclose(together, alone[:size], rtol=1e-5, atol=1e-5)
 
 
-def test_outputs_are_copies(exported):
-    session = Session(*model_files(exported, "embedder"), threads=1)
+@ENGINES
+def test_outputs_are_copies(exported, engine):
+    session = Session(*model_files(exported, "embedder"), threads=1, engine=engine)
     first = session.run({"x": np.zeros((1, 3, 224, 224), np.float32)})[0].value
     kept = first.copy()
     session.run({"x": np.ones((1, 3, 224, 224), np.float32)})
     np.testing.assert_array_equal(first, kept)
 
 
+@ENGINES
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"base_code": {"mag'])
-def test_a_damaged_model_is_a_pack_error(exported, tmp_path, content):
+def test_a_damaged_model_is_a_pack_error(exported, engine, tmp_path, content):
     model = tmp_path / "embedder.json"
     model.write_bytes(content)
     with pytest.raises(PackError, match=r"embedder\.json.*damaged"):
-        Session(model, exported / "embedder.pdiparams", threads=1)
+        Session(model, exported / "embedder.pdiparams", threads=1, engine=engine)
 
 
-def test_params_of_another_kind_are_a_pack_error(exported, tmp_path):
+@ENGINES
+def test_params_of_another_kind_are_a_pack_error(exported, engine, tmp_path):
     params = tmp_path / "noise.pdiparams"
     params.write_bytes(np.random.default_rng(3).bytes(4000))
     with pytest.raises(PackError, match=r"noise\.pdiparams"):
-        Session(exported / "embedder.json", params, threads=1)
+        Session(exported / "embedder.json", params, threads=1, engine=engine)
 
 
-def test_an_unknown_input_is_named_in_the_error(exported):
-    session = Session(*model_files(exported, "embedder"), threads=1)
+@ENGINES
+def test_an_unknown_input_is_named_in_the_error(exported, engine):
+    session = Session(*model_files(exported, "embedder"), threads=1, engine=engine)
     with pytest.raises(ModelError, match="takes x; given image"):
         session.run({"image": PIXELS})
 
 
-def test_a_wrong_shape_fails_and_the_session_goes_on(exported):
-    session = Session(*model_files(exported, "embedder"), threads=1)
+@ENGINES
+def test_a_wrong_shape_fails_and_the_session_goes_on(exported, engine):
+    session = Session(*model_files(exported, "embedder"), threads=1, engine=engine)
     with pytest.raises(ModelError, match="failed"):
         session.run({"x": np.zeros((1, 5, 224, 224), np.float32)})
     assert session.run({"x": FEEDS["x"]})[0].value.shape == (2, 512)
@@ -83,25 +112,34 @@ def test_a_wrong_shape_fails_and_the_session_goes_on(exported):
 def test_cores_respect_the_container_quota(monkeypatch, tmp_path, quota, cores):
     file = tmp_path / "cpu.max"
     file.write_text(quota)
-    monkeypatch.setattr(models.session, "_CPU_QUOTA", file)
+    monkeypatch.setattr(models.processor, "_CPU_QUOTA", file)
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)))
     assert available_cores() == cores
 
 
 def test_bf16_needs_a_processor_that_has_it(exported, monkeypatch, tmp_path):
-    monkeypatch.setattr(models.session, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(models.processor, "_CPU_INFO", tmp_path / "cpuinfo")
     for features, has in (("avx512f avx512_bf16 fpu", True), ("amx_bf16", True), ("avx2", False)):
         (tmp_path / "cpuinfo").write_text(f"flags\t\t: {features}\n")
         assert has_bf16() == has
-    with pytest.raises(ModelError, match="choose precision fp32"):
-        Session(*model_files(exported, "embedder"), threads=1, precision="bf16")
+    with pytest.raises(ModelError, match="choose engine openvino-fp32"):
+        Session(*model_files(exported, "embedder"), threads=1, engine="openvino-bf16")
 
 
-def test_bf16_gives_nearly_the_same(exported, monkeypatch, tmp_path):
-    # Where the processor has none oneDNN computes it all the same, only slower.
+def test_an_engine_that_is_not_installed_is_named_with_what_brings_it(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    models.openvino_engine._core.cache_clear()
+    models.openvino_engine.read.cache_clear()
+    with pytest.raises(ModelError, match=r"pip install 'tillsight\[openvino\]'"):
+        Session(*model_files(exported, "embedder"), threads=1, engine="openvino-fp32")
+
+
+@pytest.mark.parametrize("name", ["paddle", "openvino"])
+def test_bf16_gives_nearly_the_same(exported, monkeypatch, name):
+    # Where the processor has none both engines compute without it, or slower.
     monkeypatch.setattr(models.session, "has_bf16", lambda: True)
     full = Session(*model_files(exported, "embedder"), threads=1).run({"x": FEEDS["x"]})[0].value
-    half = Session(*model_files(exported, "embedder"), threads=1, precision="bf16")
+    half = Session(*model_files(exported, "embedder"), threads=1, engine=f"{name}-bf16")
     rows = half.run({"x": FEEDS["x"]})[0].value
     assert rows.dtype == np.float32
     cosines = (rows * full).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(full, axis=1)
@@ -117,12 +155,13 @@ stopped = []
 logging.getLogger().setLevel(logging.INFO)
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 def work():
-    from models.session import Session, has_bf16
+    from models.processor import has_bf16
+    from models.session import Session
     for folder, suffix in (({str(exported)!r}, "json"), ({str(LEGACY)!r}, "pdmodel")):
         model = Path(folder, "embedder." + suffix)
         # Of a legacy model the passes that make it bf16 tell what they do, whatever is set.
         for precision in ("fp32", "bf16") if has_bf16() and suffix == "json" else ("fp32",):
-            session = Session(model, model.with_suffix(".pdiparams"), 2, precision)
+            session = Session(model, model.with_suffix(".pdiparams"), 2, "paddle-" + precision)
             session.run({{"x": np.zeros((1, 3, 224, 224), np.float32)}})
 thread = threading.Thread(target=work)
 thread.start()

@@ -169,13 +169,13 @@ def load_pictures(data: Path, onnx: Path, debian: Path) -> Pictures:
     )
 
 
-def label_families(first: int, count: int) -> Iterator[list[Label]]:
-    """Families `first` to `first + count`: products and their look-alikes, at most MEMBERS."""
+def label_families(first: int, count: int, members: int = MEMBERS) -> Iterator[list[Label]]:
+    """Families `first` to `first + count`: products and their look-alikes, at most `members`."""
     for seed in range(first, first + count):
         model = ProductSpec.from_seed(FIRST_SEED + seed)
-        members = model.family(DETAILS[seed % len(DETAILS)], MEMBERS)
+        family = model.family(DETAILS[seed % len(DETAILS)], members)
         draw, size = (wrap, WRAPPED) if model.kind in ASPECT else (front, FLAT)
-        yield [Label(model.kind, np.asarray(draw(member.design, *size))) for member in members]
+        yield [Label(model.kind, np.asarray(draw(member.design, *size))) for member in family]
 
 
 def _hues(key: Key) -> Matrix | None:

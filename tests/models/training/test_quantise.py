@@ -1,0 +1,53 @@
+import shutil
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from app.sample import references
+from models.detector import Detector
+from models.embedder import Embedder
+from models.errors import ModelError
+from models.pack import Pack
+from models.training.quantise import FEWEST, MOST, compare, load_pictures, quantise
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, path in enumerate(references()[: FEWEST + 2]):
+        shutil.copy(path, folder / f"{number}.jpg")
+    return folder
+
+
+def test_a_quantised_pack_answers_nearly_as_before_on_openvino_alone(
+    pack_folder, pictures, tmp_path
+):
+    pack = Pack.load(pack_folder)
+    images = load_pictures(pictures)
+    assert FEWEST <= len(images) <= MOST
+
+    quantised = quantise(pack, images[:-4], tmp_path / "tiny-int8")
+
+    assert quantised.name == "tiny-int8"
+    # Vectors of both cannot be searched together.
+    assert quantised.embedder.fingerprint != pack.embedder.fingerprint
+    assert quantised.embedder.match_threshold == pack.embedder.match_threshold
+    cosine, kept = compare(pack, quantised, images[-4:])
+    assert cosine > 0.98
+    assert kept > 0.8
+    with closing(Embedder(quantised, 1, "openvino-fp32")) as embedder:
+        vectors, _ = embedder.embed(images[:3])
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
+    with pytest.raises(ModelError, match="choose engine openvino-fp32"):
+        Detector(quantised, 1)
+
+
+def test_too_few_pictures_and_what_is_none_are_told(pictures, tmp_path):
+    with pytest.raises(ModelError, match="holds 0 pictures; at least 30 are needed"):
+        load_pictures(tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(pictures, broken)
+    (broken / "0.jpg").write_bytes(b"no image")
+    with pytest.raises(ModelError, match=r"0\.jpg is no image"):
+        load_pictures(broken)
