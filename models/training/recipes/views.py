@@ -70,15 +70,17 @@ def photographed(
     )
 
 
-def pasted(body: Cutout, ground: Image, side: int, rng: np.random.Generator) -> Image:
-    """A square view of a cut-out body on a window of a ground.
+def pasted(
+    body: Cutout, ground: Image, side: int, rng: np.random.Generator, *, upright: bool = False
+) -> Image:
+    """A square view of a cut-out body on a window of a ground, turned at times unless `upright`.
 
     As often as not its proportions are lost, as in a detector's crop that is squeezed to a square.
     """
     window = _window(ground, side, rng)
     height, width = body.shape[:2]
     share = side * rng.uniform(0.55, 1.05)
-    turn = _rotation(_angle(rng))
+    turn = _rotation(rng.uniform(-TILT, TILT) if upright else _angle(rng))
     turned = np.abs(turn) @ [width, height]
     scale = share / (turned if rng.random() < 0.6 else np.full(2, turned.max()))
     if max(height, width) / share > REDUCED:
@@ -106,9 +108,7 @@ def disturbed(
     side = len(view)
     if rng.random() < 0.25:
         view = _covered(view, strangers, rng)
-    colours = _camera_colours(rng) @ (np.eye(3) if hues is None else hues)
-    seen = cv2.transform(view.astype(np.float32), colours.astype(np.float32))
-    light = (seen - 110) * np.exp(rng.uniform(-0.25, 0.2)) + 110 + rng.uniform(-12, 12)
+    light = exposed(view, rng, hues)
     if rng.random() < 0.2:
         light = light * _falloff(side, rng)
     if rng.random() < 0.12:
@@ -122,6 +122,14 @@ def disturbed(
         packed = np.asarray(cv2.imencode(".jpg", developed, quality)[1], np.uint8)
         return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return developed
+
+
+def exposed(view: Image, rng: np.random.Generator, hues: Matrix | None = None) -> Matrix:
+    """The view in other light and another camera's colours, 0 to 255 and a little beyond."""
+    colours = _camera_colours(rng) @ (np.eye(3) if hues is None else hues)
+    seen = cv2.transform(view.astype(np.float32), colours.astype(np.float32))
+    light: Matrix = (seen - 110) * np.exp(rng.uniform(-0.25, 0.2)) + 110 + rng.uniform(-12, 12)
+    return light
 
 
 def _region(width: int, height: int, boxes: Sequence[Corners], rng: np.random.Generator) -> Corners:
@@ -218,7 +226,7 @@ def _glare(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return np.asarray(soft[..., None] * rng.uniform(60, 200), np.float32)
 
 
-def _blurred(light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _blurred(light: Matrix, rng: np.random.Generator) -> Matrix:
     """Out of focus, or shaken, at times."""
     kind = rng.random()
     if kind < 0.12:

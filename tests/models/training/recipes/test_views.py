@@ -7,6 +7,7 @@ from models.training.recipes.cylinders import ASPECT, HEIGHT, cylinder
 from models.training.recipes.views import (
     LUMINANCE,
     disturbed,
+    exposed,
     hue_turn,
     pasted,
     photographed,
@@ -68,6 +69,25 @@ def test_a_pasted_body_lies_on_the_ground():
         red, blue = (view[..., 0] > 200).mean(), (view[..., 2] > 60).mean()
         assert red > 0.1
         assert red + blue > 0.8
+
+
+def test_an_upright_body_only_leans():
+    body = red_body(60, 20)
+    body[:30, :, 0], body[:30, :, 1] = 0, 255  # green above
+    ground = np.full((100, 100, 3), (0, 0, 200), np.uint8)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        view = pasted(body, ground, SIDE, rng, upright=True)
+        green, red = (np.nonzero(view[..., channel] > 200)[0].mean() for channel in (1, 0))
+        assert green < red - SIDE / 8
+
+
+def test_other_light_keeps_what_is_seen():
+    view = picture(4, 54, 60)[:48, :48]
+    rng = np.random.default_rng(4)
+    lit = [exposed(view, rng) for _ in range(40)]
+    assert min(np.corrcoef(view.ravel(), other.ravel())[0, 1] for other in lit) > 0.9
+    assert np.std([other.mean() for other in lit]) > 5
 
 
 def test_views_are_drawn_by_the_generator_alone():
