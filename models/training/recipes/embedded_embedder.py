@@ -16,7 +16,8 @@ ukui-wallpapers and sweethome3d-furniture are read where they are installed, or 
 Six trainings run: one on all products, which is shipped, and one without each fifth of them, which
 `bench.accuracy --embedder` judges. The last layer that was trained along is then replaced by one
 that sees the statistics of every stage, too, and is fitted on the photographs in closed form
-(`models.training.projection`): on products that were kept out it is far better. What each step made
+(`models.training.projection`): on products that were kept out it is far better. It overlooks how
+views of made products change, and what covering and blurring do to photographs. What each step made
 stays in WORK and is not made again. `pack.toml` is written by hand; only its hashes are filled in.
 The shipped run's log is `embedded_embedder.csv` beside this file.
 """
@@ -40,6 +41,7 @@ from models.training.convert import efficientnet_lite
 from models.training.export import export, fold_batch_norms
 from models.training.open_data import beverage, grocery
 from models.training.projection import (
+    Matrix,
     Projection,
     balance,
     fit_projection,
@@ -52,7 +54,7 @@ from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe
 from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
 from models.training.recipes.pooled import VIEWS, pooled_features, views, with_projection
 from models.training.recipes.split import PARTS, folds
-from models.training.recipes.views import Image
+from models.training.recipes.views import Image, hindered
 from models.training.state_dict import Weights, load_weights
 
 STEPS = 300
@@ -61,6 +63,8 @@ EQUAL = 1e-4  # of features that are about 1
 SHRINKAGE = 0.6  # of the covariance; chosen on the folds: docs/embedded-pack.md
 SHARE = 0.6  # of each statistic of a stage, beside the head's means; chosen likewise
 CHANGES = 0.1  # how much the changes between views of made products count; chosen likewise
+HINDERED = 0.15  # how much those between a photograph and itself covered and blurred; likewise
+HINDERED_SEED = 1
 ALL = "all"  # the training on every product
 EMBEDDER = "embedder"
 
@@ -133,8 +137,11 @@ class Recipe:
         fold_batch_norms(twin)
         network = StagesLinear(twin.trunk, self.spec.dimension)
         features = self._photographed(network)
-        made = pooled_features(network, self.spec, self.made.values(), THREADS)
-        weight, bias = self._fitted(features, part, network.widths, made)
+        overlooked = [
+            (pooled_features(network, self.spec, self.made.values(), THREADS), CHANGES),
+            (self._hindered(network, part), HINDERED),
+        ]
+        weight, bias = self._fitted(features, part, network.widths, overlooked)
         embedder = with_projection(network, (weight, bias))
         export(embedder, folder, EMBEDDER, self.spec.input_size)
         np.save(folder / "vectors.npy", features @ weight + bias)
@@ -168,14 +175,27 @@ class Recipe:
         subjects = (views(photo) for photo in track(self.photos, "features"))
         return pooled_features(network, self.spec, subjects, THREADS)
 
+    def _hindered(self, network: PooledLinear, part: str) -> NDArray[np.float32]:
+        """Pooled features of what a part may learn from: as it is, covered, blurred: [N, 3, D]."""
+        rng = np.random.default_rng(HINDERED_SEED)
+        sources = np.asarray([photo.split != "copy" for photo in self.photos])
+        images = (self.photos[place].load() for place in np.flatnonzero(sources))
+        subjects = ([image, *hindered(image, rng)] for image in images)
+        features = pooled_features(network, self.spec, subjects, THREADS)
+        return np.asarray(features[self._seen(part)[sources]])
+
     def _fitted(
         self,
         features: NDArray[np.float32],
         part: str,
         widths: Sequence[int],
-        made: NDArray[np.float32] | None = None,
+        overlooked: Sequence[tuple[NDArray[np.float32], float]] = (),
     ) -> Projection:
-        """From what a part may learn from, and how views of made products change."""
+        """From what a part may learn from.
+
+        `overlooked` has pooled features of subjects, [subjects, views of each, D], and how much it
+        counts what their views change.
+        """
         seen = self._seen(part)
         photos = [photo for photo, kept in zip(self.photos, seen, strict=True) if kept]
         rows = features[seen].reshape(-1, features.shape[-1])
@@ -186,16 +206,21 @@ class Recipe:
             ["beverage" if photo.boxes else "grocery" for photo in photos for _ in range(VIEWS)],
             dimension=self.spec.dimension,
             shrinkage=SHRINKAGE,
-            nuisance=None if made is None else self._changes(made * scales),
+            nuisance=sum(
+                (share * changes(subjects * scales) for subjects, share in overlooked),
+                np.zeros((len(scales), len(scales))),
+            ),
         )
         return weight * scales[:, None], bias
 
-    def _changes(self, made: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How views [products, views, D] of made products differ: [D, D], of trace CHANGES."""
-        names = [name for name, views_of in self.made.items() for _ in views_of]
-        rows = made.reshape(-1, made.shape[-1]).astype(np.float64)
-        covariance = within_class_covariance(rows, names)
-        return np.asarray(CHANGES * covariance / np.trace(covariance))
+
+def changes(subjects: NDArray[np.float32]) -> Matrix:
+    """How the views of each subject, [subjects, views of each, D], differ: [D, D], of trace 1."""
+    count, views_of, width = subjects.shape
+    names = [str(subject) for subject in range(count) for _ in range(views_of)]
+    rows = subjects.reshape(-1, width).astype(np.float64)
+    covariance = within_class_covariance(rows, names)
+    return np.asarray(covariance / np.trace(covariance))
 
 
 def main() -> None:

@@ -124,6 +124,18 @@ def disturbed(
     return developed
 
 
+def hindered(image: Image, rng: np.random.Generator) -> list[Image]:
+    """The picture with a sixth to a third of it, about its middle, under a patch; out of focus."""
+    size = np.array(image.shape[:2])
+    down, across = extent = (size * rng.uniform(0.4, 0.6, 2)).astype(int)
+    off_middle = rng.normal(0, 0.08, 2) * size
+    top, left = ((size - extent) / 2 + off_middle).astype(int).clip(0)
+    hidden = image.copy()
+    hidden[top : top + down, left : left + across] = rng.integers(0, 255, 3)
+    soft = cv2.GaussianBlur(image, (0, 0), float(size.min() * rng.uniform(0.006, 0.016)))
+    return [hidden, np.asarray(soft, np.uint8)]
+
+
 def exposed(view: Image, rng: np.random.Generator, hues: Matrix | None = None) -> Matrix:
     """The view in other light and another camera's colours, 0 to 255 and a little beyond."""
     colours = _camera_colours(rng) @ (np.eye(3) if hues is None else hues)

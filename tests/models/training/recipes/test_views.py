@@ -8,6 +8,7 @@ from models.training.recipes.views import (
     LUMINANCE,
     disturbed,
     exposed,
+    hindered,
     hue_turn,
     pasted,
     photographed,
@@ -88,6 +89,19 @@ def test_other_light_keeps_what_is_seen():
     lit = [exposed(view, rng) for _ in range(40)]
     assert min(np.corrcoef(view.ravel(), other.ravel())[0, 1] for other in lit) > 0.9
     assert np.std([other.mean() for other in lit]) > 5
+
+
+def test_hindering_hides_part_of_a_picture_or_blurs_all_of_it():
+    view = picture(4)
+    rng = np.random.default_rng(5)
+    shares = []
+    for _ in range(40):
+        hidden, soft = hindered(view, rng)
+        assert hidden.shape == soft.shape == view.shape
+        shares.append((hidden != view).any(axis=2).mean())
+        edges = np.abs(np.diff(view.astype(int), axis=1)).max()
+        assert np.abs(np.diff(soft.astype(int), axis=1)).max() < edges
+    assert 0.1 < min(shares) < max(shares) < 0.4
 
 
 def test_views_are_drawn_by_the_generator_alone():
