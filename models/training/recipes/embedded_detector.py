@@ -12,8 +12,8 @@ runs in the project's own environment, with the `render` extra.
 
 What each step made stays in WORK and is not made again. `pack.toml` is written by hand; only its
 hashes are filled in. The log is trained.csv in WORK; that of the shipped weights, which were
-trained in two runs (`--start` goes on from an earlier one), is `embedded_detector.csv` beside this
-file.
+trained in three runs (`--further` goes on from what is shipped), is `embedded_detector.csv` beside
+this file.
 """
 
 import argparse
@@ -26,11 +26,12 @@ import paddle
 from models.nets.pico_head import REG_MAX
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import PACK_FILE, Pack
+from models.training.detection.weights import detector_from, read_exported
 from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
 from models.training.recipes.modelled import write_models
 from models.training.recipes.names import PROBE, paddle_name, probe
-from models.training.recipes.pack_files import PACK, write_hashes
+from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
 from models.training.recipes.rendered import write_scenes
 from models.training.state_dict import Weights, load_weights
 
@@ -69,6 +70,16 @@ def from_twin(trained: Weights) -> PicoDet:
     return detector
 
 
+def write_start(path: Path) -> None:
+    """The shipped detector's tensors, and what it answers to the probe."""
+    weights = read_exported(PACK / read_manifest(PACK).detector.model)
+    shipped = detector_from(weights)
+    with paddle.no_grad():
+        answers = shipped(paddle.to_tensor(probe()))
+    named = {name: answer.numpy() for name, answer in zip(PROBE, answers, strict=True)}
+    np.savez(path, allow_pickle=False, **weights, **named)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
@@ -78,7 +89,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/detector"))
     parser.add_argument("--debian", type=Path, default=Path("/"))
     parser.add_argument("--minutes", type=float, default=120, help="of training")
-    parser.add_argument("--start", type=Path, help="trained.npz of an earlier run, to train on")
+    parser.add_argument("--further", action="store_true", help="train the shipped one on")
     options = parser.parse_args()
     write_bodies(options.data, options.onnx, options.work)
     write_scenes(options.work, SCENES)
@@ -87,8 +98,9 @@ def main() -> None:
         command = [options.torch, "-m", "models.training.recipes.train_torch"]
         command += [options.data, options.checkpoint, options.work]
         command += ["--debian", options.debian, "--minutes", str(options.minutes)]
-        if options.start:
-            command += ["--start", options.start]
+        if options.further:
+            write_start(options.work / "start.npz")
+            command += ["--start", options.work / "start.npz"]
         with (options.work / "trained.csv").open("w", encoding="utf-8") as log:
             subprocess.run(command, check=True, stdout=log)
     with np.load(options.work / "trained.npz") as trained:

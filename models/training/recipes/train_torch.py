@@ -6,6 +6,7 @@ learning rate follows the clock, not the steps: on a noisy machine, too, it ends
 
 import argparse
 import copy
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from models.training.detection.coco import Sample
+from models.training.recipes.folded import unfold
 from models.training.recipes.losses_torch import detection_loss, overlaps
 from models.training.recipes.names import PROBE, probe, published_name
 from models.training.recipes.pools import Pools, draw, load_drinks, load_pools
@@ -32,12 +34,14 @@ AGAIN = 0.5  # of these rates where an earlier run goes on
 LAST_RATE = 0.02  # of the first
 DECAY = 0.05
 WARM_UP = 100  # steps
+STATISTICS = 12  # batches that tell those of batch norms where a shipped network goes on
 EMA = 0.998
 CLIP = 10.0
 EVERY = 120  # seconds between checkpoints
 MAX_BOXES = 16  # a sample has at most 12
 UNSEEN = 40  # photographs a checkpoint is tried on, about
 SERVED_BOXES, NMS_IOU = 5, 0.6
+EQUAL = 1e-3  # of logits that are about 1
 
 
 class Row(IterableDataset[Sample]):
@@ -51,6 +55,12 @@ class Row(IterableDataset[Sample]):
         rng = np.random.default_rng([self.seed, self.side, 0])
         while True:
             yield draw(self.pools, self.side, rng)
+
+
+def rows_of(pools: Pools, side: int, seed: int) -> DataLoader[Sample]:
+    """Endless batches, drawn in a process of its own."""
+    row = Row(pools, side, seed)
+    return DataLoader(row, BATCH, num_workers=1, collate_fn=collate, prefetch_factor=4)
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,12 +137,22 @@ def _suppress(boxes: Tensor, scores: Tensor) -> list[int]:
     return kept
 
 
-def load_trained(twin: Twin, trained: Path) -> None:
-    """Set the network to what an earlier run saved."""
-    state = twin.state_dict()
-    with np.load(trained) as earlier:
-        state |= {name: torch.from_numpy(earlier[name]) for name in earlier if name in state}
-    twin.load_state_dict(state)
+def load_shipped(twin: Twin, start: Path, rows: DataLoader[Sample]) -> None:
+    """Set the network, which holds the published trunk, to what a pack ships.
+
+    Raises:
+        ValueError: it does not answer as that did.
+    """
+    with np.load(start) as shipped:
+        folded = {name: torch.from_numpy(shipped[name]) for name in shipped}
+    batches = itertools.islice(rows, STATISTICS)
+    unfold(twin, folded, (normalised(images) for images, _, _ in batches))
+    with torch.no_grad():
+        answers = twin(torch.from_numpy(probe()))
+    for name, answer in zip(PROBE, answers, strict=True):
+        apart = float((answer - folded[name]).abs().max())
+        if not apart <= EQUAL:
+            raise ValueError(f"{name} differ by {apart:.2g} from those of the shipped network")
 
 
 class Training:
@@ -180,7 +200,8 @@ class Training:
         """Write trained.npz and a line of the log."""
         now = time.monotonic()
         speed = BATCH * len(self.losses) / (now - self.reported)
-        figures = [np.mean(self.losses), speed, *recall(self.average, self.unseen, SIDES[-1][1])]
+        loss = np.mean(self.losses or [np.nan])  # none before the first step
+        figures = [loss, speed, *recall(self.average, self.unseen, SIDES[-1][1])]
         shown = ",".join(f"{figure:.3f}" for figure in figures)
         print(f"{now - self.started:.0f},{self.step},{side},{shown}", flush=True)
         save(self.average, self.work / "trained.npz")
@@ -224,7 +245,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
     parser.add_argument("work", type=Path, help="holds bodies and scenes; gets trained.npz")
     parser.add_argument("--debian", type=Path, default=Path("/"))
-    parser.add_argument("--start", type=Path, help="trained.npz of an earlier run, to train on")
+    parser.add_argument("--start", type=Path, help="a pack's detector, start.npz, to train on")
     parser.add_argument("--minutes", type=float, default=45)
     # Where others use the cores too, threads wait for one another: one alone was twice as fast.
     parser.add_argument("--threads", type=int, default=1)
@@ -237,16 +258,14 @@ def main() -> None:
     unseen = load_drinks(options.data, "kept")
     unseen = unseen[:: max(1, len(unseen) // UNSEEN)]
     twin, share = Twin(), 1.0
+    load_imagenet(twin, options.checkpoint)
     if options.start:
-        load_trained(twin, options.start)
+        load_shipped(twin, options.start, rows_of(pools, SIDES[-1][1], options.seed + 1))
         share = AGAIN
-    else:
-        load_imagenet(twin, options.checkpoint)
     training = Training(twin, share, unseen, options.work, options.minutes)
+    training.report(SIDES[-1][1])
     for until, side in SIDES:
-        samples = Row(pools, side, options.seed)
-        rows = DataLoader(samples, BATCH, num_workers=1, collate_fn=collate, prefetch_factor=4)
-        training.run(rows, side, until)
+        training.run(rows_of(pools, side, options.seed), side, until)
     training.report(SIDES[-1][1])
 
 
