@@ -16,6 +16,7 @@ from app.impostors import GalleryTooSmall, Scores
 from app.reliability import fit_reliability
 from gallery import Candidate, Contents, Filter, SearchResult
 from gallery.filters import keeps
+from gallery.scenes import best_scores, scenes_of
 
 # References asked; what is a matter of chance in the answer then comes from the products.
 _QUERIES = 2000
@@ -35,7 +36,11 @@ class HoldsReferences(Protocol):
     def contents(self) -> AbstractContextManager[Contents]: ...
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult: ...
 
 
@@ -112,7 +117,7 @@ def _leave_one_out(references: list[NDArray[np.float32]], left: int) -> Scores:
     """How a product's other references score for each vector [V] of one; NaN without others."""
     asked = references[left]
     scores = [
-        (asked @ rows.T).max(axis=1)
+        best_scores(asked, scenes_of(len(asked)), rows)
         for i, rows in enumerate(references)
         if i != left and not same_picture(rows, asked)
     ]
@@ -127,7 +132,8 @@ def _others(
 ) -> list[list[list[Candidate]]]:
     """For each vector of each query the best products, best first, but its own."""
     vectors = np.concatenate([query.vectors for query in queries])
-    rows = iter(gallery.search(vectors, _DEEP, where).candidates)
+    scenes = np.concatenate([scenes_of(len(query.vectors)) for query in queries])
+    rows = iter(gallery.search(vectors, _DEEP, where, scenes).candidates)
     return [
         [
             [
@@ -174,17 +180,20 @@ def _calibration(
         ranked,
         scores,
         genuine,
-        _padded([query.vectors for query in queries]),
+        *_padded([query.vectors for query in queries]),
         fit_reliability(score, margin, right.astype(np.bool_), weights),
     )
 
 
-def _padded(vectors: list[NDArray[np.float32]]) -> NDArray[np.float16]:
-    """As many of each reference, [N, V, D]: the first again where there are fewer."""
+def _padded(
+    vectors: list[NDArray[np.float32]],
+) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    """As many of each reference, [N, V, D], and which are scenes: the first again where too few."""
     most = max(len(rows) for rows in vectors)
     padded = [np.concatenate([rows, rows[:1].repeat(most - len(rows), axis=0)]) for rows in vectors]
+    scenes = [np.resize(scenes_of(len(rows)), most) for rows in vectors]
     # They came from float16.
-    return np.stack(padded).astype(np.float16)
+    return np.stack(padded).astype(np.float16), np.stack(scenes)
 
 
 def _merged(

@@ -19,6 +19,8 @@ from app.reliability import Reliability
 
 # From this cosine on two references are the same picture: neither tells how another one would do.
 SAME_PICTURE = 0.98
+# ... if their bodies, where both have one, are so much alike: copies are cut and compressed.
+SAME_BODY = 0.9
 # Of the interval, how often products are halved for it, and draws its quantile is read from.
 _LEVEL = 0.9
 _HALVINGS = 200
@@ -34,8 +36,9 @@ class Calibration:
     `products` int64 [N]: numbers of the products that they show, places in `product_ids`. `others`
     int64 [N, K] and `scores` [N, K]: their best other products, best first, and how these score; -1
     and -1 where there are no more. `genuine` [N]: of its own product from its other references; NaN
-    where it has none. `vectors` float16 [N, V, D]: what they asked with; `reliability`: of the best
-    product by its score and margin.
+    where it has none. `vectors` float16 [N, V, D]: what they asked with; `scenes` bool [N, V]:
+    which of these are scenes (gallery.scenes). `reliability`: of the best product by score and
+    margin.
     """
 
     revision: int
@@ -45,6 +48,7 @@ class Calibration:
     scores: Scores
     genuine: Scores
     vectors: NDArray[np.float16]
+    scenes: NDArray[np.bool_]
     reliability: Reliability
 
     @property
@@ -104,4 +108,7 @@ class Calibration:
 
 def same_picture(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
     """Whether two references, vectors [V, D] with the whole image's first, are one picture."""
-    return float(a[0] @ b[0]) >= SAME_PICTURE
+    if float(a[0] @ b[0]) < SAME_PICTURE:
+        return False
+    # Where a camera stands still, whole images of two products can be that much alike.
+    return min(len(a), len(b)) < 2 or float((a[1:] @ b[1:].T).max()) >= SAME_BODY

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration import SAME_PICTURE, same_picture
-from gallery import Contents, SearchResult, UnknownProduct
+from gallery import Candidate, Contents, SearchResult, UnknownProduct
+from gallery.scenes import best_scores, scenes_of
 
 # Products most like the new reference whose references are asked.
 _NEAREST = 20
@@ -29,7 +30,13 @@ class HoldsReferences(Protocol):
 
     def contents(self) -> AbstractContextManager[Contents]: ...
 
-    def search(self, vectors: Vectors, k: int) -> SearchResult: ...
+    def search(
+        self,
+        vectors: Vectors,
+        k: int,
+        where: None = None,
+        scenes: NDArray[np.bool_] | None = None,
+    ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ def predict(
         added: vectors [V, D] of each, of unit length.
         proceed: called now and then; what it raises ends the work.
     """
-    rows = gallery.search(np.concatenate(added), _NEAREST).candidates
+    rows = _search(gallery, added, _NEAREST)
     near = {candidate.product_id for row in rows for candidate in row}
     if product_id is not None:
         near.add(product_id)
@@ -169,8 +176,7 @@ def _references(contents: Contents, product_id: str) -> Iterator[_Asked]:
 
 
 def _compare_with_others(gallery: HoldsReferences, asked: Sequence[_Asked]) -> None:
-    found = gallery.search(np.concatenate([one.vectors for one in asked]), _DEEP)
-    rows = iter(found.candidates)
+    rows = iter(_search(gallery, [one.vectors for one in asked], _DEEP))
     for one in asked:
         for _ in one.vectors:
             for candidate in next(rows):
@@ -192,8 +198,14 @@ def _meet(one: _Asked, product_id: str | None, vectors: Vectors) -> None:
         one.other, one.other_product_id = score, product_id
 
 
+def _search(gallery: HoldsReferences, asked: Sequence[Vectors], k: int) -> list[list[Candidate]]:
+    """For each vector of each reference its best products."""
+    scenes = np.concatenate([scenes_of(len(vectors)) for vectors in asked])
+    return gallery.search(np.concatenate(asked), k, scenes=scenes).candidates
+
+
 def _score(a: Vectors, b: Vectors) -> float:
-    return float((a @ b.T).max())
+    return float(best_scores(a, scenes_of(len(a)), b).max())
 
 
 def _share(found: Iterator[bool]) -> float | None:

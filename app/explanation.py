@@ -46,7 +46,7 @@ def explain(
     explained = []
     for result, vector in zip(results, vectors, strict=True):
         found = [
-            _matches(gallery, candidate.product_id, vector, most)
+            _matches(gallery, candidate.product_id, vector, result.scene, most)
             for candidate in result.candidates[:2]
         ]
         best, runner_up = [*found, [], []][:2]
@@ -55,10 +55,10 @@ def explain(
 
 
 def _matches(
-    gallery: HoldsContents, product_id: str, vector: NDArray[np.float32], most: int
+    gallery: HoldsContents, product_id: str, vector: NDArray[np.float32], scene: bool, most: int
 ) -> list[Match]:
     try:
-        scores = reference_scores(gallery, product_id, vector[None])
+        scores = reference_scores(gallery, product_id, vector[None], np.array([scene]))
     except UnknownProduct:
         return []
     found = [Match(product_id, image, float(score[0])) for image, score in scores.items()]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.images import RGBImage
 from app.recognizer import SearchesProducts
+from gallery.scenes import scenes_of
 from models.pack import EmbedderSpec
 
 Doubt = Literal["look-alike", "no-body", "blurred", "too-small"]
@@ -93,7 +94,8 @@ class Guard:
 
     def _alike(self, vectors: NDArray[np.float32], product_id: str) -> Doubtful | None:
         """Whether it would be named as another product today."""
-        found = [one for row in self._gallery.search(vectors, 2).candidates for one in row]
+        rows = self._gallery.search(vectors, 2, scenes=scenes_of(len(vectors))).candidates
+        found = [one for row in rows for one in row]
         best = max(found, key=lambda one: one.score, default=None)
         if best is None or best.product_id == product_id or best.score < self._threshold:
             return None

@@ -13,24 +13,33 @@ from numpy.typing import NDArray
 
 from app.recognizer import SearchesProducts
 from gallery import Filter, SearchResult
+from gallery.scenes import scenes_of, scores
 
 
 class Negatives:
     """The vectors of all negatives; replaced as a whole, so that no search sees half a change."""
 
     def __init__(self) -> None:
-        self._vectors: NDArray[np.float32] | None = None
+        self._held: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None
 
     def replace(self, vectors: Sequence[NDArray[np.float32]]) -> None:
         """Have these [V, D] of each negative, of unit length, and no others."""
-        self._vectors = np.concatenate(vectors) if vectors else None
+        scenes = [scenes_of(len(rows)) for rows in vectors]
+        self._held = (np.concatenate(vectors), np.concatenate(scenes)) if vectors else None
 
-    def best(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The score of the nearest negative of each query [Q, D]; -inf where there is none."""
-        vectors = self._vectors
-        if vectors is None:
+    def best(
+        self, queries: NDArray[np.float32], scenes: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32]:
+        """The score of the nearest negative of each query [Q, D]; -inf where there is none.
+
+        `scenes` [Q]: gallery.scenes.
+        """
+        held = self._held
+        if held is None:
             return np.full(len(queries), -np.inf, np.float32)
-        found: NDArray[np.float32] = (queries @ vectors.T).max(axis=1)
+        if scenes is None:
+            scenes = np.zeros(len(queries), dtype=np.bool_)
+        found: NDArray[np.float32] = scores(queries, scenes, *held).max(axis=1)
         return found
 
 
@@ -42,12 +51,17 @@ class SearchPastNegatives:
         self._negatives = negatives
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
         """As the gallery's."""
-        found = self._gallery.search(vectors, k, where)
+        found = self._gallery.search(vectors, k, where, scenes)
+        nearest = self._negatives.best(vectors, scenes)
         candidates = [
-            [] if some and float(nearest) >= some[0].score else some
-            for some, nearest in zip(found.candidates, self._negatives.best(vectors), strict=True)
+            [] if some and float(negative) >= some[0].score else some
+            for some, negative in zip(found.candidates, nearest, strict=True)
         ]
         return replace(found, candidates=candidates)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration import SAME_PICTURE
+from app.calibration import SAME_BODY, SAME_PICTURE
 from app.perceptual import appearance
 from gallery import Contents
+from gallery.scenes import scores as scores_of
 
 _AT_ONCE = 128
 # Best references of a product that its likeness to another reference is the mean of.
@@ -113,6 +114,10 @@ def compare(references: References, progress: Callable[[int], None]) -> Neighbou
     count = len(references.image_ids)
     whole = references.vectors[references.starts]
     ends = np.append(references.starts, len(references.vectors))
+    several = np.diff(ends) > 1
+    scenes = np.zeros(len(references.vectors), dtype=np.bool_)
+    scenes[references.starts] = several
+    bodies = references.vectors[references.starts + several]
     bounds = np.searchsorted(references.product, np.arange(len(references.product_ids) + 1))
     own, other, own_mean, other_mean = np.full((4, count), np.nan)
     nearest = np.full(count, -1, dtype=np.int64)
@@ -120,11 +125,13 @@ def compare(references: References, progress: Callable[[int], None]) -> Neighbou
     for start in range(0, count, _AT_ONCE):
         block = np.arange(start, min(start + _AT_ONCE, count))
         rows = slice(ends[start], ends[block[-1] + 1])
-        pairs = references.vectors[rows] @ references.vectors.T
+        pairs = scores_of(references.vectors[rows], scenes[rows], references.vectors, scenes)
         scores = np.maximum.reduceat(pairs, references.starts, axis=1)
         scores = np.maximum.reduceat(scores, references.starts[block] - ends[start], axis=0)
         likeness = whole[block] @ whole.T
-        ways = _same(references, block, likeness)
+        # Where a camera stands still, whole images of any two products are alike.
+        differing = several[block, None] & several & (bodies[block] @ bodies.T < SAME_BODY)
+        ways = _same(references, block, np.where(differing, np.float32(0), likeness))
         copies = np.logical_or.reduce(list(ways.values()))
         for row, place in np.argwhere(copies):
             if place > start + row:

@@ -1,6 +1,7 @@
 """How a photograph becomes products: detect, embed, search, decide, merge (PP-ShiTuV2's pipeline).
 
-The whole image is always one more candidate. All crops go through the embedder as one batch and
+The whole image is always one more candidate; where bodies are found in it, it is a scene, which is
+not compared with scenes (gallery.scenes). All crops go through the embedder as one batch and
 through the gallery as one search. Overlapping results are merged on the match score.
 """
 
@@ -50,13 +51,17 @@ class SearchesProducts(Protocol):
     """What the recogniser needs of a gallery."""
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What one region of the photograph shows."""
+    """What one region of the photograph shows; `scene`: it is one (gallery.scenes)."""
 
     box: Box
     box_source: BoxSource
@@ -65,6 +70,7 @@ class Recognition:
     score: float | None
     margin: float | None
     candidates: list[Candidate]
+    scene: bool = False
 
     @property
     def product(self) -> Candidate | None:
@@ -134,7 +140,7 @@ class Recognizer:
         )
         start = perf_counter()
         # Two products at least: the margin between the best two needs them.
-        found = self._gallery.search(vectors, max(top_k, 2), where)
+        found = self._gallery.search(vectors, max(top_k, 2), where, scenes_among(regions))
         search_ms = (perf_counter() - start) * 1000
         limit = self._match_threshold if threshold is None else threshold
         results = [
@@ -153,12 +159,12 @@ class Recognizer:
 
     def regions(self, photograph: Pyramid, *, detect: bool) -> tuple[list["Region"], StageTimes]:
         """The detected bodies, and the whole image as the last one."""
-        whole = Region(Box(0, 0, photograph.width, photograph.height), "whole_image", None)
+        box = Box(0, 0, photograph.width, photograph.height)
         if not detect:
-            return [whole], StageTimes(0, 0, 0)
+            return [Region(box, "whole_image", None)], StageTimes(0, 0, 0)
         detections, times = self._detector.detect(photograph)
         bodies = [Region(found.box, "detector", found.score) for found in detections]
-        return [*bodies, whole], times
+        return [*bodies, Region(box, "whole_image", None, scene=bool(bodies))], times
 
     def _decide(
         self, region: "Region", candidates: list[Candidate], threshold: float, top_k: int
@@ -181,16 +187,23 @@ class Recognizer:
             score=score,
             margin=margin,
             candidates=candidates[:top_k],
+            scene=region.scene,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of the photograph to be matched."""
+    """A part of the photograph to be matched; `scene`: gallery.scenes."""
 
     box: Box
     source: BoxSource
     detection_score: float | None
+    scene: bool = False
+
+
+def scenes_among(regions: Sequence[Region]) -> NDArray[np.bool_]:
+    """Which of the regions are scenes, [R]."""
+    return np.array([region.scene for region in regions], dtype=np.bool_)
 
 
 def crop(photograph: Pyramid, box: Box) -> Pyramid:

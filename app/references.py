@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import Contents
+from gallery.scenes import best_scores
 
 
 class HoldsContents(Protocol):
@@ -16,9 +17,14 @@ class HoldsContents(Protocol):
 
 
 def reference_scores(
-    gallery: HoldsContents, product_id: str, queries: NDArray[np.float32]
+    gallery: HoldsContents,
+    product_id: str,
+    queries: NDArray[np.float32],
+    scenes: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.float32]]:
     """Image id → its score [Q], by its best vector, for each of the queries [Q, D].
+
+    `scenes` [Q]: gallery.scenes.
 
     Raises:
         UnknownProduct: the gallery has no such product.
@@ -27,6 +33,6 @@ def reference_scores(
         vectors = contents.vectors(product_id)
     return {
         # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
-        image: np.minimum((queries @ rows.astype(np.float32).T).max(axis=1), np.float32(1))
+        image: np.minimum(best_scores(queries, scenes, rows.astype(np.float32)), np.float32(1))
         for image, rows in vectors.items()
     }

@@ -25,7 +25,13 @@ _NOTHING = -1.0
 class HoldsProducts(HoldsContents, Protocol):
     """What verification needs of a gallery."""
 
-    def search(self, vectors: NDArray[np.float32], k: int) -> SearchResult: ...
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: None = None,
+        scenes: NDArray[np.bool_] | None = None,
+    ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +81,26 @@ class Claim:
         return limits.reliability.probability(self.score, margin)
 
 
-def claimed(gallery: HoldsProducts, product_id: str, regions: NDArray[np.float32]) -> Claim | None:
+def claimed(
+    gallery: HoldsProducts,
+    product_id: str,
+    regions: NDArray[np.float32],
+    scenes: NDArray[np.bool_],
+) -> Claim | None:
     """How the regions' vectors [R, D] match a product; None where it has no references.
+
+    `scenes` [R]: gallery.scenes.
 
     Raises:
         UnknownProduct: the gallery has no such product.
     """
-    scores = reference_scores(gallery, product_id, regions)
+    scores = reference_scores(gallery, product_id, regions, scenes)
     if not scores:
         return None
     table = np.stack(list(scores.values()))
     image, region = (int(place) for place in np.unravel_index(table.argmax(), table.shape))
-    found = gallery.search(regions[region : region + 1], 2).candidates[0]
+    asked = slice(region, region + 1)
+    found = gallery.search(regions[asked], 2, scenes=scenes[asked]).candidates[0]
     rival = next((other for other in found if other.product_id != product_id), None)
     return Claim(region, float(table[image, region]), list(scores)[image], rival)
 
@@ -104,12 +118,14 @@ def limits(
     """
     asked = calibration.vectors.astype(np.float32)
     count, views, dimension = asked.shape
-    rows = reference_scores(gallery, product_id, asked.reshape(-1, dimension))
+    rows = reference_scores(
+        gallery, product_id, asked.reshape(-1, dimension), calibration.scenes.ravel()
+    )
     if not rows:
         return None
-    # By the first vector, the whole picture's, it is known for the same picture.
-    scores = np.stack(list(rows.values())).reshape(len(rows), count, views).astype(np.float64)
-    scores = np.where((scores[:, :, :1] >= SAME_PICTURE), _NOTHING, scores).max(axis=(0, 2))
+    table = np.stack(list(rows.values())).reshape(len(rows), count, views).astype(np.float64)
+    best = table.max(axis=2)
+    scores = np.where(best >= SAME_PICTURE, _NOTHING, best).max(axis=0)
     number = (
         calibration.product_ids.index(product_id)
         if product_id in calibration.product_ids

@@ -14,7 +14,7 @@ from models.preprocess import Preprocessor
 from models.session import Session
 from models.training.open_data import Photo
 from models.training.recipes.grounds import surfaces
-from models.training.recipes.identities import label_families
+from models.training.recipes.labels import label_families
 from models.training.recipes.views import Cutout, Image, disturbed, exposed, pasted
 
 Rows = NDArray[np.float32]

@@ -17,6 +17,7 @@ from app.calibration import Calibration
 from app.recognizer import crop
 from app.verification import Verdict, claimed, limits
 from gallery import Gallery, NewImage
+from gallery.scenes import scenes_of
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
@@ -152,7 +153,8 @@ def _ask(
     """What is best by the best region of each of the photographs at `places`."""
     found = []
     for place in places:
-        rows = gallery.search(vectors[place], 2).candidates
+        asked = vectors[place]
+        rows = gallery.search(asked, 2, scenes=scenes_of(len(asked))).candidates
         best, second = max(rows, key=lambda row: row[0].score)
         right = best.product_id == photos[place].identity
         found.append((best.score, best.score - second.score, right))
@@ -175,7 +177,8 @@ def _claims(
     judged = {name: limits(calibration, gallery, name, CLAIMED) for name in names}
 
     def verdict(place: int, name: str) -> Verdict:
-        claim, found = claimed(gallery, name, vectors[place]), judged[name]
+        asked, found = vectors[place], judged[name]
+        claim = claimed(gallery, name, asked, scenes_of(len(asked)))
         if claim is None or found is None:
             raise ValueError(f"{name} has no references.")
         return claim.verdict(found, ambiguous_margin)

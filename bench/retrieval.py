@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import Gallery, NewImage
+from gallery.scenes import scenes_of
 from models.embedder import Embedder
 
 Vectors = NDArray[np.float32]
@@ -76,7 +77,8 @@ def _image(entry: Entry) -> NewImage:
 
 def _best(gallery: Gallery, query: Entry, identities: dict[str, str]) -> Answer:
     scores: dict[str, float] = {}
-    for candidates in gallery.search(query.vectors, len(identities)).candidates:
+    scenes = scenes_of(len(query.vectors))
+    for candidates in gallery.search(query.vectors, len(identities), scenes=scenes).candidates:
         for candidate in candidates:
             if candidate.product_id != query.source:
                 identity = identities[candidate.product_id]

@@ -26,7 +26,7 @@ from bench.disturbances import Folded, hard_view, made_products, plain_view, rec
 from bench.report import circumstances, table
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
-from models.training.recipes.identities import MEMBERS
+from models.training.recipes.labels import MEMBERS
 from models.training.recipes.pack_files import PACK, read_manifest
 from models.training.recipes.split import PARTS, folds
 

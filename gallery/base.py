@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gallery.coarse import Coarse
 from gallery.faiss_quiet import faiss
+from gallery.scenes import scene_rows
 
 Kind: TypeAlias = Literal["flat-fp16", "hnsw32-fp16"]
 FLAT: Kind = "flat-fp16"
@@ -43,8 +44,8 @@ class Base:
 
     It holds what the database held at `sequence`, up to the vector with the number `last_vector`.
     `alive` is bool [N]: nothing can be taken out of a graph, so it may hold rows that had been
-    deleted before. `source` is the snapshot that the index is mapped from, if it is. `coarse` is a
-    first look at the rows of an exact base.
+    deleted before. `scenes` is bool [N]: gallery.scenes. `source` is the snapshot that the index
+    is mapped from, if it is. `coarse` is a first look at the rows of an exact base.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Base:
         self.coarse = coarse
         self.images = images
         self.products = products
+        self.scenes = scene_rows(images)
         self.alive = alive
         self.sequence = sequence
         self.last_vector = last_vector

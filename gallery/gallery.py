@@ -225,11 +225,15 @@ class Gallery(GalleryProtocol):
     # Search
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
         """For each query of float32 [Q, D] its k best products, best first.
 
-        With `where`, among the products whose metadata it keeps.
+        With `where`, among the products whose metadata it keeps. `scenes` [Q]: gallery.scenes.
         A product scores as its best reference. Fewer than k only when there are fewer products
         with images. Equal scores: the image that was added first wins. Raises InvalidVector.
         """
@@ -239,7 +243,7 @@ class Gallery(GalleryProtocol):
             view = self._index.view
             # After the view is taken: so every product that it knows has its columns.
             shown = view if where is None else view.only(self._columns.selected(where))
-            hits = shown.search(queries, k)
+            hits = shown.search(queries, k, scenes)
             winners = sorted({hit.image for row in hits for hit in row})
             with self._database.read() as db:
                 labels = image_store.labels(db, winners)

@@ -52,9 +52,16 @@ class Searches(Protocol):
     """A search alone."""
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
-        """For each query of [Q, D] its k best products among those that `where` keeps."""
+        """For each query of [Q, D] its k best products among those that `where` keeps.
+
+        `scenes` [Q] tells which are not compared with references' scenes (gallery.scenes).
+        """
 
 
 class GalleryProtocol(Protocol):
@@ -112,9 +119,16 @@ class GalleryProtocol(Protocol):
         """Raises UnknownImage."""
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
-        """For each query of [Q, D] its k best products among those that `where` keeps."""
+        """For each query of [Q, D] its k best products among those that `where` keeps.
+
+        `scenes` [Q] tells which are not compared with references' scenes (gallery.scenes).
+        """
 
     @property
     def relaxed(self) -> Searches:

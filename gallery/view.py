@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gallery.base import Base, BaseBuilder
 from gallery.delta import Delta
+from gallery.scenes import scene_rows
 from gallery.store import VectorRows
 
 _FIRST_WIDTH = 64
@@ -117,6 +118,14 @@ class View:
         delta = replace(self.delta, alive=alive)
         return replace(self, base_alive=base_alive, base_dead=dead, delta=delta)
 
+    def without_scenes(self) -> View:
+        """The view in which what a scene is not compared with looks deleted."""
+        base_alive = self.base_alive & ~self.base.scenes
+        alive = self.delta.alive & ~scene_rows(self.delta.images)
+        dead = len(base_alive) - int(np.count_nonzero(base_alive))
+        delta = replace(self.delta, alive=alive)
+        return replace(self, base_alive=base_alive, base_dead=dead, delta=delta)
+
     def folded(self, builder: BaseBuilder) -> Base:
         """A new base of the rows that are alive."""
         builder.add_base(self.base, self.base_alive)
@@ -142,12 +151,21 @@ class View:
         dead = len(alive) - int(np.count_nonzero(alive))
         return View(base, alive, dead, self.delta.after(count), self.sequence, self.last_vector)
 
-    def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+    def search(
+        self, queries: NDArray[np.float32], k: int, scenes: NDArray[np.bool_] | None = None
+    ) -> list[list[Hit]]:
         """For each unit query [Q, D] its k best products, best first; fewer if there are fewer.
 
         Exact where the base is. A product scores as its best vector; equal scores are told apart by
-        image number, the image that was added first winning.
+        image number, the image that was added first winning. `scenes` [Q]: see gallery.scenes.
         """
+        if scenes is None or not scenes.any():
+            return self._search(queries, k)
+        apart = iter(self.without_scenes()._search(queries[scenes], k))
+        others = iter(self._search(queries[~scenes], k))
+        return [next(apart if scene else others) for scene in scenes]
+
+    def _search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         found: list[list[Hit]] = [[] for _ in queries]
         waiting = list(range(len(queries)))
         width = max(_FIRST_WIDTH, _WIDER * k)
@@ -173,7 +191,9 @@ class View:
         """A score [Q] for each query that no living row of the base but the rows [Q, n] exceeds."""
         living = len(self.base) - self.base_dead
         coarse = self.base.coarse
-        if living <= _FEW * len(self.base):
+        # Of one camera's photographs, hundreds of scenes are nearer to a scene than any body is.
+        among_dead = width > _COARSE_WIDTH and self.base_dead > _FEW * len(self.base)
+        if living <= _FEW * len(self.base) or among_dead:
             width, everything = min(width, living), living
             scores, rows = self.base.exactly_nearest(queries, width, self.base_alive)
         elif coarse and width <= _COARSE_WIDTH and _COARSER * width < len(self.base):

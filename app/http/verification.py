@@ -26,7 +26,7 @@ from app.http.schemas import (
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, request_body
 from app.images import open_photograph
-from app.recognizer import BoxSource, crop
+from app.recognizer import BoxSource, crop, scenes_among
 from app.verification import Limits, Verdict, claimed, limits
 
 router = APIRouter(
@@ -148,7 +148,7 @@ def verify(
     turn.proceed()
     vectors, embed_times = service.embedder.embed([crop(photograph, r.box) for r in regions])
     start = perf_counter()
-    claim = claimed(service.gallery, product_id, vectors)
+    claim = claimed(service.gallery, product_id, vectors, scenes_among(regions))
     found = None if claim is None else judge(product_id)
     timing = Timing(
         decode=decode_ms,

@@ -14,6 +14,7 @@ from gallery.milvus.connection import Connection, Row
 from gallery.milvus.log import Entry, Head
 from gallery.milvus.product_rows import ProductRow
 from gallery.milvus.schema import image_number, reference_key
+from gallery.scenes import scenes_of
 from gallery.store import now
 
 # Keeps pictures and returns their hashes.
@@ -102,9 +103,10 @@ class Draft:
                 "thumbnail": picture,
                 "created_at": at,
             }
-            for part, vector in enumerate(vectors):
-                key = {"key": reference_key(number, part, 0), "part": part}
-                self.rows.append(labels | image | key | {"vector": vector.astype(np.float32)})
+            for part, scene in enumerate(scenes_of(len(vectors))):
+                row = labels | image | {"key": reference_key(number, part, 0), "part": part}
+                row["tags"] = reference_rows.tagged(labels["tags"], scene=bool(scene))
+                self.rows.append(row | {"vector": vectors[part].astype(np.float32)})
             after = described(new.content_sha256)
             self.entries.append(Entry("add image", product.id, image_id, after=after))
             self._images += 1

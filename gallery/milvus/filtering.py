@@ -15,6 +15,10 @@ from gallery.filters import And, Filter, In, Not, Scalar
 from gallery.records import JSON
 
 FIELD = "tags"
+# Marks a scene (gallery.scenes), beside the tags of its product's metadata, one of which is this
+# once in 2^64.
+SCENE = 1
+NO_SCENE = f"not (array_contains({FIELD}, {SCENE}))"
 
 
 def tags_of(metadata: Mapping[str, JSON]) -> list[int]:

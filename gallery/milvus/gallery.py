@@ -219,13 +219,18 @@ class MilvusGallery(GalleryProtocol):
     # Search
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
         """For each query of float32 [Q, D] its k best products, best first.
 
-        Sees all that this process wrote. Raises InvalidVector or InvalidValue.
+        `scenes` [Q]: gallery.scenes. Sees all that this process wrote. Raises InvalidVector or
+        InvalidValue.
         """
-        return self._search(vectors, k, where, "Session")
+        return self._search(vectors, k, where, scenes, "Session")
 
     @property
     def relaxed(self) -> RelaxedSearch:
@@ -233,13 +238,18 @@ class MilvusGallery(GalleryProtocol):
         return RelaxedSearch(self)
 
     def _search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None, level: Level
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None,
+        scenes: NDArray[np.bool_] | None,
+        level: Level,
     ) -> SearchResult:
         queries = query_vectors(vectors, self._dimension)
         checked_count(k, "number of products")
         if not len(queries):
             return SearchResult([], self._log.head.revision)
-        found = nearest(self._connection, self._log, queries, k, where, level)
+        found = nearest(self._connection, self._log, queries, k, where, scenes, level)
         return SearchResult(found, self._log.head.revision)
 
     # State
@@ -340,9 +350,13 @@ class RelaxedSearch:
         self._gallery = gallery
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, where: Filter | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Filter | None = None,
+        scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
-        return self._gallery._search(vectors, k, where, "Bounded")
+        return self._gallery._search(vectors, k, where, scenes, "Bounded")
 
 
 def _checked(images: Sequence[NewImage], dimension: int) -> list[Checked]:

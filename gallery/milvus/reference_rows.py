@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 
 from gallery.milvus.connection import Connection, Level, Row, one_of
-from gallery.milvus.filtering import tags_of
+from gallery.milvus.filtering import SCENE, tags_of
 from gallery.milvus.product_rows import ProductRow
 from gallery.milvus.schema import (
     REFERENCES,
@@ -52,13 +52,20 @@ def labelled(product: ProductRow, revision: int) -> Row:
     }
 
 
+def tagged(tags: Sequence[int], *, scene: bool) -> list[int]:
+    """The tags of a reference's row, by those of its product."""
+    return [*tags, SCENE] if scene else list(tags)
+
+
 def written_again(rows: Sequence[Row], product: ProductRow, revision: int) -> list[Row]:
     """Rows, with their vectors, that say of `product` what is right from `revision` on."""
     labels = labelled(product, revision)
+    several = {row["image"] for row in rows if row["part"]}
     return [
         {
             **row,
             **labels,
+            "tags": tagged(labels["tags"], scene=not row["part"] and row["image"] in several),
             "key": reference_key(row["image"], row["part"], written(row["key"]) + 1),
             "vector": np.asarray(row["vector"], dtype=np.float32),
         }

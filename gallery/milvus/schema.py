@@ -21,7 +21,8 @@ MOST_ID_BYTES = 1024
 MOST_NAME_BYTES = 4096
 # The log holds it twice beside a name.
 MOST_METADATA_BYTES = 48 * 1024
-MOST_TAGS = 4096
+# The server takes 4,096; one is the scene's.
+MOST_TAGS = 4095
 
 # A reference's key: the number of its image, which of the image's vectors it is, and how often it
 # was written again modulo 16. So keys have the order in which images were added.
@@ -85,7 +86,7 @@ def schema_of(kind: str, dimension: int, description: str) -> tuple[Any, Any]:
         _text(schema, image_id=64, product_id=MOST_ID_BYTES, name=MOST_NAME_BYTES)
         _text(schema, metadata=_LONGEST, content_sha256=64, thumbnail=64, created_at=64)
         schema.add_field(
-            "tags", DataType.ARRAY, element_type=DataType.INT64, max_capacity=MOST_TAGS
+            "tags", DataType.ARRAY, element_type=DataType.INT64, max_capacity=MOST_TAGS + 1
         )
     else:
         schema.add_field("key", DataType.INT64, is_primary=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gallery.filters import Filter
 from gallery.milvus.connection import Connection, Level, Row, one_of
-from gallery.milvus.filtering import expression
+from gallery.milvus.filtering import NO_SCENE, expression
 from gallery.milvus.log import Log
 from gallery.milvus.schema import REFERENCES, WIDTH
 from gallery.records import Candidate
@@ -29,10 +29,29 @@ def nearest(
     queries: NDArray[np.float32],
     k: int,
     where: Filter | None,
+    scenes: NDArray[np.bool_] | None,
     level: Level,
 ) -> list[list[Candidate]]:
     """For each query of [Q, D] its k best products, best first."""
     kept = "" if where is None else expression(where)
+    if scenes is None or not scenes.any():
+        return _nearest(connection, log, queries, k, kept, level)
+    bodies = f"({kept}) and {NO_SCENE}" if kept else NO_SCENE
+    apart = iter(_nearest(connection, log, queries[scenes], k, bodies, level))
+    others = iter(_nearest(connection, log, queries[~scenes], k, kept, level))
+    return [next(apart if scene else others) for scene in scenes]
+
+
+def _nearest(
+    connection: Connection,
+    log: Log,
+    queries: NDArray[np.float32],
+    k: int,
+    kept: str,
+    level: Level,
+) -> list[list[Candidate]]:
+    if not len(queries):
+        return []
     limit = max(_LEAST, _REFERENCES_EACH * k)
     found = _asked(connection, log, queries, limit, kept, level)
     return [

@@ -185,9 +185,10 @@ def test_pixels_are_known_again_through_scale_light_cut_and_compression() -> Non
 
 
 def test_a_reference_like_nothing_is_an_outlier(shop: Shop) -> None:
-    for number in range(10):
-        shop.product(f"p{number}", references=4)
-    stray = shop.add("p3", vectors=shop.noise())
+    centres = np.stack([shop.product(f"p{number}", references=4) for number in range(10)])
+    products = np.linalg.qr(centres.T)[0]
+    noise = shop.noise()
+    stray = shop.add("p3", vectors=noise - noise @ products @ products.T)
     found = look(shop.gallery)
     assert [outlier.image_id for outlier in found.outliers] == [stray]
     assert found.mislabelled == []

@@ -143,9 +143,17 @@ class ColourGallery:
 
     def __init__(self) -> None:
         self.queries: list[int] = []
+        self.scenes: list[list[bool]] = []
 
-    def search(self, vectors: np.ndarray, k: int, where: Filter | None = None) -> SearchResult:
+    def search(
+        self,
+        vectors: np.ndarray,
+        k: int,
+        where: Filter | None = None,
+        scenes: np.ndarray | None = None,
+    ) -> SearchResult:
         self.queries.append(len(vectors))
+        self.scenes.append([] if scenes is None else scenes.tolist())
         candidates = []
         for vector in vectors:
             best = sorted(zip(vector.tolist(), self.names, strict=True), reverse=True)[:k]
@@ -177,6 +185,7 @@ def test_crops_and_whole_image_are_one_batch_and_one_search() -> None:
     }
     assert embedder.calls == [3]
     assert gallery.queries == [3]
+    assert gallery.scenes == [[False, False, True]]
     assert revision == 7
     assert (times.detect_preprocess, times.detect, times.embed, times.queue) == (1, 2, 5, 9)
 
@@ -185,7 +194,14 @@ def test_without_detection_only_the_whole_image_is_matched() -> None:
     embedder, gallery = MeanColourEmbedder(), ColourGallery()
     results, _, times = recognizer([LEFT], embedder, gallery).recognize(photograph(), detect=False)
     assert [item.box_source for item in results] == ["whole_image"]
+    assert gallery.scenes == [[False]]
     assert times.detect == 0
+
+
+def test_the_whole_of_a_photograph_without_bodies_is_no_scene() -> None:
+    gallery = ColourGallery()
+    results, _, _ = recognizer([], MeanColourEmbedder(), gallery).recognize(photograph())
+    assert (gallery.scenes, results[0].scene) == ([[False]], False)
 
 
 def test_outcomes_follow_threshold_and_margin() -> None:
@@ -206,7 +222,7 @@ def test_an_empty_gallery_makes_everything_unknown() -> None:
     class EmptyGallery(ColourGallery):
         names = ()
 
-        def search(self, vectors: np.ndarray, k: int, where: Filter | None = None) -> SearchResult:
+        def search(self, vectors: np.ndarray, *asked: object) -> SearchResult:
             return SearchResult([[] for _ in vectors], revision=0)
 
     results, _, _ = recognizer([LEFT], MeanColourEmbedder(), EmptyGallery()).recognize(photograph())

@@ -13,9 +13,11 @@ from app.impostors import GalleryTooSmall
 from app.reliability import Reliability
 from app.verification import Claim, Limits, claimed, limits
 from gallery import Candidate, Gallery, UnknownProduct
+from gallery.scenes import scenes_of
 from tests.app.test_calibration import DIMENSION, filled, views
 from tests.gallery.samples import new_image
 
+NO_SCENES = np.zeros(2, np.bool_)
 LIMITS = Limits(match=0.6, no_match=0.4, reliability=Reliability(0, 1, 1))
 
 
@@ -51,7 +53,7 @@ def test_the_region_that_matches_the_claimed_product_counts(gallery: Gallery) ->
     with gallery.contents() as contents:
         wanted = contents.vectors("p003")[own][1].astype(np.float32)
         beside = contents.vectors("p004")[gallery.list_images("p004")[0].id][0].astype(np.float32)
-    found = claimed(gallery, "p003", np.stack([beside, wanted]))
+    found = claimed(gallery, "p003", np.stack([beside, wanted]), NO_SCENES)
     assert found is not None
     assert (found.region, found.image_id) == (1, own)
     assert found.score == pytest.approx(1, abs=1e-3)
@@ -63,10 +65,10 @@ def test_the_region_that_matches_the_claimed_product_counts(gallery: Gallery) ->
 def test_products_that_can_not_be_claimed(gallery: Gallery) -> None:
     gallery.put_product("bare", "Bare", {})
     query = np.ones((1, DIMENSION), np.float32)
-    assert claimed(gallery, "bare", query) is None
+    assert claimed(gallery, "bare", query, NO_SCENES[:1]) is None
     assert limits(calibrate(gallery), gallery, "bare", 0.05) is None
     with pytest.raises(UnknownProduct):
-        claimed(gallery, "nothing", query)
+        claimed(gallery, "nothing", query, NO_SCENES[:1])
 
 
 def test_wrong_claims_pass_as_often_as_asked(gallery: Gallery) -> None:
@@ -113,7 +115,12 @@ def test_a_product_like_many_others_needs_more(gallery: Gallery) -> None:
 
 def scores(gallery: Gallery, product: str, photographs: list[NDArray]) -> list[float]:
     found = [
-        claimed(gallery, product, (seen / np.linalg.norm(seen, axis=1)[:, None]).astype(np.float32))
+        claimed(
+            gallery,
+            product,
+            (seen / np.linalg.norm(seen, axis=1)[:, None]).astype(np.float32),
+            scenes_of(len(seen)),
+        )
         for seen in photographs
     ]
     return [each.score for each in found if each is not None]

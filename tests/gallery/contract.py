@@ -18,6 +18,7 @@ import pytest
 from gallery import (
     And,
     Author,
+    Filter,
     GalleryClosed,
     GalleryProtocol,
     In,
@@ -103,6 +104,32 @@ class GalleryContract:
         )
         self.check(gallery, plain, set(), where=In("number", ("1",)))
         assert gallery.search(np.empty((0, DIMENSION), dtype=np.float32), 1).candidates == []
+
+    def test_scenes_are_not_compared_with_each_other(self, gallery: GalleryProtocol) -> None:
+        """One camera: the wholes of all photographs look alike, whatever lies there."""
+        place, one, other, alone = bits(0), bits(1), bits(2), bits(3)
+        for name in ("one", "other", "bare"):
+            gallery.put_product(name, name, {"round": name == "one"})
+        gallery.add_images("one", [new_image("1", [place, one])])
+        gallery.add_images("other", [new_image("2", [place, other])])
+        gallery.add_images("bare", [new_image("3", [alone])])
+
+        def scores(query: np.ndarray, scene: bool, where: Filter | None = None) -> dict[str, float]:
+            (found,) = gallery.search(query[None], 3, where, np.array([scene])).candidates
+            return {c.product_id: round(c.score, 3) for c in found}
+
+        assert scores(place, scene=False) == {"one": 1, "other": 1, "bare": 0}
+        assert scores(place, scene=True) == {"one": 0, "other": 0, "bare": 0}
+        assert scores(one, scene=True) == {"one": 1, "other": 0, "bare": 0}
+        # The whole of a photograph that shows no body is all there is of it.
+        assert scores(alone, scene=True) == {"one": 0, "other": 0, "bare": 1}
+        assert scores(place, scene=True, where=In("round", (True,))) == {"one": 0}
+        both = gallery.search(np.stack([place, place]), 1, scenes=np.array([True, False]))
+        assert [row[0].score for row in both.candidates] == pytest.approx([0, 1], abs=1e-3)
+        # Another name does not make it another photograph.
+        gallery.put_product("one", "renamed", {})
+        assert scores(place, scene=True)["one"] == 0
+        assert scores(place, scene=False)["one"] == 1
 
     def test_delete(self, gallery: GalleryProtocol) -> None:
         plain = self.fill(gallery)

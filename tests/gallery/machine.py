@@ -99,21 +99,27 @@ class GalleryMachine(RuleBasedStateMachine):
             self.reference.delete_product(product)
             del self.metadata[product]
 
-    @rule(queries=vectors, k=st.integers(1, 5))
-    def search(self, queries: np.ndarray, k: int) -> None:
-        answers = self.gallery.search(queries, k).candidates
-        for query, candidates in zip(queries, answers, strict=True):
-            self.check(candidates, self.reference.search(query, k))
+    @rule(queries=vectors, k=st.integers(1, 5), scenes=st.tuples(st.booleans(), st.booleans()))
+    def search(self, queries: np.ndarray, k: int, scenes: tuple[bool, bool]) -> None:
+        flags = np.array(scenes[: len(queries)])
+        answers = self.gallery.search(queries, k, scenes=flags).candidates
+        for query, scene, candidates in zip(queries, flags, answers, strict=True):
+            self.check(candidates, self.reference.search(query, k, scene=bool(scene)))
 
-    @rule(query=vectors, names=st.sets(st.sampled_from("xyz")), others=st.booleans())
-    def search_among(self, query: np.ndarray, names: set[str], others: bool) -> None:
+    @rule(
+        query=vectors,
+        names=st.sets(st.sampled_from("xyz")),
+        others=st.booleans(),
+        scene=st.booleans(),
+    )
+    def search_among(self, query: np.ndarray, names: set[str], others: bool, scene: bool) -> None:
         """`put` keeps the name in the metadata, `put_at_a_version` keeps none."""
         where: Filter = In("name", tuple(names))
         among = {p for p, name in self.metadata.items() if name in names}
         if others:
             where, among = Not(where), set(self.reference.names) - among
-        (candidates,) = self.gallery.search(query[:1], 3, where).candidates
-        self.check(candidates, self.reference.search(query[0], 3, among))
+        (candidates,) = self.gallery.search(query[:1], 3, where, np.array([scene])).candidates
+        self.check(candidates, self.reference.search(query[0], 3, among, scene=scene))
 
     def check(
         self, candidates: list[Candidate], expected: list[tuple[str, str, object, float]]

@@ -42,11 +42,16 @@ class Reference:
         del self.names[product], self.images[product]
 
     def search(
-        self, vector: NDArray[np.float32], k: int, among: set[str] | None = None
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        among: set[str] | None = None,
+        *,
+        scene: bool = False,
     ) -> list[tuple[str, str, object, float]]:
         """The k best as (product, name, content, score), exactly as the gallery defines them.
 
-        `among`: only these products.
+        `among`: only these products. `scene`: it is not compared with the first of several vectors.
         """
         query = query_vectors(vector[None], len(vector))[0].astype(np.float64)
         ranked = []
@@ -54,6 +59,8 @@ class Reference:
             if among is not None and product not in among:
                 continue
             for content, vectors in images.items():
+                if scene and len(vectors) > 1:
+                    vectors = vectors[1:]
                 score = float((vectors * query).sum(axis=1).max())
                 ranked.append((-score, self.order[product, content], product, content))
         best: dict[str, tuple[str, str, object, float]] = {}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.base import FLAT, GRAPH, BaseBuilder
+from gallery.base import FLAT, GRAPH, BaseBuilder, Kind
 from gallery.store import VectorRows
 from gallery.vectors import query_vectors, stored_vectors
 from gallery.view import View
@@ -152,3 +152,25 @@ def test_what_changed_while_a_base_was_folded_is_kept(seed: int, grows: bool) ->
 def test_no_queries_and_no_rows() -> None:
     assert empty().search(query(count=3), 5) == [[], [], []]
     assert grown(empty(), range(1, 5)).search(query(count=0), 5) == []
+
+
+@pytest.mark.parametrize("kind", [FLAT, GRAPH])
+def test_bodies_are_found_though_hundreds_of_scenes_are_nearer(kind: Kind) -> None:
+    rng = np.random.default_rng(0)
+    images = np.arange(1, 1001)
+    place = query("place")[0]
+    scenes = place + 0.01 * rng.standard_normal((1000, DIMENSION))
+    bodies = rng.standard_normal((1000, DIMENSION))
+    interleaved = np.stack([scenes, bodies], axis=1).reshape(2000, DIMENSION)
+    view = empty().with_rows(
+        rows(interleaved.astype(np.float32), images.repeat(2).tolist(), images.repeat(2).tolist())
+    )
+    only_bodies = empty().with_rows(
+        rows(bodies.astype(np.float32), images.tolist(), images.tolist())
+    )
+    asked, apart = np.stack([place, query("another")[0]]), np.array([True, True])
+    expected = only_bodies.search(asked, 5)
+    base = view.folded(BaseBuilder(DIMENSION, kind))
+    for searched in (view, View.of(base)):
+        assert searched.search(asked, 5, apart) == expected
+        assert searched.search(asked, 5, ~apart) == searched.search(asked, 5) != expected

@@ -13,8 +13,9 @@ FALSE_ACCEPTS = 0.05  # of products that are not enrolled: what a pack's thresho
 class Embeddings:
     """Vectors float32 [N, V, D] of unit length, the identity each shows, and whose image it is.
 
-    An image has V vectors, of as many views: two images are as alike as their most alike views, as
-    in the gallery. `images` are names: a query does not find the entry made of its own image.
+    An image has V vectors, of as many views, the whole first: two images are as alike as their most
+    alike views, but wholes are not compared where there are others, as in the gallery. `images` are
+    names: a query does not find the entry made of its own image.
     """
 
     vectors: NDArray[np.float32]
@@ -61,7 +62,10 @@ def ask(queries: Embeddings, gallery: Embeddings) -> list[Answer]:
     for query, (vectors, identity, image) in enumerate(
         zip(queries.vectors, queries.identities, queries.images, strict=True)
     ):
-        scores = (rows @ vectors.T).max(axis=1).reshape(count, views).max(axis=1)
+        pairs = (rows @ vectors.T).reshape(count, views, len(vectors))
+        if views > 1:  # what two whole images share may be the place
+            pairs[:, 0, 0] = -1
+        scores = pairs.max(axis=(1, 2))
         ranking = np.argsort(-scores, kind="stable")
         ranking = ranking[images[ranking] != image]
         right = identities[ranking] == identity

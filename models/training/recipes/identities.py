@@ -20,8 +20,8 @@ from rich.progress import track
 
 from models.training.open_data import Corners, Photo, beverage, grocery
 from models.training.recipes.bodies import Salience, cut_out
-from models.training.recipes.cylinders import ASPECT, cylinder
 from models.training.recipes.grounds import surfaces, wallpapers
+from models.training.recipes.labels import Label, label_families, opaque
 from models.training.recipes.pictures import things
 from models.training.recipes.pools import one_of
 from models.training.recipes.views import (
@@ -34,20 +34,15 @@ from models.training.recipes.views import (
     photographed,
     recoloured,
 )
-from models.training.render.labels import front, wrap
-from models.training.render.products import Detail, ProductSpec
 
 Kind = Literal["grocery", "drink", "label", "thing"]
-DETAILS: tuple[Detail, ...] = ("flavour", "colour", "size", "language")
 
-FAMILIES, MEMBERS = 300, 4
-FIRST_SEED = 900_000  # of labels; far from those of the sample gallery
+FAMILIES = 300
 HUES = {"grocery": 3, "drink": 3, "label": 1, "thing": 2}
 PHOTO_SIDE = 352  # pixels, the shorter side of a photograph in memory
 GROUND_SIDE = 384
 MARGIN = 0.12  # of a body's box, round it, where its outline is looked for
 CLEAR = 0.5  # share of its box that a body fills, or its outline was not found
-FLAT, WRAPPED = (224, 288), (480, 224)  # pixels of label art, width and height
 CUT_OUT = 0.8  # of the views of a drink; the others show its photograph
 FROM_ICONIC = 0.15  # of the views of a grocery
 
@@ -67,19 +62,6 @@ class Shot:
     image: Image
     boxes: Sequence[Corners]
     iconic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A made product: the kind of its package, and its front or, of a round one, its wrap."""
-
-    package: str
-    art: Image
-
-    def body(self, rng: np.random.Generator) -> Cutout:
-        """It, seen from somewhere."""
-        round_ = self.package in ASPECT
-        return cylinder(self.art, self.package, rng) if round_ else _opaque(self.art)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +151,6 @@ def load_pictures(data: Path, onnx: Path, debian: Path) -> Pictures:
     )
 
 
-def label_families(first: int, count: int, members: int = MEMBERS) -> Iterator[list[Label]]:
-    """Families `first` to `first + count`: products and their look-alikes, at most `members`."""
-    for seed in range(first, first + count):
-        model = ProductSpec.from_seed(FIRST_SEED + seed)
-        family = model.family(DETAILS[seed % len(DETAILS)], members)
-        draw, size = (wrap, WRAPPED) if model.kind in ASPECT else (front, FLAT)
-        yield [Label(model.kind, np.asarray(draw(member.design, *size))) for member in family]
-
-
 def _hues(key: Key) -> Matrix | None:
     """A third of the circle apart, give or take; variant 0 is as photographed."""
     if key.kind == "label" or key.variant == 0:
@@ -210,11 +183,7 @@ def _body(photo: Photo, salience: Salience) -> Cutout:
     near = image[top : int(min(height, y2 + down)), left : int(min(width, x2 + across))]
     box = (x1 - left, y1 - top, x2 - left, y2 - top)
     body = cut_out(near, salience(near), box)
-    return body if body[..., 3].mean() >= 255 * CLEAR else _opaque(body[..., :3])
-
-
-def _opaque(image: Image) -> Cutout:
-    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    return body if body[..., 3].mean() >= 255 * CLEAR else opaque(body[..., :3])
 
 
 def _smaller(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

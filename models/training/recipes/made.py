@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from models.training.recipes.grounds import surfaces, wallpapers
-from models.training.recipes.identities import Label, label_families
+from models.training.recipes.labels import Label, label_families
 from models.training.recipes.pools import one_of
 from models.training.recipes.views import Image, disturbed, pasted
 

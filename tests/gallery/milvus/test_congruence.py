@@ -120,19 +120,27 @@ class BothGalleries(RuleBasedStateMachine):
         if here is None:
             self.plain.delete_product(product)
 
-    @rule(queries=vectors, k=st.integers(1, 4))
-    def search(self, queries: np.ndarray, k: int) -> None:
-        self.compare(queries, k, None)
-        for query, found in zip(queries, self.there.search(queries, k).candidates, strict=True):
-            expected = self.plain.search(query, k)
+    @rule(queries=vectors, k=st.integers(1, 4), scene=st.booleans())
+    def search(self, queries: np.ndarray, k: int, scene: bool) -> None:
+        scenes = np.full(len(queries), scene)
+        self.compare(queries, k, None, scenes)
+        answers = self.there.search(queries, k, scenes=scenes).candidates
+        for query, found in zip(queries, answers, strict=True):
+            expected = self.plain.search(query, k, scene=scene)
             assert [c.product_id for c in found] == [entry[0] for entry in expected]
 
     @rule(queries=vectors, where=filters)
     def search_among(self, queries: np.ndarray, where: Filter) -> None:
         self.compare(queries, 3, where)
 
-    def compare(self, queries: np.ndarray, k: int, where: Filter | None) -> None:
-        here, there = self.both("search", queries, k, where)
+    def compare(
+        self,
+        queries: np.ndarray,
+        k: int,
+        where: Filter | None,
+        scenes: np.ndarray | None = None,
+    ) -> None:
+        here, there = self.both("search", queries, k, where, scenes)
         assert here.revision == there.revision
         for ours, others in zip(here.candidates, there.candidates, strict=True):
             assert [(c.product_id, c.name) for c in ours] == [

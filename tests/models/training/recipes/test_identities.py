@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.training.recipes.cylinders import ASPECT
-from models.training.recipes.identities import Key, Pictures, Shot, label_families
+from models.training.recipes.identities import Key, Pictures, Shot
+from models.training.recipes.labels import label_families
 from models.training.recipes.split import PARTS, folds
 
 
