@@ -24,6 +24,8 @@ class Calibrator:
         # By the filter as text: as values 1 and true would be one key.
         self._newest: OrderedDict[str, Calibration] = OrderedDict()
         self._behind: dict[str, Future[Calibration]] = {}
+        # Of those there were none of: the revision that was tried last, which may be too small.
+        self._tried: OrderedDict[str, int] = OrderedDict()
         self._lock = Lock()
         self._stopping = Event()
         # One fit at a time: who asks meanwhile finds it done.
@@ -51,6 +53,20 @@ class Calibrator:
                 behind = self._behind.get(key)
                 if behind is None or behind.done():
                     self._behind[key] = self.fitted(where)
+        return newest
+
+    def soon(self, where: Filter | None = None) -> Calibration | None:
+        """As `at_hand`; where there is none, it is fitted behind, once for each revision."""
+        newest = self.at_hand(where)
+        if newest is None:
+            key, revision = repr(where), self._gallery.stats().revision
+            with self._lock:
+                if self._tried.get(key) != revision:
+                    self._tried[key] = revision
+                    self._tried.move_to_end(key)
+                    while len(self._tried) > _MOST:
+                        self._tried.popitem(last=False)
+                    self.fitted(where)
         return newest
 
     def close(self) -> None:

@@ -11,9 +11,9 @@ Grocery: each `val` photograph is a query; the gallery is `train`, or the one ic
 product. Beverage: each source (`NNN-0`; its altered copies are left out) of an SKU that has two or
 more is a query, and all *other* sources are the gallery. "Detected" asks with the best box,
 "true" with the largest labelled one, "recognise" with the whole image and every box together, as
-`/recognize` does. References are enrolled whole, as their best detected body, or as both. Detection
-counts at most 5 boxes an image at the pack's threshold. The embedded pack was trained on these same
-products.
+`/recognize` does. References are enrolled whole, as their best detected body, or as both; "all with
+all" compares whole images with each other, too (gallery.scenes). Detection counts at most 5 boxes
+an image at the pack's threshold. The embedded pack was trained on these same products.
 """
 
 import argparse
@@ -170,6 +170,9 @@ def retrieval_tables(
             ("both", [g.entry(np.concatenate([g.whole, g.body])) for g in gallery]),
         ):
             variants.append((f"{name}: {how}", *(recalled(references, each) for each in asks)))
+        together = [g.entry(np.concatenate([g.whole, g.body])) for g in gallery]
+        all_with_all = ask(bench.embedder, together, asks[-1], undivided=True)
+        variants.append((f"{name}: both, all with all", "", "", percent(recall(all_with_all))))
     second = table(("references enrolled as", "query whole", "best body", "recognise"), variants)
     both = [d.entry(np.concatenate([d.whole, d.body])) for d in drinks]
     third = outcome_table(

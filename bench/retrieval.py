@@ -39,12 +39,19 @@ class Answer:
     impostor: float
 
 
-def ask(embedder: Embedder, references: Sequence[Entry], queries: Sequence[Entry]) -> list[Answer]:
+def ask(
+    embedder: Embedder,
+    references: Sequence[Entry],
+    queries: Sequence[Entry],
+    *,
+    undivided: bool = False,
+) -> list[Answer]:
     """The best product for each query, from photographs of another source than its own.
 
     Every photograph is enrolled as a product of its own, so that a query can leave itself out;
     the products they show are compared afterwards. A photograph scores as its best pair of views
-    and a product as its best photograph, as the service does it.
+    and a product as its best photograph, as the service does it; `undivided`: whole images that
+    show bodies, too, are compared with each other.
 
     Raises:
         ValueError: the references show fewer than two products.
@@ -61,7 +68,7 @@ def ask(embedder: Embedder, references: Sequence[Entry], queries: Sequence[Entry
         for reference in references:
             gallery.put_product(reference.source, reference.identity, {})
             gallery.add_images(reference.source, [_image(reference)])
-        return [_best(gallery, query, identities) for query in queries]
+        return [_best(gallery, query, identities, undivided) for query in queries]
 
 
 def recall(answers: Sequence[Answer]) -> float:
@@ -75,9 +82,9 @@ def _image(entry: Entry) -> NewImage:
     return NewImage(digest, 1, 1, b"\xff\xd8\xff\xd9", entry.vectors)
 
 
-def _best(gallery: Gallery, query: Entry, identities: dict[str, str]) -> Answer:
+def _best(gallery: Gallery, query: Entry, identities: dict[str, str], undivided: bool) -> Answer:
     scores: dict[str, float] = {}
-    scenes = scenes_of(len(query.vectors))
+    scenes = None if undivided else scenes_of(len(query.vectors))
     for candidates in gallery.search(query.vectors, len(identities), scenes=scenes).candidates:
         for candidate in candidates:
             if candidate.product_id != query.source:

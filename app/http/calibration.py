@@ -13,6 +13,7 @@ from app.filters import read_filter
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import CalibrationAnswer
 from app.http.state import ServiceDep
+from app.impostors import GalleryTooSmall
 from app.service import Service
 from gallery import Filter
 
@@ -87,6 +88,9 @@ async def chosen(
     ] = None,
 ) -> Chosen:
     """What a photograph is judged by."""
+    usual = service.settings.false_accept_rate
+    if false_accept_rate is None and threshold is None and usual is not None:
+        return await to_thread.run_sync(_usual, service, where, usual)
     if false_accept_rate is None:
         return Chosen(threshold)
     if threshold is not None:
@@ -96,6 +100,17 @@ async def chosen(
     found = await calibration_of(service, where)
     limit = await to_thread.run_sync(found.impostors.threshold, false_accept_rate)
     return Chosen(limit, found, false_accept_rate)
+
+
+def _usual(service: Service, where: Filter | None, rate: float) -> Chosen:
+    """By the rate that the operator has set, as soon as the gallery can tell its threshold."""
+    found = service.calibrator.soon(where)
+    if found is None:
+        return Chosen(None)
+    try:
+        return Chosen(found.impostors.threshold(rate), found, rate)
+    except GalleryTooSmall:  # to tell so small a rate
+        return Chosen(None)
 
 
 async def calibration_of(service: Service, where: Filter | None) -> Calibration:

@@ -1,3 +1,6 @@
+import time
+
+import pytest
 from starlette.testclient import TestClient
 
 from app.service import Service
@@ -84,3 +87,57 @@ def test_probability_is_there_once_the_gallery_is_calibrated(shop: TestClient) -
     known, stranger = recognised(1), recognised(2)
     assert 0.9 < known["probability"] <= 1
     assert 0 <= stranger["probability"] <= known["probability"]
+
+
+def set_rate(service: Service, monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
+    changed = service.settings.model_copy(update={"false_accept_rate": rate})
+    monkeypatch.setattr(service, "settings", changed)
+
+
+def test_the_operators_rate_holds_where_a_request_names_none(
+    shop: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stranger(**asked: object) -> dict:
+        asked = {"detect": False, **asked}
+        answer = shop.post("/explain", params=asked, files={"image": pictures.jpeg(2)})
+        assert answer.status_code == 200
+        return answer.json()
+
+    usual = service.pack.embedder.match_threshold
+    set_rate(service, monkeypatch, 0.1)
+    wanted = shop.get("/gallery/calibration?false_accept_rate=0.1").json()["threshold"]
+    assert stranger()["threshold"] == wanted != usual
+    assert stranger(threshold=0.9)["threshold"] == 0.9
+    strict = shop.get("/gallery/calibration?false_accept_rate=0.05").json()["threshold"]
+    assert stranger(false_accept_rate=0.05)["threshold"] == strict
+    set_rate(service, monkeypatch, 0.001)
+    assert stranger()["threshold"] == usual  # so small a rate takes more references
+
+
+def test_the_first_calibration_is_made_while_others_are_answered(
+    shop: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_rate(service, monkeypatch, 0.1)
+
+    def calibrated() -> bool:
+        asked = {"detect": False, "where": '{"shelf": {"in": ["low", "high", "shown", "first"]}}'}
+        answer = shop.post("/recognize", params=asked, files={"image": pictures.jpeg(1)})
+        return answer.json()["results"][0]["probability"] is not None
+
+    assert not calibrated()
+    deadline = time.monotonic() + 20
+    while not calibrated():
+        assert time.monotonic() < deadline
+
+
+def test_a_gallery_too_small_for_the_operators_rate_is_tried_once(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_rate(service, monkeypatch, 0.1)
+    tried = []
+    monkeypatch.setattr(service.calibrator, "fitted", tried.append)
+    asked = {"where": '{"shelf": "nowhere"}'}
+    for _ in range(3):
+        answer = client.post("/recognize", params=asked, files={"image": pictures.jpeg(1)})
+        assert answer.status_code == 200
+    assert len(tried) == 1
