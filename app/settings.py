@@ -74,13 +74,13 @@ class Settings(BaseSettings):
     min_image_side: PositiveInt = Field(
         16, description="Shortest side of an image that is still recognised, in pixels."
     )
-    false_accept_rate: float | None = Field(
-        None,
-        ge=0.0001,
+    false_accept_rate: float = Field(
+        0.0,
+        ge=0,
         le=0.5,
         description="Share of photographs of unknown products that may be named where a request "
-        "says neither `threshold` nor `false_accept_rate`; until the gallery can tell the "
-        "threshold for it, and if this is not set, the pack's is used.",
+        "says neither `threshold` nor `false_accept_rate`. 0, and until the gallery can tell the "
+        "threshold for it: the pack's threshold.",
     )
     refuse_references: str = Field(
         "",

@@ -89,7 +89,7 @@ async def chosen(
 ) -> Chosen:
     """What a photograph is judged by."""
     usual = service.settings.false_accept_rate
-    if false_accept_rate is None and threshold is None and usual is not None:
+    if false_accept_rate is None and threshold is None and usual:
         return await to_thread.run_sync(_usual, service, where, usual)
     if false_accept_rate is None:
         return Chosen(threshold)
