@@ -17,9 +17,10 @@ Six trainings run: one on all products, which is shipped, and one without each f
 `bench.accuracy --embedder` judges. The last layer that was trained along is then replaced by one
 that sees the statistics of every stage, too, and is fitted on the photographs in closed form
 (`models.training.projection`): on products that were kept out it is far better. It overlooks how
-views of made products change, and what covering and blurring do to photographs. What each step made
-stays in WORK and is not made again. `pack.toml` is written by hand; only its hashes are filled in.
-The shipped run's log is `embedded_embedder.csv` beside this file.
+views of made products change, and what covering and blurring do to photographs; `--refit` does that
+alone, for the embedder that is shipped. What each step made stays in WORK and is not made again.
+`pack.toml` is written by hand; only its hashes are filled in. The log of the shipped run is
+`embedded_embedder.csv` beside this file.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import hashlib
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
@@ -35,9 +37,12 @@ import paddle
 from numpy.typing import NDArray
 from rich.progress import track
 
+from models.detector import Detector
+from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, StagesLinear
 from models.pack import PACK_FILE, Pack
 from models.training.convert import efficientnet_lite
+from models.training.embedding.weights import embedder_from, read_exported
 from models.training.export import export, fold_batch_norms
 from models.training.open_data import beverage, grocery
 from models.training.projection import (
@@ -49,7 +54,7 @@ from models.training.projection import (
 )
 from models.training.recipes.frozen import write_frozen
 from models.training.recipes.identities import load_pictures
-from models.training.recipes.made import made_products
+from models.training.recipes.made import best_bodies, made_products
 from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe
 from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
 from models.training.recipes.pooled import VIEWS, pooled_features, views, with_projection
@@ -62,7 +67,7 @@ THREADS = 2
 EQUAL = 1e-4  # of features that are about 1
 SHRINKAGE = 0.6  # of the covariance; chosen on the folds: docs/embedded-pack.md
 SHARE = 0.6  # of each statistic of a stage, beside the head's means; chosen likewise
-CHANGES = 0.1  # how much the changes between views of made products count; chosen likewise
+CHANGES = 0.25  # how much the changes between views of made products count; chosen likewise
 HINDERED = 0.15  # how much those between a photograph and itself covered and blurred; likewise
 HINDERED_SEED = 1
 ALL = "all"  # the training on every product
@@ -100,9 +105,11 @@ class Recipe:
         self.fold = np.asarray([of[photo.identity] for photo in self.photos])
 
     @cached_property
-    def made(self) -> dict[str, list[Image]]:
-        """Views of made products, by name."""
-        return made_products(self.options.debian, self.spec.input_size[0])
+    def made(self) -> list[list[Image]]:
+        """Views of made products, as the pack's detector cuts them out."""
+        pictures = made_products(self.options.debian, self.spec.input_size[0])
+        with closing(Detector(Pack.load(PACK), THREADS)) as detector:
+            return [best_bodies(detector, views) for views in track(pictures.values(), "made")]
 
     def prepare(self) -> None:
         """imagenet.npy: features of the photographs as it comes; frozen.npy: of all views."""
@@ -135,10 +142,21 @@ class Recipe:
         with np.load(folder / "trained.npz") as trained:
             twin = from_twin(dict(trained), self.spec.dimension)
         fold_batch_norms(twin)
-        network = StagesLinear(twin.trunk, self.spec.dimension)
+        self._fit(StagesLinear(twin.trunk, self.spec.dimension), part)
+
+    def refit(self) -> None:
+        """Fit the last layer of the shipped embedder again, which was trained on every product."""
+        (self.work / ALL).mkdir(parents=True, exist_ok=True)
+        shipped = embedder_from(read_exported(PACK / self.spec.model))
+        if not isinstance(shipped, StagesLinear):
+            raise ModelError(f"{self.spec.model} is no embedder of this recipe")
+        self._fit(shipped, ALL)
+
+    def _fit(self, network: StagesLinear, part: str) -> None:
+        folder = self.work / part
         features = self._photographed(network)
         overlooked = [
-            (pooled_features(network, self.spec, self.made.values(), THREADS), CHANGES),
+            (pooled_features(network, self.spec, self.made, THREADS), CHANGES),
             (self._hindered(network, part), HINDERED),
         ]
         weight, bias = self._fitted(features, part, network.widths, overlooked)
@@ -233,8 +251,13 @@ def main() -> None:
     parser.add_argument("--debian", type=Path, default=Path("/"))
     parser.add_argument("--at-once", type=int, default=2, help="trainings, a core each")
     parser.add_argument("--parts", nargs="*", default=[ALL, *map(str, range(PARTS))])
+    parser.add_argument("--refit", action="store_true", help="only the shipped one's last layer")
     options = parser.parse_args()
     recipe = Recipe(options)
+    if options.refit:
+        recipe.refit()
+        recipe.ship()
+        return
     recipe.prepare()
     for part in options.parts:
         recipe.write_start(part)

@@ -1,13 +1,17 @@
 """Made products on changing grounds, in changing light: what a projection shall overlook.
 
 Of most photographed drinks there is one picture, and of no product many on different grounds: the
-photographs alone do not tell that the ground behind a package says nothing about it.
+photographs alone do not tell that the ground behind a package says nothing about it. They are seen
+as the service sees products, by the detector's box.
 """
 
+from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 
+from models.detector import Detector
 from models.training.recipes.grounds import surfaces, wallpapers
 from models.training.recipes.labels import Label, label_families
 from models.training.recipes.pools import one_of
@@ -16,6 +20,18 @@ from models.training.recipes.views import Image, disturbed, pasted
 FAMILIES = 150  # of look-alikes: about 500 products
 VIEWS = 3  # of each
 SEED = 5
+
+
+def best_bodies(detector: Detector, pictures: Iterable[Image]) -> list[Image]:
+    """The best body in each picture, the whole of it where none is seen."""
+    bodies = []
+    for picture in pictures:
+        found, _ = detector.detect(picture, max_results=1)
+        for box in (one.box for one in found):
+            rows, columns = slice(int(box.y1), ceil(box.y2)), slice(int(box.x1), ceil(box.x2))
+            picture = picture[rows, columns]
+        bodies.append(np.ascontiguousarray(picture))
+    return bodies
 
 
 def made_products(debian: Path, side: int) -> dict[str, list[Image]]:
