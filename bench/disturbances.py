@@ -1,7 +1,6 @@
 """Recall of unseen products when the photograph that asks is turned, dark, covered or blurred."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,17 +12,12 @@ from models.pack import NetworkSpec
 from models.preprocess import Preprocessor
 from models.session import Session
 from models.training.open_data import Photo
-from models.training.recipes.grounds import surfaces
-from models.training.recipes.labels import label_families
-from models.training.recipes.views import Cutout, Image, disturbed, exposed, pasted
+from models.training.recipes.views import Image
 
 Rows = NDArray[np.float32]
-View = Callable[[Cutout, Sequence[Image], np.random.Generator], Image]
 
-VIEW_SIDE = 224  # pixels of a made picture
 COVERED = 0.3  # of the picture
 BLUR = 1 / 80  # of the shorter side, standard deviation
-HOLDOUT_SEED = 5_000  # of label families; training has the seeds from 0
 
 
 def covered(image: Image) -> Image:
@@ -80,47 +74,3 @@ def recalls(
         for name, found in zip(DISTURBANCES, best, strict=True):
             right[name].append(bool(found == photo.identity))
     return right
-
-
-def plain_view(body: Cutout, grounds: Sequence[Image], rng: np.random.Generator) -> Image:
-    """Upright, on any ground, near or far, a little aslant, in any light: as at a till."""
-    ground = grounds[int(rng.integers(len(grounds)))]
-    view = exposed(pasted(body, ground, VIEW_SIDE, rng, upright=True), rng)
-    return np.asarray(view.clip(0, 255), np.uint8)
-
-
-def hard_view(body: Cutout, grounds: Sequence[Image], rng: np.random.Generator) -> Image:
-    """Also turned any way, half hidden, under glare, blurred and compressed, each at times."""
-    ground, stranger = (grounds[place] for place in rng.integers(len(grounds), size=2))
-    return disturbed(pasted(body, ground, VIEW_SIDE, rng), [stranger], rng)
-
-
-@dataclass(frozen=True, slots=True)
-class MadeRecall:
-    """Of how many made products, and recall@1 of the product and of its family."""
-
-    products: int
-    product: float
-    family: float
-
-
-def made_products(embed: Folded, families: int, members: int, view: View) -> MadeRecall:
-    """Made products that no training saw: two views enrolled, one asks.
-
-    Each of the families has at most `members`, which differ in one detail.
-    """
-    rng = np.random.default_rng(HOLDOUT_SEED)
-    grounds = list(surfaces("kept"))
-    references, queries, family_of = [], [], list[int]()
-    made = label_families(HOLDOUT_SEED, families, members)
-    for number, family in enumerate(track(made, "made", families)):
-        for label in family:
-            vectors = embed([view(label.body(rng), grounds, rng) for _ in range(3)])
-            references.append(vectors[:2])
-            queries.append(vectors[2])
-            family_of.append(number)
-    count = len(family_of)
-    scores = (np.stack(queries) @ np.concatenate(references).T).reshape(count, count, 2).max(axis=2)
-    found, owners = scores.argmax(axis=1), np.asarray(family_of)
-    right = found == np.arange(count)
-    return MadeRecall(count, float(right.mean()), float((owners[found] == owners).mean()))

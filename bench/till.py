@@ -9,26 +9,20 @@ does it: whole images that show bodies are not compared with each other (gallery
 """
 
 import argparse
-import hashlib
-import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
-from app.enrolment import Enroller
 from app.recognizer import Recognizer
-from app.settings import Settings
 from bench.report import circumstances, table, write_section
+from bench.served import Served
 from bench.trays import lay
-from gallery import Filter, Gallery, NewImage, SearchResult
-from models.detector import Detector
-from models.embedder import Embedder
+from gallery import Filter, Gallery, SearchResult
 from models.pack import Pack
 from models.training.recipes.labels import Label, label_families
 from models.training.recipes.views import exposed
@@ -96,11 +90,6 @@ class Undivided:
         return self._gallery.search(vectors, k, where)
 
 
-def new_image(image: Image, vectors: Rows) -> NewImage:
-    digest = hashlib.sha256(image.tobytes()).hexdigest()
-    return NewImage(digest, WIDTH, HEIGHT, b"\xff\xd8\xff\xd9", vectors)
-
-
 def ask(
     recognizer: Recognizer, photographs: Sequence[tuple[str, Image]], threshold: float
 ) -> list[Asked]:
@@ -130,46 +119,34 @@ def row(known: Sequence[Asked], unknown: Sequence[Asked], threshold: float) -> l
 
 def run(pack: Pack, threads: int) -> str:
     """The section as Markdown."""
-    detector, embedder = Detector(pack, threads), Embedder(pack, threads)
-    enroller = Enroller(detector, embedder, Settings().image_limits)
     threshold = pack.embedder.match_threshold
     products = [family[0] for family in label_families(FIRST_FAMILY, PRODUCTS, 1)]
     names = [f"p{number}" for number in range(len(products))]
     enrolled = len(products) // 2
-
     rows = []
-    for share in SHARES:
-        till = Till(42)
-        shown = {
-            name: [till.photograph(product, share) for _ in range(REFERENCES + QUERIES)]
-            for name, product in zip(names, products, strict=True)
-        }
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            Gallery.open(
-                Path(folder), dimension=embedder.dimension, fingerprint=embedder.fingerprint
-            ) as gallery,
-        ):
-            for name in track(names[:enrolled], "enrolled", console=Console(stderr=True)):
-                images = shown[name][:REFERENCES]
-                gallery.put_product(name, name, {})
-                gallery.add_images(name, list(map(new_image, images, enroller.embed(images))))
-            for how, searched in (
-                ("all with all", Undivided(gallery)),
-                ("as the service", gallery),
-            ):
-                recognizer = Recognizer(
-                    detector, embedder, searched, match_threshold=threshold, ambiguous_margin=0
-                )
-                known, unknown = (
-                    ask(
-                        recognizer, [(n, i) for n in part for i in shown[n][REFERENCES:]], threshold
+    with closing(Served(pack, threads)) as served:
+        for share in SHARES:
+            till = Till(42)
+            shown = {
+                name: [till.photograph(product, share) for _ in range(REFERENCES + QUERIES)]
+                for name, product in zip(names, products, strict=True)
+            }
+            with served.gallery({n: shown[n][:REFERENCES] for n in names[:enrolled]}) as gallery:
+                for how, searched in (
+                    ("all with all", Undivided(gallery)),
+                    ("as the service", gallery),
+                ):
+                    recognizer = served.recognizer(searched)
+                    known, unknown = (
+                        ask(
+                            recognizer,
+                            [(name, image) for name in part for image in shown[name][REFERENCES:]],
+                            threshold,
+                        )
+                        for part in (names[:enrolled], names[enrolled:])
                     )
-                    for part in (names[:enrolled], names[enrolled:])
-                )
-                rows.append((f"{share:.0%} of the height: {how}", *row(known, unknown, threshold)))
-    detector.close()
-    embedder.close()
+                    what = f"{share:.0%} of the height: {how}"
+                    rows.append((what, *row(known, unknown, threshold)))
     header = (
         "products of",
         "the right one is best",
@@ -191,12 +168,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="Markdown file to write the section into")
+    parser.add_argument("--write", type=Path, help="report whose section is replaced")
     options = parser.parse_args()
     section = run(Pack.load(options.pack), options.threads)
+    print(section)
     if options.write:
         write_section(options.write, "one camera", section)
-    print(section)
 
 
 if __name__ == "__main__":

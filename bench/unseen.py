@@ -22,11 +22,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.disturbances import Folded, hard_view, made_products, plain_view, recalls
+from bench.disturbances import Folded, recalls
 from bench.report import circumstances, table
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
-from models.training.recipes.labels import MEMBERS
 from models.training.recipes.pack_files import PACK, read_manifest
 from models.training.recipes.split import PARTS, folds
 
@@ -37,8 +36,6 @@ FIRST_SHRINKAGE = 0.6  # of the first pack's projection
 THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 MARGINS = (0.01, 0.02, 0.04)
 FALSE_ACCEPTS = 0.05
-MADE_PRODUCTS = 1_000
-MADE_FAMILIES = 280  # about a thousand products, too
 THREADS = 2
 
 
@@ -156,7 +153,7 @@ def accepted(found: dict[str, dict[str, Answers]]) -> str:
 
 
 def disturbances(shown: Sequence[Photo], photos: Photos, work: Path) -> str:
-    """What is left of recall@1 when the photograph that asks is disturbed; and of made products."""
+    """What is left of recall@1 when the photograph that asks is disturbed."""
     spec = read_manifest(PACK).embedder
     right: dict[str, list[bool]] = {}
     for fold in range(PARTS):
@@ -169,26 +166,7 @@ def disturbances(shown: Sequence[Photo], photos: Photos, work: Path) -> str:
         for name, found in recalls(embed, asked, vectors, photos.identity[gallery]).items():
             right.setdefault(name, []).extend(found)
     rows = [(f"grocery, kept-out only: {name}", f"{np.mean(r):.3f}") for name, r in right.items()]
-    return table(
-        ("recall@1 of the trained embedder", ""),
-        [*rows, *made_rows(Folded(work / "all", spec, THREADS))],
-    )
-
-
-def made_rows(embed: Folded) -> list[tuple[str, str]]:
-    """Recall@1 of made products, of which two views are enrolled and another asks."""
-    alone = made_products(embed, MADE_PRODUCTS, 1, plain_view)
-    plain = "each view upright, on another ground, in other light"
-    rows = [(f"{alone.products} made products, {plain}", f"{alone.product:.3f}")]
-    for how, view in (
-        (plain, plain_view),
-        ("every view, enrolled ones too, turned, covered, blurred and compressed", hard_view),
-    ):
-        alike = made_products(embed, MADE_FAMILIES, MEMBERS, view)
-        what = f"{alike.products} in families of at most {MEMBERS} look-alikes, {how}"
-        rows.append((f"{what}: the product", f"{alike.product:.3f}"))
-        rows.append(("... its family", f"{alike.family:.3f}"))
-    return rows
+    return table(("recall@1 of the trained embedder", ""), rows)
 
 
 def run(data: Path, work: Path) -> str:

@@ -1,0 +1,106 @@
+"""Made products that no training saw, two photographs enrolled, through the classes that serve.
+
+    python -m bench.made [--pack models/packs/embedded] [--threads 2] [--write docs/benchmarks.md]
+
+Each photograph shows a product on another ground. "Whole images" are the same photographs asked
+without the detector.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from bench.report import circumstances, table, write_section
+from bench.served import Served
+from models.pack import Pack
+from models.training.recipes.grounds import surfaces
+from models.training.recipes.labels import MEMBERS, label_families
+from models.training.recipes.views import Cutout, Image, disturbed, exposed, pasted
+
+ALONE = 1_000
+FAMILIES = 280  # about a thousand products, too
+FIRST_FAMILY = 5_000  # training has those from 0
+REFERENCES = 2
+SIDE = 224  # pixels of a photograph
+
+View = Callable[[Cutout, Sequence[Image], np.random.Generator], Image]
+
+
+def plain_view(body: Cutout, grounds: Sequence[Image], rng: np.random.Generator) -> Image:
+    """Upright, on any ground, near or far, a little aslant, in any light: as at a till."""
+    ground = grounds[int(rng.integers(len(grounds)))]
+    view = exposed(pasted(body, ground, SIDE, rng, upright=True), rng)
+    return np.asarray(view.clip(0, 255), np.uint8)
+
+
+def hard_view(body: Cutout, grounds: Sequence[Image], rng: np.random.Generator) -> Image:
+    """Also turned any way, half hidden, under glare, blurred and compressed, each at times."""
+    ground, stranger = (grounds[place] for place in rng.integers(len(grounds), size=2))
+    return disturbed(pasted(body, ground, SIDE, rng), [stranger], rng)
+
+
+def measure(served: Served, families: int, members: int, view: View) -> list[str]:
+    """Products, recall@1 of the product and of its family, and of the product in whole images."""
+    rng = np.random.default_rng(FIRST_FAMILY)
+    grounds = list(surfaces("kept"))
+    shown: dict[str, list[Image]] = {}
+    for number, family in enumerate(label_families(FIRST_FAMILY, families, members)):
+        for place, product in enumerate(family):
+            views = [view(product.body(rng), grounds, rng) for _ in range(REFERENCES + 1)]
+            shown[f"{number}.{place}"] = views
+    references: dict[str, Sequence[Image]] = {n: v[:REFERENCES] for n, v in shown.items()}
+    right, kin, whole = [], [], []
+    with served.gallery(references) as gallery:
+        recognizer = served.recognizer(gallery)
+        for name, views in track(shown.items(), "asked", console=Console(stderr=True)):
+            found, alone = (
+                # All that is found, named or not.
+                recognizer.recognize(views[-1], top_k=1, threshold=-1.0, detect=detect)[0][0]
+                .candidates[0]
+                .product_id
+                for detect in (True, False)
+            )
+            right.append(found == name)
+            kin.append(found.split(".")[0] == name.split(".")[0])
+            whole.append(alone == name)
+    shares = (np.mean(column) for column in (right, kin, whole))
+    return [str(len(shown)), *(f"{share:.3f}" for share in shares)]
+
+
+def run(pack: Pack, threads: int) -> str:
+    """The section as Markdown."""
+    sets = {
+        "no two alike; upright, in other light": (ALONE, 1, plain_view),
+        f"families of at most {MEMBERS} look-alikes; likewise": (FAMILIES, MEMBERS, plain_view),
+        "no two alike; turned, covered, blurred, compressed": (ALONE, 1, hard_view),
+    }
+    with closing(Served(pack, threads)) as served:
+        rows = [(name, *measure(served, *what)) for name, what in sets.items()]
+    header = ("recall@1", "products", "the product", "its family", "the product, whole images")
+    title = "## Made products"
+    how = (
+        f"Pack `{pack.name}` {pack.version}, `python -m bench.made`: {REFERENCES} photographs "
+        f"enrolled, one asks, each on another ground. {circumstances()}"
+    )
+    return f"{title}\n\n{how}\n\n{table(header, rows)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    options = parser.parse_args()
+    section = run(Pack.load(options.pack), options.threads)
+    print(section)
+    if options.write:
+        write_section(options.write, "made products", section)
+
+
+if __name__ == "__main__":
+    main()

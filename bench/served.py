@@ -1,0 +1,68 @@
+"""A pack's models and the classes around them that serve, without the service."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from app.enrolment import Enroller
+from app.recognizer import Recognizer, SearchesProducts
+from app.settings import Settings
+from gallery import Gallery, NewImage
+from models.detector import Detector
+from models.embedder import Embedder
+from models.pack import Pack
+
+Image = NDArray[np.uint8]
+
+
+class Served:
+    """Enrols photographs and recognises in them. Close it after use."""
+
+    def __init__(self, pack: Pack, threads: int) -> None:
+        self.pack = pack
+        self._detector = Detector(pack, threads)
+        self._embedder = Embedder(pack, threads)
+        self._enroller = Enroller(self._detector, self._embedder, Settings().image_limits)
+
+    def close(self) -> None:
+        self._detector.close()
+        self._embedder.close()
+
+    @contextmanager
+    def gallery(self, references: Mapping[str, Sequence[Image]]) -> Iterator[Gallery]:
+        """A gallery that holds these photographs, by product."""
+        size, fingerprint = self._embedder.dimension, self._embedder.fingerprint
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Gallery.open(Path(folder), dimension=size, fingerprint=fingerprint) as gallery,
+        ):
+            for name, images in track(references.items(), "enrolled", console=Console(stderr=True)):
+                gallery.put_product(name, name, {})
+                vectors = self._enroller.embed(images)
+                gallery.add_images(name, list(map(_reference, images, vectors)))
+            yield gallery
+
+    def recognizer(self, searched: SearchesProducts) -> Recognizer:
+        """What recognises in it."""
+        threshold = self.pack.embedder.match_threshold
+        return Recognizer(
+            self._detector,
+            self._embedder,
+            searched,
+            match_threshold=threshold,
+            ambiguous_margin=0,
+        )
+
+
+def _reference(image: Image, vectors: NDArray[np.float32]) -> NewImage:
+    height, width = image.shape[:2]
+    digest = hashlib.sha256(image.tobytes()).hexdigest()
+    # The gallery keeps a thumbnail for people; nobody looks at this one.
+    return NewImage(digest, width, height, b"\xff\xd8\xff\xd9", vectors)
