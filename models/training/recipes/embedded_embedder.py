@@ -42,7 +42,7 @@ from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, StagesLinear
 from models.pack import PACK_FILE, Pack
 from models.training.convert import efficientnet_lite
-from models.training.embedding.weights import embedder_from, read_exported
+from models.training.embedding.weights import read_exported
 from models.training.export import export, fold_batch_norms
 from models.training.open_data import beverage, grocery
 from models.training.projection import (
@@ -65,7 +65,7 @@ from models.training.state_dict import Weights, load_weights
 STEPS = 300
 THREADS = 2
 EQUAL = 1e-4  # of features that are about 1
-SHRINKAGE = 0.6  # of the covariance; chosen on the folds: docs/embedded-pack.md
+SHRINKAGE = 0.4  # of the covariance; chosen on the folds: docs/embedded-pack.md
 SHARE = 0.6  # of each statistic of a stage, beside the head's means; chosen likewise
 CHANGES = 0.25  # how much the changes between views of made products count; chosen likewise
 HINDERED = 0.15  # how much those between a photograph and itself covered and blurred; likewise
@@ -147,7 +147,7 @@ class Recipe:
     def refit(self) -> None:
         """Fit the last layer of the shipped embedder again, which was trained on every product."""
         (self.work / ALL).mkdir(parents=True, exist_ok=True)
-        shipped = embedder_from(read_exported(PACK / self.spec.model))
+        shipped = read_exported(PACK / self.spec.model)
         if not isinstance(shipped, StagesLinear):
             raise ModelError(f"{self.spec.model} is no embedder of this recipe")
         self._fit(shipped, ALL)
