@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.sample import SAMPLES
+from tests.app import pictures
 from tests.app.page.shop import Shop, assert_shown, give
 from tests.app.processes import RunningService
 
@@ -111,7 +112,7 @@ def test_it_was_another_product_is_said_reviewed_and_undone(
 
 def test_a_negative_is_approved_by_keyboard(unlocked: Shop, running: RunningService) -> None:
     page = unlocked.open("recognise")
-    scene = (SAMPLES / "scenes" / "scene-1.jpg").read_bytes()
+    scene = pictures.jpeg(1)  # of no product: one would be missed
     page.get_by_text("Options").click()
     page.get_by_label("Look for several products").uncheck()
     give(page, "drop", ".dropzone", ("tray.jpg", "image/jpeg", scene))
