@@ -169,9 +169,10 @@ class View:
         found: list[list[Hit]] = [[] for _ in queries]
         waiting = list(range(len(queries)))
         width = max(_FIRST_WIDTH, _WIDER * k)
+        exact = False
         # One product may own the nearest hundreds: look further until k products are certain.
         while waiting:
-            floors, rows = self._nearest(queries[waiting], width)
+            floors, rows = self._nearest(queries[waiting], width, exact=exact)
             unsure = []
             for place, query in enumerate(waiting):
                 hits, certain = self._ranked(
@@ -183,17 +184,20 @@ class View:
                     unsure.append(query)
             waiting = unsure
             width *= _WIDER
+            # Of one camera's photographs all scenes are nearer to a scene than any body is.
+            exact = bool(rows.size) and float(np.mean(self.base_alive[rows])) < _FEW
         return found
 
     def _nearest(
-        self, queries: NDArray[np.float32], width: int
+        self, queries: NDArray[np.float32], width: int, *, exact: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """A score [Q] for each query that no living row of the base but the rows [Q, n] exceeds."""
+        """A score [Q] for each query that no living row of the base but the rows [Q, n] exceeds.
+
+        `exact`: none but living rows are looked at.
+        """
         living = len(self.base) - self.base_dead
         coarse = self.base.coarse
-        # Of one camera's photographs, hundreds of scenes are nearer to a scene than any body is.
-        among_dead = width > _COARSE_WIDTH and self.base_dead > _FEW * len(self.base)
-        if living <= _FEW * len(self.base) or among_dead:
+        if exact or living <= _FEW * len(self.base):
             width, everything = min(width, living), living
             scores, rows = self.base.exactly_nearest(queries, width, self.base_alive)
         elif coarse and width <= _COARSE_WIDTH and _COARSER * width < len(self.base):
