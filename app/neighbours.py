@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.calibration import SAME_BODY, SAME_PICTURE
 from app.perceptual import appearance
 from gallery import Contents
+from gallery.scenes import scene_rows
 from gallery.scenes import scores as scores_of
 
 _AT_ONCE = 128
@@ -117,9 +118,8 @@ def compare(references: References, progress: Callable[[int], None]) -> Neighbou
     count = len(references.image_ids)
     whole = references.vectors[references.starts]
     ends = np.append(references.starts, len(references.vectors))
-    several = np.diff(ends) > 1
-    scenes = np.zeros(len(references.vectors), dtype=np.bool_)
-    scenes[references.starts] = several
+    scenes = scene_rows(np.repeat(np.arange(count), np.diff(ends)))
+    several = scenes[references.starts]
     bodies = references.vectors[references.starts + several]
     bounds = np.searchsorted(references.product, np.arange(len(references.product_ids) + 1))
     own, other, own_mean, other_mean = np.full((4, count), np.nan)

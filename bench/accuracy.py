@@ -164,13 +164,13 @@ def retrieval_tables(
             [q.entry(q.body) for q in queries],
             [q.entry(q.vectors) for q in queries],
         )
+        together = [g.entry(np.concatenate([g.whole, g.body])) for g in gallery]
         for how, references in (
             ("whole", [g.entry(g.whole) for g in gallery]),
             ("best body", [g.entry(g.body) for g in gallery]),
-            ("both", [g.entry(np.concatenate([g.whole, g.body])) for g in gallery]),
+            ("both", together),
         ):
             variants.append((f"{name}: {how}", *(recalled(references, each) for each in asks)))
-        together = [g.entry(np.concatenate([g.whole, g.body])) for g in gallery]
         all_with_all = ask(bench.embedder, together, asks[-1], undivided=True)
         variants.append((f"{name}: both, all with all", "", "", percent(recall(all_with_all))))
     second = table(("references enrolled as", "query whole", "best body", "recognise"), variants)

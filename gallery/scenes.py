@@ -9,9 +9,13 @@ body was found.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 Flags = NDArray[np.bool_]
 Vectors = NDArray[np.float32]
 
@@ -32,6 +36,23 @@ def scene_rows(images: NDArray[np.int64]) -> Flags:
     flags[:-1] = again
     flags[1:] &= ~again
     return flags
+
+
+def divided(
+    queries: Vectors,
+    scenes: Flags | None,
+    search: Callable[[Vectors], list[T]],
+    search_bodies: Callable[[Vectors], list[T]],
+) -> list[T]:
+    """What each query [Q, D] finds: a scene (`scenes` [Q]) by `search_bodies`, others by `search`.
+
+    `search_bodies` sees no scenes. Neither is asked for nothing.
+    """
+    if scenes is None or not scenes.any():
+        return search(queries)
+    of_scenes = iter(search_bodies(queries[scenes]))
+    of_others = iter([] if scenes.all() else search(queries[~scenes]))
+    return [next(of_scenes if scene else of_others) for scene in scenes]
 
 
 def scores(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gallery.base import Base, BaseBuilder
 from gallery.delta import Delta
-from gallery.scenes import scene_rows
+from gallery.scenes import divided, scene_rows
 from gallery.store import VectorRows
 
 _FIRST_WIDTH = 64
@@ -112,19 +112,18 @@ class View:
 
     def only(self, selected: NDArray[np.bool_]) -> View:
         """The view in which products look deleted unless they are `selected`, by number."""
-        base_alive = self.base_alive & selected[self.base.products]
-        alive = self.delta.alive & selected[self.delta.products]
-        dead = len(base_alive) - int(np.count_nonzero(base_alive))
-        delta = replace(self.delta, alive=alive)
-        return replace(self, base_alive=base_alive, base_dead=dead, delta=delta)
+        return self._narrowed(selected[self.base.products], selected[self.delta.products])
 
     def without_scenes(self) -> View:
         """The view in which what a scene is not compared with looks deleted."""
-        base_alive = self.base_alive & ~self.base.scenes
-        alive = self.delta.alive & ~scene_rows(self.delta.images)
+        return self._narrowed(~self.base.scenes, ~scene_rows(self.delta.images))
+
+    def _narrowed(self, base: NDArray[np.bool_], delta: NDArray[np.bool_]) -> View:
+        """The view in which rows look deleted unless they are kept, by row of base and delta."""
+        base_alive = self.base_alive & base
         dead = len(base_alive) - int(np.count_nonzero(base_alive))
-        delta = replace(self.delta, alive=alive)
-        return replace(self, base_alive=base_alive, base_dead=dead, delta=delta)
+        kept = replace(self.delta, alive=self.delta.alive & delta)
+        return replace(self, base_alive=base_alive, base_dead=dead, delta=kept)
 
     def folded(self, builder: BaseBuilder) -> Base:
         """A new base of the rows that are alive."""
@@ -159,11 +158,12 @@ class View:
         Exact where the base is. A product scores as its best vector; equal scores are told apart by
         image number, the image that was added first winning. `scenes` [Q]: see gallery.scenes.
         """
-        if scenes is None or not scenes.any():
-            return self._search(queries, k)
-        apart = iter(self.without_scenes()._search(queries[scenes], k))
-        others = iter(self._search(queries[~scenes], k))
-        return [next(apart if scene else others) for scene in scenes]
+        return divided(
+            queries,
+            scenes,
+            lambda asked: self._search(asked, k),
+            lambda asked: self.without_scenes()._search(asked, k),
+        )
 
     def _search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         found: list[list[Hit]] = [[] for _ in queries]
@@ -185,7 +185,7 @@ class View:
             waiting = unsure
             width *= _WIDER
             # Of one camera's photographs all scenes are nearer to a scene than any body is.
-            exact = bool(rows.size) and float(np.mean(self.base_alive[rows])) < _FEW
+            exact = exact or (rows.size > 0 and float(np.mean(self.base_alive[rows])) < _FEW)
         return found
 
     def _nearest(

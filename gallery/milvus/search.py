@@ -14,6 +14,7 @@ from gallery.milvus.filtering import NO_SCENE, expression
 from gallery.milvus.log import Log
 from gallery.milvus.schema import REFERENCES, WIDTH
 from gallery.records import Candidate
+from gallery.scenes import divided
 
 _FIELDS = ("image", "revision", "image_id", "product_id", "name", "metadata")
 # References asked for, for each product wanted: a product's photographs are near each other.
@@ -34,12 +35,13 @@ def nearest(
 ) -> list[list[Candidate]]:
     """For each query of [Q, D] its k best products, best first."""
     kept = "" if where is None else expression(where)
-    if scenes is None or not scenes.any():
-        return _nearest(connection, log, queries, k, kept, level)
     bodies = f"({kept}) and {NO_SCENE}" if kept else NO_SCENE
-    apart = iter(_nearest(connection, log, queries[scenes], k, bodies, level))
-    others = iter(_nearest(connection, log, queries[~scenes], k, kept, level))
-    return [next(apart if scene else others) for scene in scenes]
+    return divided(
+        queries,
+        scenes,
+        lambda asked: _nearest(connection, log, asked, k, kept, level),
+        lambda asked: _nearest(connection, log, asked, k, bodies, level),
+    )
 
 
 def _nearest(
@@ -50,8 +52,6 @@ def _nearest(
     kept: str,
     level: Level,
 ) -> list[list[Candidate]]:
-    if not len(queries):
-        return []
     limit = max(_LEAST, _REFERENCES_EACH * k)
     found = _asked(connection, log, queries, limit, kept, level)
     return [
