@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.recognizer import EmbedsCrops, Recognition, crop
+from app.recognizer import EmbedsCrops, Recognition
 from app.references import HoldsContents, reference_scores
 from gallery import UnknownProduct
+from models.detector import crop
 from models.preprocess import Pyramid
 
 

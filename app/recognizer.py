@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import Candidate, Filter, SearchResult
-from models.detector import Box, Detection
+from models.detector import Box, Detection, crop
 from models.preprocess import Picture, Pyramid
 from models.worker import StageTimes
 
@@ -204,15 +204,6 @@ class Region:
 def scenes_among(regions: Sequence[Region]) -> NDArray[np.bool_]:
     """Which of the regions are scenes, [R]."""
     return np.array([region.scene for region in regions], dtype=np.bool_)
-
-
-def crop(photograph: Pyramid, box: Box) -> Pyramid:
-    """The pixels of `box`, at least one."""
-    height, width = photograph.height, photograph.width
-    left, top = min(int(box.x1), width - 1), min(int(box.y1), height - 1)
-    right = min(max(round(box.x2), left + 1), width)
-    bottom = min(max(round(box.y2), top + 1), height)
-    return photograph.crop(left, top, right, bottom)
 
 
 def merge(results: Sequence[Recognition]) -> list[Recognition]:

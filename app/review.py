@@ -15,8 +15,8 @@ from app.feedback import UNDOABLE, Feedback, FeedbackDecided, Item, Kind
 from app.images import encode_thumbnail
 from app.negatives import Negatives
 from app.photographs import Photographs, Seen
-from app.recognizer import crop
 from gallery import GalleryProtocol, UnknownImage
+from models.detector import crop
 from models.preprocess import Pyramid
 
 # Pixels of the longest side of a picture in the queue: more than either network looks at.

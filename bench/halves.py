@@ -14,11 +14,10 @@ from rich.progress import track
 
 from app.calibrating import calibrate
 from app.calibration import Calibration
-from app.recognizer import crop
 from app.verification import Verdict, claimed, limits
 from gallery import Gallery, NewImage
 from gallery.scenes import scenes_of
-from models.detector import Detector
+from models.detector import Detector, crop
 from models.embedder import Embedder
 from models.pack import Pack
 from models.preprocess import Pyramid

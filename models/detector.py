@@ -39,6 +39,15 @@ class Detection:
     score: float
 
 
+def crop(photograph: Pyramid, box: Box) -> Pyramid:
+    """The pixels of `box`, at least one."""
+    height, width = photograph.height, photograph.width
+    left, top = min(int(box.x1), width - 1), min(int(box.y1), height - 1)
+    right = min(max(round(box.x2), left + 1), width)
+    bottom = min(max(round(box.y2), top + 1), height)
+    return photograph.crop(left, top, right, bottom)
+
+
 @dataclass(frozen=True, slots=True)
 class _View:
     """One image for the network: pixels float32 [1, 3, h, w] and its original size."""
@@ -113,6 +122,16 @@ class Detector:
             min_score=spec.score_threshold if min_score is None else min_score,
         )
         return detections, StageTimes(preprocess, answer.forward, answer.queue)
+
+    def best_body(self, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        """The pixels of the best body in an image uint8 [H, W, 3] (RGB), if it shows any.
+
+        Raises:
+            ModelError: the network failed, or the detector has been closed.
+        """
+        photograph = Pyramid(image)
+        found, _ = self.detect(photograph, max_results=1)
+        return np.ascontiguousarray(crop(photograph, found[0].box).pixels) if found else None
 
     def close(self) -> None:
         """Finish what was accepted and release the predictor."""

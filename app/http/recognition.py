@@ -27,9 +27,9 @@ from app.http.schemas import (
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, SeveralImages, request_body
 from app.images import decode, decode_reduced
-from app.recognizer import Recognition, crop
+from app.recognizer import Recognition
 from app.service import Service
-from models.detector import Detection
+from models.detector import Detection, crop
 from models.preprocess import Pyramid
 
 router = APIRouter(

@@ -26,8 +26,9 @@ from app.http.schemas import (
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, request_body
 from app.images import open_photograph
-from app.recognizer import BoxSource, crop, scenes_among
+from app.recognizer import BoxSource, scenes_among
 from app.verification import Limits, Verdict, claimed, limits
+from models.detector import crop
 
 router = APIRouter(
     tags=["recognition"],

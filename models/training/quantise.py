@@ -137,16 +137,9 @@ def _nncf() -> Any:
 
 def _bodies(pack: Pack, pictures: Sequence[RGB]) -> list[RGB]:
     """The best body of each picture that has one, as the embedder sees it in service."""
-    bodies = []
     with closing(Detector(pack, available_cores())) as detector:
-        for picture in pictures:
-            found, _ = detector.detect(picture, max_results=1)
-            for detection in found:
-                box = detection.box
-                rows = slice(int(box.y1), max(int(box.y2), int(box.y1) + 1))
-                columns = slice(int(box.x1), max(int(box.x2), int(box.x1) + 1))
-                bodies.append(np.ascontiguousarray(picture[rows, columns]))
-    return bodies
+        bodies = [detector.best_body(picture) for picture in pictures]
+    return [body for body in bodies if body is not None]
 
 
 def _answers(

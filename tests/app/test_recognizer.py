@@ -3,9 +3,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from app.recognizer import Recognition, Recognizer, crop, inside, merge
+from app.recognizer import Recognition, Recognizer, inside, merge
 from gallery import Candidate, Filter, SearchResult
-from models.detector import Box, Detection
+from models.detector import Box, Detection, crop
 from models.preprocess import Pyramid
 from models.worker import StageTimes
 

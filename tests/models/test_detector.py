@@ -65,7 +65,15 @@ def test_boxes_come_back_in_pixels_of_the_image_best_first(detector):
 
 
 def test_nothing_to_see_gives_no_boxes(detector):
-    assert detector.detect(np.zeros((50, 60, 3), np.uint8))[0] == []
+    nothing = np.zeros((50, 60, 3), np.uint8)
+    assert detector.detect(nothing)[0] == []
+    assert detector.best_body(nothing) is None
+
+
+def test_the_best_body_is_its_boxs_pixels(grid):
+    image = picture((3, 0), (1, 2))
+    x1, y1, x2, y2 = (round(side) for side in cell_box(3, 0))
+    np.testing.assert_array_equal(grid.best_body(image), image[y1:y2, x1:x2])
 
 
 def test_the_packs_threshold_and_count_are_defaults_that_a_call_may_change(grid):

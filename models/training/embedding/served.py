@@ -43,12 +43,8 @@ class ServedPack:
             ModelError: it cannot be read.
         """
         image = _within(on_white(picture.load()))
-        bodies, _ = self._detector.detect(image, max_results=1)
-        if not bodies:
-            return [image, image]
-        box = bodies[0].box
-        rows, columns = slice(int(box.y1), int(box.y2 + 1)), slice(int(box.x1), int(box.x2 + 1))
-        return [image, np.ascontiguousarray(image[rows, columns])]
+        body = self._detector.best_body(image)
+        return [image, image if body is None else body]
 
     def vectors(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Unit vectors [N, D] of images uint8 [H, W, 3]."""

@@ -6,7 +6,6 @@ as the service sees products, by the detector's box.
 """
 
 from collections.abc import Iterable
-from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,8 @@ SEED = 5
 
 def best_bodies(detector: Detector, pictures: Iterable[Image]) -> list[Image]:
     """The best body in each picture, the whole of it where none is seen."""
-    bodies = []
-    for picture in pictures:
-        found, _ = detector.detect(picture, max_results=1)
-        for box in (one.box for one in found):
-            rows, columns = slice(int(box.y1), ceil(box.y2)), slice(int(box.x1), ceil(box.x2))
-            picture = picture[rows, columns]
-        bodies.append(np.ascontiguousarray(picture))
-    return bodies
+    bodies = [(picture, detector.best_body(picture)) for picture in pictures]
+    return [picture if body is None else body for picture, body in bodies]
 
 
 def made_products(debian: Path, side: int) -> dict[str, list[Image]]:

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from models.detector import Box, Detection
 from models.training.recipes import made
-from models.worker import StageTimes
 
 
 @pytest.fixture
@@ -30,21 +28,19 @@ def test_views_of_a_product_differ_and_come_out_the_same_again(views, tmp_path):
 
 
 class RedDetector:
-    """Sees the red part of a picture, if there is one, and in its corner something worse."""
+    """Sees the red part of a picture, if there is one."""
 
-    def detect(self, picture, *, max_results):
+    def best_body(self, picture):
         rows, columns = np.nonzero(picture[..., 0] > 200)
         if not len(rows):
-            return [], StageTimes(0, 0, 0)
-        box = Box(columns.min() + 0.4, rows.min() + 0.4, columns.max() + 0.6, rows.max() + 0.6)
-        found = [Detection(box, 0.9), Detection(Box(0, 0, 2, 2), 0.5)]
-        return found[:max_results], StageTimes(0, 0, 0)
+            return None
+        return picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
-def test_bodies_are_cut_out_where_the_detector_sees_one():
+def test_what_shows_no_body_is_kept_whole():
     picture = np.zeros((60, 40, 3), np.uint8)
     picture[10:30, 5:25] = (255, 0, 0)
     body, whole = made.best_bodies(RedDetector(), [picture, picture[40:]])
     assert body.shape == (20, 20, 3)
     assert (body == (255, 0, 0)).all()
-    assert whole.shape == (20, 40, 3)
+    np.testing.assert_array_equal(whole, picture[40:])
