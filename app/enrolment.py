@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.images import ImageLimits, RGBImage, decode, encode_thumbnail
-from app.recognizer import DetectsBodies, EmbedsCrops, crop
+from app.recognizer import DetectsBodies, EmbedsCrops
 from gallery import NewImage
+from models.detector import crop
 from models.preprocess import Pyramid
 
 # More at once is hardly quicker, and a customer's photograph would wait for all of them.
-_CROPS_AT_ONCE = 8
+_CROPS_AT_ONCE = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-# The largest map of a batch of 16 crops takes 77 MB.
+# The largest map of a batch of six crops takes 29 MB.
 _LARGEST_KEPT = 128 << 20
 _LARGEST_OLD_GLIBC = 32 << 20  # before 2.35 it refuses more
 _FREE_KEPT = 256 << 20

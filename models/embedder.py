@@ -14,8 +14,9 @@ from models.session import Engine, Session
 from models.widths import Cores, Widths
 from models.worker import StageTimes, Worker
 
-# Crops in one forward pass: nothing is gained above, and a longer pass makes the next caller wait.
-_MAX_BATCH = 16
+# Crops in one forward pass: those of one photograph. Beyond, a crop takes no less time, the next
+# caller waits longer, and what a pass holds meanwhile, 36 MB a crop, stays with the process.
+_MAX_BATCH = 6
 
 Vectors = NDArray[np.float32]
 

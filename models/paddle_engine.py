@@ -9,8 +9,8 @@ from models.network import Feeds, Output
 from models.paddle_library import load_inference
 
 NAME = "Paddle"
-# Distinct input shapes whose oneDNN primitives stay cached: every batch size up to 16 is one.
-_CACHED_SHAPES = 32
+# Distinct input shapes whose oneDNN primitives stay cached: every size of batch is one.
+_CACHED_SHAPES = 16
 
 
 class PaddleNetwork:
