@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bench.disturbances import Folded, recalls
 from bench.report import circumstances, table
+from models.nets.efficientnet_lite import HEAD_CHANNELS
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
 from models.training.recipes.pack_files import PACK, read_manifest
@@ -174,7 +175,7 @@ def run(data: Path, work: Path) -> str:
     embedder = read_manifest(PACK).embedder
     shown = [*grocery(data), *beverage(data)]
     photos = Photos(shown)
-    features = np.load(work / "imagenet.npy")
+    features = np.load(work / "imagenet.npy")[..., :HEAD_CHANNELS]
     found = {
         "ImageNet as it comes, 1280-d": protocols(photos, lambda _: features),
         "first pack": protocols(

@@ -6,11 +6,13 @@ width in every size, the first and the last stage keep their single block.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import paddle
 from paddle import Tensor, nn
+from paddle.nn import functional as F  # noqa: N812
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,14 @@ class StagesLinear(PooledLinear):
     def pooled(self, x: Tensor) -> Tensor:
         """Features before the linear layer, [N, sum of widths]."""
         maps = self.trunk.stages(x)
-        means = [self.pool(map_) for map_ in (self.trunk.head(maps[-1]), *maps)]
-        squares = paddle.concat([self.pool(map_ * map_) for map_ in maps], axis=1)
-        return paddle.concat([*means, paddle.sqrt(squares + TINY)], axis=1).flatten(1)
+        last = self.pool(self.trunk.head(maps[-1])).flatten(1)
+        return paddle.concat([last, *statistics(maps)], axis=1)
+
+
+def statistics(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Means, then root mean squares, of all channels of maps [N, C, H, W]: [N, sum of C] each."""
+    means, squares = (
+        paddle.concat([F.adaptive_avg_pool2d(map_, 1) for map_ in powers], axis=1).flatten(1)
+        for powers in (maps, [map_ * map_ for map_ in maps])
+    )
+    return means, paddle.sqrt(squares + TINY)

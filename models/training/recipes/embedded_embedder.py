@@ -55,14 +55,14 @@ from models.training.projection import (
 from models.training.recipes.frozen import write_frozen
 from models.training.recipes.identities import load_pictures
 from models.training.recipes.made import best_bodies, made_products
-from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe
+from models.training.recipes.names import EMBEDDER_PROBE, SCALES, embedder_probe
 from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
 from models.training.recipes.pooled import VIEWS, pooled_features, views, with_projection
 from models.training.recipes.split import PARTS, folds
 from models.training.recipes.views import Image, hindered
 from models.training.state_dict import Weights, load_weights
 
-STEPS = 300
+STEPS = 900
 THREADS = 2
 EQUAL = 1e-4  # of features that are about 1
 SHRINKAGE = 0.4  # of the covariance; chosen on the folds: docs/embedded-pack.md
@@ -74,7 +74,7 @@ ALL = "all"  # the training on every product
 EMBEDDER = "embedder"
 
 
-def from_twin(trained: Weights, dimension: int) -> PooledLinear:
+def from_twin(trained: Weights, dimension: int) -> StagesLinear:
     """The Paddle network with the weights of the PyTorch one.
 
     Raises:
@@ -82,7 +82,7 @@ def from_twin(trained: Weights, dimension: int) -> PooledLinear:
         ValueError: its answer to the probe is another.
     """
     answer = trained.pop(EMBEDDER_PROBE)
-    network = PooledLinear(EfficientNetLite(), dimension)
+    network = StagesLinear(EfficientNetLite(), dimension)
     load_weights(network, trained)
     network.eval()
     with paddle.no_grad():
@@ -114,7 +114,7 @@ class Recipe:
     def prepare(self) -> None:
         """imagenet.npy: features of the photographs as it comes; frozen.npy: of all views."""
         self.work.mkdir(parents=True, exist_ok=True)
-        published = efficientnet_lite(self.options.checkpoint)
+        published = self._published()
         fold_batch_norms(published)
         if not (self.work / "imagenet.npy").exists():
             np.save(self.work / "imagenet.npy", self._photographed(published))
@@ -142,7 +142,7 @@ class Recipe:
         with np.load(folder / "trained.npz") as trained:
             twin = from_twin(dict(trained), self.spec.dimension)
         fold_batch_norms(twin)
-        self._fit(StagesLinear(twin.trunk, self.spec.dimension), part)
+        self._fit(twin, part)
 
     def refit(self) -> None:
         """Fit the last layer of the shipped embedder again, which was trained on every product."""
@@ -159,7 +159,7 @@ class Recipe:
             (pooled_features(network, self.spec, self.made, THREADS), CHANGES),
             (self._hindered(network, part), HINDERED),
         ]
-        weight, bias = self._fitted(features, part, network.widths, overlooked)
+        _, (weight, bias) = self._fitted(features, part, network.widths, overlooked)
         embedder = with_projection(network, (weight, bias))
         export(embedder, folder, EMBEDDER, self.spec.input_size)
         np.save(folder / "vectors.npy", features @ weight + bias)
@@ -178,11 +178,16 @@ class Recipe:
         """start.npz: the published trunk with a projection that is fitted on its features."""
         folder = self.work / part
         folder.mkdir(exist_ok=True)
-        published = efficientnet_lite(self.options.checkpoint)
-        projection = self._fitted(np.load(self.work / "imagenet.npy"), part, published.widths)
+        published = self._published()
+        features = np.load(self.work / "imagenet.npy")
+        scales, projection = self._fitted(features, part, published.widths)
         network = with_projection(published, projection)
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-        np.savez(folder / "start.npz", **state)
+        np.savez(folder / "start.npz", allow_pickle=False, **state, **{SCALES: scales})
+
+    def _published(self) -> StagesLinear:
+        trunk = efficientnet_lite(self.options.checkpoint).trunk
+        return StagesLinear(trunk, self.spec.dimension)
 
     def _seen(self, part: str) -> NDArray[np.bool_]:
         """Which photographs a part may learn from."""
@@ -208,8 +213,8 @@ class Recipe:
         part: str,
         widths: Sequence[int],
         overlooked: Sequence[tuple[NDArray[np.float32], float]] = (),
-    ) -> Projection:
-        """From what a part may learn from.
+    ) -> tuple[NDArray[np.float32], Projection]:
+        """From what a part may learn from; and by what the features were scaled before.
 
         `overlooked` has pooled features of subjects, [subjects, views of each, D], and how much it
         counts what their views change.
@@ -229,7 +234,7 @@ class Recipe:
                 np.zeros((len(scales), len(scales))),
             ),
         )
-        return weight * scales[:, None], bias
+        return scales, (weight * scales[:, None], bias)
 
 
 def changes(subjects: NDArray[np.float32]) -> Matrix:

@@ -5,14 +5,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import paddle
 from paddle import Tensor, nn
 from rich.progress import track
 
-from models.nets.efficientnet_lite import PooledLinear
+from models.nets.efficientnet_lite import StagesLinear, statistics
 from models.session import Session
 from models.training.export import export
 from models.training.recipes.identities import Key, Pictures
-from models.training.recipes.names import LOWER_BLOCKS
+from models.training.recipes.names import LOWER_STAGES
 from models.training.recipes.split import folds
 
 SIDE = 160  # pixels of a view: a third of the time of 224, which the pack serves
@@ -21,15 +22,19 @@ BATCH = 32
 
 
 class Lower(nn.Layer):
-    """Stem and first blocks: float32 [N, 3, 160, 160] → [N, 112, 10, 10]."""
+    """The first stages: float32 [N, 3, 160, 160] → the last one's map and statistics of each.
 
-    def __init__(self, network: PooledLinear) -> None:
+    The map is [N, 112, 10, 10]; the statistics are [N, 544]: every channel's mean, then every
+    channel's root mean square.
+    """
+
+    def __init__(self, network: StagesLinear) -> None:
         super().__init__()
-        self.stem = network.trunk.stem
-        self.blocks = network.trunk.blocks[:LOWER_BLOCKS]
+        self.trunk = network.trunk
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.blocks(self.stem(image))
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.trunk.stages(image)[:LOWER_STAGES]
+        return maps[-1], paddle.concat(statistics(maps), axis=1)
 
 
 def count(key: Key) -> int:
@@ -39,10 +44,11 @@ def count(key: Key) -> int:
     return {"drink": 24, "label": 8, "thing": 4}[key.kind]
 
 
-def write_frozen(pictures: Pictures, network: PooledLinear, folder: Path) -> None:
-    """Fill `folder`: frozen.npy, float16 [N, 112, 10, 10], and frozen.csv, whose rows they are.
+def write_frozen(pictures: Pictures, network: StagesLinear, folder: Path) -> None:
+    """Fill `folder`: frozen.npy, float16 [N, 112, 10, 10], statistics.npy and frozen.csv.
 
-    A line has kind, number, variant and fold; made identities have no fold.
+    statistics.npy has those of all lower stages, float32 [N, 544]; a line of frozen.csv kind,
+    number, variant and fold of a row; made identities have no fold.
     `network` is the published one, its batch norms folded.
     """
     keys = [key for key in pictures.identities() for _ in range(count(key))]
@@ -52,6 +58,7 @@ def write_frozen(pictures: Pictures, network: PooledLinear, folder: Path) -> Non
     unfinished = folder / "unfinished.npy"
     shape = (len(keys), 112, SIDE // 16, SIDE // 16)
     rows = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+    shallow = []
     with tempfile.TemporaryDirectory() as lower:
         export(Lower(network), Path(lower), "lower", (SIDE, SIDE))
         session = Session(Path(lower) / "lower.json", Path(lower) / "lower.pdiparams", threads=1)
@@ -59,7 +66,10 @@ def write_frozen(pictures: Pictures, network: PooledLinear, folder: Path) -> Non
             views = [pictures.view(keys[at], SIDE, rng) for at in order[first : first + BATCH]]
             pixels = np.stack(views).transpose(0, 3, 1, 2).astype(np.float32)
             pixels = (pixels - np.float32(127)) / np.float32(128)
-            rows[first : first + len(views)] = session.run({"x": pixels})[0].value
+            map_, statistics = (output.value for output in session.run({"x": pixels}))
+            rows[first : first + len(views)] = map_
+            shallow.append(statistics.copy())
+    np.save(folder / "statistics.npy", np.concatenate(shallow))
     with (folder / "frozen.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["kind", "number", "variant", "fold"])
@@ -67,5 +77,5 @@ def write_frozen(pictures: Pictures, network: PooledLinear, folder: Path) -> Non
             names = pictures.names.get(keys[at].kind)
             table.writerow([*keys[at], of[names[keys[at].number]] if names else ""])
     rows.flush()
-    # Last: it tells that both are complete.
+    # Last: it tells that all are complete.
     unfinished.rename(folder / "frozen.npy")

@@ -25,6 +25,7 @@ from models.training.recipes.labels import Label, label_families, opaque
 from models.training.recipes.pictures import things
 from models.training.recipes.pools import one_of
 from models.training.recipes.views import (
+    LOOSE,
     Cutout,
     Image,
     Matrix,
@@ -37,7 +38,7 @@ from models.training.recipes.views import (
 
 Kind = Literal["grocery", "drink", "label", "thing"]
 
-FAMILIES = 300
+FAMILIES = 600
 HUES = {"grocery": 3, "drink": 3, "label": 1, "thing": 2}
 PHOTO_SIDE = 352  # pixels, the shorter side of a photograph in memory
 GROUND_SIDE = 384
@@ -45,6 +46,7 @@ MARGIN = 0.12  # of a body's box, round it, where its outline is looked for
 CLEAR = 0.5  # share of its box that a body fills, or its outline was not found
 CUT_OUT = 0.8  # of the views of a drink; the others show its photograph
 FROM_ICONIC = 0.15  # of the views of a grocery
+TIGHT = (0.85, 1.1)  # a body's longer side, in sides of the view, as a detector's box shows it
 
 
 class Key(NamedTuple):
@@ -102,7 +104,8 @@ class Pictures:
         if hues is not None:
             body = recoloured(body, hues)
         ground = self._stranger(rng) if rng.random() < 0.4 else one_of(self.grounds, rng)
-        return disturbed(pasted(body, ground, side, rng), [self._stranger(rng)], rng)
+        seen = TIGHT if rng.random() < 0.5 else LOOSE
+        return disturbed(pasted(body, ground, side, rng, shares=seen), [self._stranger(rng)], rng)
 
     def _photographed(
         self, key: Key, side: int, rng: np.random.Generator, hues: Matrix | None

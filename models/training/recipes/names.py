@@ -19,11 +19,12 @@ PUBLISHED = (
 STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
 
 
-# Blocks of EfficientNet-Lite0 whose features, as published, the embedder's training starts from.
-LOWER_BLOCKS = 11
+# Of EfficientNet-Lite0, what stays as published when the embedder is trained.
+LOWER_STAGES, LOWER_BLOCKS = 5, 11
 # What the twins answer to their probes, beside their tensors.
 PROBE = ("probe.scores", "probe.sides")
 EMBEDDER_PROBE = "probe.pooled"
+SCALES = "scales"  # of the features that the embedder's linear layer sees, while it learns
 
 
 def published_name(published: str) -> str:

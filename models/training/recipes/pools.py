@@ -26,7 +26,7 @@ PHOTO_SIDE = 400  # pixels, square; of photographs in memory
 BLOCKS = 300
 # How many of a hundred samples are of which kind; the rest is composed.
 DRINKS, GROCERIES, RENDERED, ROOMS = 0.26, 0.08, 0.06, 0.34
-EMPTY = 0.12  # of the composed ones and of the rooms
+EMPTY = 0.2  # of the composed ones and of the rooms
 # How many of a hundred pasted bodies are of which kind; the rest are photographed.
 THINGS, BLOCKED, RENDERED_BODIES = 0.33, 0.12, 0.15
 CROPPED = 0.6  # of the photographs

@@ -25,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 from models.training.recipes.names import (
     EMBEDDER_PROBE,
     LOWER_BLOCKS,
+    SCALES,
     embedder_probe,
     paddle_name,
     twin_name,
@@ -33,9 +34,12 @@ from models.training.recipes.twin import STAGES, STEM, LiteConvNorm, inverted_re
 
 LAST_STAGE = (3, 1, 6, 320, 1)
 HEAD, DIMENSION = 1280, 512
+WIDTHS = (16, 24, 40, 80, 112, 192, 320)  # of the seven stages
+STAGE_ENDS = (0, 2, 4, 7, 10, 14, 15)  # their last blocks
+TINY = 1e-6  # under a root
 
 # Identities of each kind in a batch; some come in pairs that differ in one detail.
-BATCH = {"grocery": 10, "drink": 8, "label": 3, "thing": 3}
+BATCH = {"grocery": 9, "drink": 7, "label": 7, "thing": 3}
 PAIRED = 0.5  # of groceries and drinks: with another hue of themselves; labels and things always
 VIEWS = 4  # of an identity in a batch
 RATE = 2e-4
@@ -53,7 +57,10 @@ Identity = tuple[str, int, int]
 
 
 class EmbedderTwin(nn.Module):
-    """`models.nets.efficientnet_lite.PooledLinear` on EfficientNet-Lite0, name by name."""
+    """`models.nets.efficientnet_lite.StagesLinear` on EfficientNet-Lite0, name by name.
+
+    Its linear layer sees features times `scales`, so that those of all stages learn alike.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,21 +68,34 @@ class EmbedderTwin(nn.Module):
         self.trunk.stem = LiteConvNorm(3, STEM, 3, 2)
         self.trunk.blocks = nn.ModuleList(inverted_residuals((*STAGES, LAST_STAGE)))
         self.trunk.head = LiteConvNorm(LAST_STAGE[3], HEAD, 1)
-        self.fc = nn.Linear(HEAD, DIMENSION)
+        self.fc = nn.Linear(HEAD + 2 * sum(WIDTHS), DIMENSION)
+        self.scales = torch.ones(self.fc.in_features)
         self.eval()
 
     def pooled(self, image: Tensor) -> Tensor:
-        """Float32 [N, 3, H, W] → [N, 1280]."""
-        x = self.trunk.stem(image)
-        for block in self.trunk.blocks[:LOWER_BLOCKS]:
-            x = block(x)
-        return self.pooled_upper(x)
+        """Float32 [N, 3, H, W] → [N, 2848]."""
+        x, lower = self._stages(self.trunk.stem(image), 0, LOWER_BLOCKS)
+        return self.pooled_upper(x, torch.cat(statistics(lower), 1))
 
-    def pooled_upper(self, x: Tensor) -> Tensor:
-        """Features [N, 112, H/16, W/16] of the lower blocks → [N, 1280]."""
-        for block in self.trunk.blocks[LOWER_BLOCKS:]:
-            x = block(x)
-        return self.trunk.head(x).float().mean((2, 3))
+    def pooled_upper(self, x: Tensor, lower: Tensor) -> Tensor:
+        """Of the lower stages the last map [N, 112, H/16, W/16] and statistics → [N, 2848]."""
+        x, maps = self._stages(x, LOWER_BLOCKS, len(self.trunk.blocks))
+        last = self.trunk.head(x).float().mean((2, 3))
+        below = lower.chunk(2, 1)
+        pairs = zip(below, statistics(maps), strict=True)
+        return torch.cat([last, *(part for pair in pairs for part in pair)], 1)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Features [N, 2848] → unit vectors [N, 512]."""
+        return F.normalize(self.fc(pooled * self.scales))
+
+    def _stages(self, x: Tensor, first: int, end: int) -> tuple[Tensor, list[Tensor]]:
+        maps = []
+        for place in range(first, end):
+            x = self.trunk.blocks[place](x)
+            if place in STAGE_ENDS:
+                maps.append(x)
+        return x, maps
 
     def trained(self) -> list[nn.Parameter]:
         """What training changes."""
@@ -90,9 +110,10 @@ class EmbedderTwin(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frozen:
-    """Features float16 [N, 112, 10, 10] of the views, and whose they are."""
+    """Features float16 [N, 112, 10, 10] of the views, statistics, and whose they are."""
 
     features: NDArray[np.float16]
+    statistics: NDArray[np.float32]
     views: dict[Identity, list[int]]
 
 
@@ -104,7 +125,8 @@ def read_frozen(work: Path, fold: int | None) -> Frozen:
             if fold is None or line["fold"] != str(fold):
                 identity = (line["kind"], int(line["number"]), int(line["variant"]))
                 views[identity].append(row)
-    return Frozen(np.load(work / "frozen.npy", mmap_mode="r"), dict(views))
+    features = np.load(work / "frozen.npy", mmap_mode="r")
+    return Frozen(features, np.load(work / "statistics.npy"), dict(views))
 
 
 class Sampler:
@@ -124,13 +146,14 @@ class Sampler:
     def classes(self) -> int:
         return len(self._labels)
 
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """Features bfloat16 [B, 112, 10, 10] and labels int64 [B]."""
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features bfloat16 [B, 112, 10, 10], statistics [B, 544] and labels int64 [B]."""
         identities = [one for kind, count in BATCH.items() for one in self._choose(kind, count)]
         rows = [row for identity in identities for row in self._next_views(identity)]
         labels = [self._labels[identity] for identity in identities for _ in range(VIEWS)]
         features = torch.from_numpy(self._frozen.features[rows])
-        return features.to(torch.bfloat16), torch.tensor(labels)
+        statistics = torch.from_numpy(self._frozen.statistics[rows])
+        return features.to(torch.bfloat16), statistics, torch.tensor(labels)
 
     def _choose(self, kind: str, count: int) -> list[Identity]:
         families = list(self._families[kind].values())
@@ -152,6 +175,14 @@ class Sampler:
             left = left + self._rng.permutation(self._frozen.views[identity]).tolist()
         self._left[identity] = left[VIEWS:]
         return left[:VIEWS]
+
+
+def statistics(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Means, then root mean squares, of all channels of maps [N, C, H, W]: [N, sum of C] each."""
+    real = [map_.float() for map_ in maps]
+    means = torch.cat([map_.mean((2, 3)) for map_ in real], 1)
+    squares = torch.cat([(map_ * map_).mean((2, 3)) for map_ in real], 1)
+    return means, (squares + TINY).sqrt()
 
 
 def contrastive(vectors: Tensor, labels: Tensor) -> Tensor:
@@ -183,10 +214,10 @@ def train(twin: EmbedderTwin, frozen: Frozen, steps: int, seed: int) -> dict[str
         rate = min(1.0, (step + 1) / WARM_UP) * (LAST_RATE + (1 - LAST_RATE) * cosine)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * rate
-        features, labels = sampler.batch()
+        features, lower, labels = sampler.batch()
         with torch.autocast("cpu", torch.bfloat16):
-            pooled = twin.pooled_upper(features)
-        vectors = F.normalize(twin.fc(pooled))
+            pooled = twin.pooled_upper(features, lower)
+        vectors = twin(pooled)
         logits = vectors @ F.normalize(proxies).T * SCALE
         entropy = F.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
         contrast = contrastive(vectors, labels)
@@ -222,8 +253,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     twin = EmbedderTwin()
     with np.load(options.start) as start:
-        state = {twin_name(name): torch.from_numpy(start[name]) for name in start}
-    state["fc.weight"] = state["fc.weight"].T
+        tensors = {name: torch.from_numpy(start[name]) for name in start}
+    twin.scales = tensors.pop(SCALES)
+    state = {twin_name(name): tensor for name, tensor in tensors.items()}
+    state["fc.weight"] = state["fc.weight"].T / twin.scales
     twin.load_state_dict(state, strict=False)
     average = train(twin, read_frozen(options.work, options.fold), options.steps, options.seed)
     twin.load_state_dict(average)
@@ -234,7 +267,7 @@ def main() -> None:
         for name, tensor in average.items()
         if not name.endswith("num_batches_tracked")
     }
-    trained["fc.weight"] = np.ascontiguousarray(trained["fc.weight"].T)
+    trained["fc.weight"] = np.ascontiguousarray((average["fc.weight"] * twin.scales).T.numpy())
     np.savez(options.trained, **trained, **{EMBEDDER_PROBE: answer.numpy()})
 
 

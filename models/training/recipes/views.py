@@ -19,6 +19,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 # RGB to luminance and two chroma axes (YIQ), on which hues turn by an angle.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 BORDERS = (cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)
+LOOSE = (0.55, 1.05)  # a pasted body's longer side, in sides of the view
 TILT = 12.0  # degrees: how far a product that stands leans
 CLOSER = 1.2  # a picture is first reduced to this much more than the view needs
 REDUCED = 1.6  # times too large: from here reducing first avoids aliasing
@@ -71,15 +72,22 @@ def photographed(
 
 
 def pasted(
-    body: Cutout, ground: Image, side: int, rng: np.random.Generator, *, upright: bool = False
+    body: Cutout,
+    ground: Image,
+    side: int,
+    rng: np.random.Generator,
+    *,
+    shares: tuple[float, float] = LOOSE,
+    upright: bool = False,
 ) -> Image:
     """A square view of a cut-out body on a window of a ground, turned at times unless `upright`.
 
-    As often as not its proportions are lost, as in a detector's crop that is squeezed to a square.
+    Its longer side is between `shares` of the view's. As often as not its proportions are lost, as
+    in a detector's crop that is squeezed to a square.
     """
     window = _window(ground, side, rng)
     height, width = body.shape[:2]
-    share = side * rng.uniform(0.55, 1.05)
+    share = side * rng.uniform(*shares)
     turn = _rotation(rng.uniform(-TILT, TILT) if upright else _angle(rng))
     turned = np.abs(turn) @ [width, height]
     scale = share / (turned if rng.random() < 0.6 else np.full(2, turned.max()))
