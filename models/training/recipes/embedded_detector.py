@@ -12,7 +12,7 @@ runs in the project's own environment, with the `render` extra.
 
 What each step made stays in WORK and is not made again. `pack.toml` is written by hand; only its
 hashes are filled in. The log is trained.csv in WORK; that of the shipped weights, which were
-trained in three runs (`--further` goes on from what is shipped), is `embedded_detector.csv` beside
+trained in four runs (`--further` goes on from what is shipped), is `embedded_detector.csv` beside
 this file.
 """
 
