@@ -65,7 +65,7 @@ from models.training.state_dict import Weights, load_weights
 STEPS = 900
 THREADS = 2
 EQUAL = 1e-4  # of features that are about 1
-SHRINKAGE = 0.4  # of the covariance; chosen on the folds: docs/embedded-pack.md
+SHRINKAGE = 0.5  # of the covariance; chosen on the folds: docs/embedded-pack.md
 SHARE = 0.6  # of each statistic of a stage, beside the head's means; chosen likewise
 CHANGES = 0.25  # how much the changes between views of made products count; chosen likewise
 HINDERED = 0.15  # how much those between a photograph and itself covered and blurred; likewise
