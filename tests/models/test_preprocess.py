@@ -77,6 +77,14 @@ def test_averaging_skips_no_pixels(spec, shape):
     assert exact * 0.7 < grey_levels(spec, noise).std() < exact * 1.3
 
 
+def test_a_picture_of_the_networks_size_is_not_blurred(spec):
+    noise = np.random.default_rng(8).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(grey_levels(spec, noise), noise)
+    # One side as wanted, the other halved.
+    doubled = np.repeat(noise, 2, axis=1)
+    np.testing.assert_array_equal(grey_levels(spec, doubled), noise)
+
+
 def grey_levels(spec, image):
     """What averaging makes of an image: [64, 96, 3], 0 to 255."""
     plain = {"interpolation": "area", "input_size": (64, 96)}
