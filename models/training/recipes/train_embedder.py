@@ -14,6 +14,7 @@ import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,10 @@ from models.training.recipes.names import (
 )
 from models.training.recipes.twin import STAGES, STEM, LiteConvNorm, inverted_residuals
 
-LAST_STAGE = (3, 1, 6, 320, 1)
+ALL_STAGES = (*STAGES, (3, 1, 6, 320, 1))
+WIDTHS = [channels for *_, channels, _ in ALL_STAGES]
+STAGE_ENDS = [end - 1 for end in accumulate(blocks for *_, blocks in ALL_STAGES)]
 HEAD, DIMENSION = 1280, 512
-WIDTHS = (16, 24, 40, 80, 112, 192, 320)  # of the seven stages
-STAGE_ENDS = (0, 2, 4, 7, 10, 14, 15)  # their last blocks
 TINY = 1e-6  # under a root
 
 # Identities of each kind in a batch; some come in pairs that differ in one detail.
@@ -66,8 +67,8 @@ class EmbedderTwin(nn.Module):
         super().__init__()
         self.trunk = nn.Module()
         self.trunk.stem = LiteConvNorm(3, STEM, 3, 2)
-        self.trunk.blocks = nn.ModuleList(inverted_residuals((*STAGES, LAST_STAGE)))
-        self.trunk.head = LiteConvNorm(LAST_STAGE[3], HEAD, 1)
+        self.trunk.blocks = nn.ModuleList(inverted_residuals(ALL_STAGES))
+        self.trunk.head = LiteConvNorm(WIDTHS[-1], HEAD, 1)
         self.fc = nn.Linear(HEAD + 2 * sum(WIDTHS), DIMENSION)
         self.scales = torch.ones(self.fc.in_features)
         self.eval()
@@ -152,8 +153,8 @@ class Sampler:
         rows = [row for identity in identities for row in self._next_views(identity)]
         labels = [self._labels[identity] for identity in identities for _ in range(VIEWS)]
         features = torch.from_numpy(self._frozen.features[rows])
-        statistics = torch.from_numpy(self._frozen.statistics[rows])
-        return features.to(torch.bfloat16), statistics, torch.tensor(labels)
+        lower = torch.from_numpy(self._frozen.statistics[rows])
+        return features.to(torch.bfloat16), lower, torch.tensor(labels)
 
     def _choose(self, kind: str, count: int) -> list[Identity]:
         families = list(self._families[kind].values())

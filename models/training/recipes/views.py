@@ -82,8 +82,8 @@ def pasted(
 ) -> Image:
     """A square view of a cut-out body on a window of a ground, turned at times unless `upright`.
 
-    Its longer side is between `shares` of the view's. As often as not its proportions are lost, as
-    in a detector's crop that is squeezed to a square.
+    The body's longer side is between `shares` of the view's. As often as not its proportions are
+    lost, as in a detector's crop that is squeezed to a square.
     """
     window = _window(ground, side, rng)
     height, width = body.shape[:2]
