@@ -32,9 +32,10 @@ from bench import detector, unseen
 from bench.detection import figures
 from bench.report import circumstances, table, write_section
 from bench.retrieval import Answer, Entry, Vectors, ask, recall
-from models.detector import Detector
+from models.detector import Box, Detector, crop
 from models.embedder import Embedder
 from models.pack import Pack
+from models.preprocess import Pyramid
 from models.training.open_data import Corners, Photo, beverage, coco_photos, grocery
 from models.worker import StageTimes
 
@@ -97,15 +98,11 @@ class Bench:
         found = self.boxes(image) if detect else []
         whole, times = self.embedder.embed([image])
         self.embed_times.append(times)
-        crops = [crop(image, box) for box in [*found, *photo.boxes[:1]]]
+        photograph = Pyramid(image)
+        crops = [crop(photograph, Box(*box)) for box in [*found, *photo.boxes[:1]]]
         rest, _ = self.embedder.embed(crops)
         bodies, true = rest[: len(found)], rest[len(found) :]
         return Looked(photo, found, np.concatenate([whole, bodies]), true if len(true) else None)
-
-
-def crop(image: NDArray[np.uint8], box: Corners) -> NDArray[np.uint8]:
-    x1, y1, x2, y2 = (round(side) for side in box)
-    return image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
 
 
 def of_repeated(photos: Sequence[Looked]) -> list[Looked]:
