@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bench.report import table
-from models.detector import Detector
+from models.detector import Detector, crop
 from models.embedder import Embedder
 from models.pack import Pack
+from models.preprocess import Pyramid
 from models.training.render.surfaces import TABLES, surface
 
 Image = NDArray[np.uint8]
@@ -86,9 +87,10 @@ def measure(pack: Pack, threads: int, folder: Path) -> str:
         slots = [(place * step + step // 10, 80, step * 8 // 10, 480) for place in range(count)]
         ground = cv2.resize(surface(tables[number % len(tables)], 2000 + number), (WIDTH, HEIGHT))
         tray = lay([flat[i] for i in chosen], np.asarray(ground, np.uint8), slots)
-        boxes = [d.box for d in detector.detect(tray, max_results=MAX_BOXES)[0]]
-        crops = [tray[int(b.y1) : int(b.y2) + 1, int(b.x1) : int(b.x2) + 1] for b in boxes]
-        scores = embedder.embed([tray, *crops])[0] @ references.T
+        photograph = Pyramid(tray)
+        found, _ = detector.detect(photograph, max_results=MAX_BOXES)
+        crops = [crop(photograph, body.box) for body in found]
+        scores = embedder.embed([photograph, *crops])[0] @ references.T
         scores[:, chosen] = -1  # the photographs on the tray are no references for it
         answers = [owners[i] for i in scores.argmax(axis=1)]
         total += count
