@@ -19,7 +19,6 @@ from rich.progress import track
 from bench.report import circumstances, table, write_section
 from bench.served import Served
 from models.pack import Pack
-from models.training.recipes.cylinders import ASPECT
 from models.training.recipes.grounds import surfaces
 from models.training.recipes.labels import MEMBERS, label_families
 from models.training.recipes.views import Cutout, Image, disturbed, exposed, pasted
@@ -53,12 +52,12 @@ def measure(served: Served, families: int, members: int, view: View, references:
     rng = np.random.default_rng(FIRST_FAMILY)
     grounds = list(surfaces("kept"))
     shown: dict[str, list[Image]] = {}
-    round_ = []
+    cylindrical = []
     for number, family in enumerate(label_families(FIRST_FAMILY, families, members)):
         for place, product in enumerate(family):
             views = [view(product.body(rng), grounds, rng) for _ in range(references + 1)]
             shown[f"{number}.{place}"] = views
-            round_.append(product.package in ASPECT)
+            cylindrical.append(product.cylindrical)
     enrolled: dict[str, Sequence[Image]] = {n: v[:references] for n, v in shown.items()}
     right, kin, whole = [], [], []
     with served.gallery(enrolled) as gallery:
@@ -74,8 +73,8 @@ def measure(served: Served, families: int, members: int, view: View, references:
             right.append(found == name)
             kin.append(found.split(".")[0] == name.split(".")[0])
             whole.append(alone == name)
-    named, cylinder = np.asarray(right), np.asarray(round_)
-    columns = (named, named[~cylinder], named[cylinder], kin, whole)
+    named, turned = np.asarray(right), np.asarray(cylindrical)
+    columns = (named, named[~turned], named[turned], kin, whole)
     return [str(len(shown)), *(f"{np.mean(column):.3f}" for column in columns)]
 
 
@@ -98,7 +97,7 @@ def run(pack: Pack, threads: int) -> str:
     title = "## Made products"
     how = (
         f"Pack `{pack.name}` {pack.version}, `python -m bench.made`: {REFERENCES} photographs "
-        f"enrolled where no other number is told, one asks, each on another ground. "
+        "enrolled where no other number is told, one asks, each on another ground. "
         f"{circumstances()}"
     )
     return f"{title}\n\n{how}\n\n{table(('recall@1', 'products', *COLUMNS), rows)}"

@@ -112,11 +112,11 @@ class Embedder:
             )
             return np.split(vectors, np.cumsum([len(chunk) for chunk in chunks])[:-1])
 
+        pixels = self._preprocessor.batch(_MAX_BATCH)
+        pixels[:] = 0
         # The first batch of a size takes longer, and memory: now, then, and not in service.
         for size in range(1, _MAX_BATCH + 1):
-            pixels = self._preprocessor.batch(size)
-            pixels[:] = 0
-            forward(pixels)
+            forward(pixels[:size])
         return run
 
 

@@ -23,10 +23,14 @@ class Label:
     package: str
     art: Image
 
+    @property
+    def cylindrical(self) -> bool:
+        """Whether the package is round, as cans, bottles, jars and cups are."""
+        return self.package in ASPECT
+
     def body(self, rng: np.random.Generator) -> Cutout:
         """It, seen from somewhere."""
-        round_ = self.package in ASPECT
-        return cylinder(self.art, self.package, rng) if round_ else opaque(self.art)
+        return cylinder(self.art, self.package, rng) if self.cylindrical else opaque(self.art)
 
 
 def label_families(first: int, count: int, members: int = MEMBERS) -> Iterator[list[Label]]:
