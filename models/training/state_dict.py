@@ -54,6 +54,8 @@ def write_state(state: dict[str, Any], path: Path) -> None:
 def read_program(model: Path) -> Weights:
     """The parameters of an exported program (`.json` and `.pdiparams`), by their names in it.
 
+    What is stored as float16 (`export.store_in_half`) is float32 again.
+
     Raises:
         ModelError: it is in another format.
     """
@@ -61,7 +63,11 @@ def read_program(model: Path) -> Weights:
         raise ModelError(f"{model} is not of this project's exports: it cannot be trained further")
     layer = paddle.jit.load(str(model.with_suffix("")))
     # Loading appends a counter to every name.
-    return {_COUNTER.sub("", tensor.name): tensor.numpy() for tensor in layer.parameters()}
+    weights = {_COUNTER.sub("", tensor.name): tensor.numpy() for tensor in layer.parameters()}
+    return {
+        name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
+        for name, tensor in weights.items()
+    }
 
 
 def load_weights(network: paddle.nn.Layer, weights: Weights) -> None:
