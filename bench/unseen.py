@@ -3,8 +3,9 @@
     python -m bench.accuracy --embedder WORK [--data ../shared/data] [--write docs/benchmarks.md]
 
 WORK is where `models.training.recipes.embedded_embedder` trained it, once without each fifth of the
-products; each is asked about the fifth it never saw. Rows: ImageNet's features as they come, the
-first pack (a projection of them, fitted without the fifth), the trained embedder. Columns: grocery
+products; each is asked about the fifth it never saw. Rows: the features of the trunk before
+training as they come, a projection of them alone, fitted without the fifth, which was the first
+pack, and the trained embedder. Columns: grocery
 `val` in `train`, among the kept-out products and among all; one iconic image of each, likewise
 (`val` and `train` ask); a beverage source of a repeated SKU in all other sources, whole and by its
 true body.
@@ -178,7 +179,7 @@ def run(data: Path, work: Path) -> str:
     features = np.load(work / "imagenet.npy")[..., :HEAD_CHANNELS]
     found = {
         "ImageNet as it comes, 1280-d": protocols(photos, lambda _: features),
-        "first pack": protocols(
+        "a projection of that": protocols(
             photos, lambda fold: first_pack(photos, features, fold, embedder.dimension)
         ),
         "trained": protocols(photos, lambda fold: np.load(work / str(fold) / "vectors.npy")),

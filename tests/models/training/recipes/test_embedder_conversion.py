@@ -6,8 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from models.nets.efficientnet_lite import EfficientNetLite, StagesLinear
-from models.training.recipes.embedded_embedder import from_twin
+from models.training.recipes.embedded_embedder import from_twin, untrained
 from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe, paddle_name, twin_name
 from tests.models.training.recipes.seeded import seeded_weights
 
@@ -18,7 +17,7 @@ DIMENSION = 8
 
 @pytest.fixture(scope="module")
 def trained():
-    tensors = StagesLinear(EfficientNetLite(), DIMENSION).state_dict()
+    tensors = untrained(DIMENSION).state_dict()
     weights = seeded_weights({twin_name(name): tuple(t.shape) for name, t in tensors.items()})
     with np.load(ANSWERS) as answers:
         return {paddle_name(name): weight for name, weight in weights.items()} | dict(answers)
