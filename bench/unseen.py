@@ -4,11 +4,10 @@
 
 WORK is where `models.training.recipes.embedded_embedder` trained it, once without each fifth of the
 products; each is asked about the fifth it never saw. Rows: the features of the trunk before
-training as they come, a projection of them alone, fitted without the fifth, which was the first
-pack, and the trained embedder. Columns: grocery
-`val` in `train`, among the kept-out products and among all; one iconic image of each, likewise
-(`val` and `train` ask); a beverage source of a repeated SKU in all other sources, whole and by its
-true body.
+training as they come, a projection of them (as of Lite0's in the first pack) fitted without the
+fifth, the trained embedder. Columns: grocery `val` in `train`, among the kept-out products and
+among all; one iconic image of each, likewise (`val` and `train` ask); a beverage source of a
+repeated SKU in all other sources, whole and by its true body.
 
 For the second and third table a query is asked twice, with its product enrolled and without.
 Without, reaching the threshold is a false accept. The third is for choosing the pack's threshold
@@ -88,7 +87,7 @@ def ask(photos: Photos, vectors: Rows, asked: Flags, gallery: Flags) -> Answers:
     )
 
 
-def first_pack(photos: Photos, features: Rows, fold: int, dimension: int) -> Rows:
+def projected(photos: Photos, features: Rows, fold: int, dimension: int) -> Rows:
     """A projection of features [photos, 2 views, D], fitted on the products outside the fold."""
     kept = photos.fold != fold
     weight, bias = fit_projection(
@@ -180,7 +179,7 @@ def run(data: Path, work: Path) -> str:
     found = {
         "ImageNet as it comes, 1280-d": protocols(photos, lambda _: features),
         "a projection of that": protocols(
-            photos, lambda fold: first_pack(photos, features, fold, embedder.dimension)
+            photos, lambda fold: projected(photos, features, fold, embedder.dimension)
         ),
         "trained": protocols(photos, lambda fold: np.load(work / str(fold) / "vectors.npy")),
     }

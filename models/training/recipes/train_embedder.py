@@ -31,16 +31,12 @@ from models.training.recipes.names import (
     paddle_name,
     twin_name,
 )
-from models.training.recipes.twin import STEM, LiteConvNorm, inverted_residuals
+from models.training.recipes.twin import LITE0, STEM, LiteConvNorm, inverted_residuals
 
-# kernel, stride, expansion, channels, blocks: EfficientNet-Lite1.
+DEPTH = 1.1  # EfficientNet-Lite1's, of all stages but the first and the last
 STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 3),
-    (5, 2, 6, 40, 3),
-    (3, 2, 6, 80, 4),
-    (5, 1, 6, 112, 4),
-    (5, 2, 6, 192, 5),
+    LITE0[0],
+    *((k, s, e, c, math.ceil(blocks * DEPTH)) for k, s, e, c, blocks in LITE0[1:]),
     (3, 1, 6, 320, 1),
 )
 WIDTHS = [channels for *_, channels, _ in STAGES]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 # kernel, stride, expansion, channels, blocks: EfficientNet-Lite0 up to stride 32.
-STAGES = (
+LITE0 = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -92,7 +92,7 @@ class Trunk(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = LiteConvNorm(3, STEM, 3, 2)
-        self.blocks = nn.ModuleList(inverted_residuals(STAGES)[:BLOCKS])
+        self.blocks = nn.ModuleList(inverted_residuals(LITE0)[:BLOCKS])
         self.half = False  # of the frozen part; for training
 
     def train(self, mode: bool = True) -> "Trunk":  # noqa: ARG002
