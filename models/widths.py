@@ -1,12 +1,17 @@
-"""How two networks share the cores: all of them for the one that runs alone, half each for both."""
+"""How two networks share the cores: all of them for the one that runs alone, half each for both.
+
+Half of them, too, where other processes want the cores (`models.pace`).
+"""
 
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from time import perf_counter, process_time
 from typing import Generic, TypeAlias, TypeVar
 
+from models.pace import Pace
 from models.processor import available_cores
 
 Item = TypeVar("Item")
@@ -65,15 +70,20 @@ class Widths(Generic[Item, Result]):
     def begin(self) -> Run[Item, Result]:
         """Make the predictor with all threads; what it returns is for the calling thread."""
         wide = self._start(self._threads)
+        if self._threads == 1:
+            return wide
+        pace = Pace(self._threads)
 
         def run(items: Sequence[Item]) -> Sequence[Result]:
             with self._cores.taken() as alone:
-                if alone or self._threads == 1:
-                    return wide(items)
-                narrow = self._narrow_if_made()
-                if narrow is None:
-                    return wide(items)
-                return self._narrow_thread.submit(narrow, items).result()
+                narrow = None if alone and pace.all_threads() else self._narrow_if_made()
+                if narrow is not None:
+                    return self._narrow_thread.submit(narrow, items).result()
+                started, used = perf_counter(), process_time()
+                results = wide(items)
+                if alone:
+                    pace.note(perf_counter() - started, process_time() - used)
+                return results
 
         return run
 

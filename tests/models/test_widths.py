@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -55,6 +56,24 @@ def test_half_of_them_while_another_network_is_at_work():
         assert alone
         assert ask_until_narrow(run)[0] == 2
     assert run(["alone"])[0][0] == 4
+    shared.close()
+
+
+def test_half_of_them_where_other_processes_leave_them_no_time():
+    def idle(width):
+        """Waits, as a pass does whose threads get no core."""
+
+        def run(items):
+            time.sleep(0.02)
+            return threads_used(width)(items)
+
+        return run
+
+    shared = Widths(idle, 4, Cores())
+    run = shared.begin()
+    width, thread = ask_until_narrow(run)
+    assert width == 2
+    assert thread != threading.get_ident()
     shared.close()
 
 
