@@ -40,44 +40,42 @@ def made_image(size: int) -> NDArray[np.float32]:
 
 
 class EfficientNetLite1:
-    """The published checkpoint, run by torch's functions."""
+    """The published checkpoint, run by torch's functions with weights rounded as the pack's."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
 
     def convolve(
-        self, x: torch.Tensor, name: str, stride: int = 1, groups: int = 1
+        self, x: torch.Tensor, name: str, norm: str, stride: int = 1, groups: int = 1
     ) -> torch.Tensor:
+        """A convolution and its batch norm, folded, as they are stored: weights in half."""
         weight = self.tensors[f"{name}.weight"]
         kernel, size = weight.shape[-1], x.shape[-1]
         total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
         before, after = total // 2, total - total // 2
         x = F.pad(x, (before, after, before, after))
-        return F.conv2d(x, weight, None, stride, 0, 1, groups)
-
-    def normalise(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        mean, var, weight, bias = (
-            self.tensors[f"{name}.{part}"]
+        mean, var, gamma, beta = (
+            self.tensors[f"{norm}.{part}"]
             for part in ("running_mean", "running_var", "weight", "bias")
         )
-        return F.batch_norm(x, mean, var, weight, bias, training=False, eps=1e-3)
+        scale = gamma / torch.sqrt(var + 1e-3)
+        stored = (weight * scale[:, None, None, None]).half().float()
+        return F.conv2d(x, stored, beta - mean * scale, stride, 0, 1, groups)
 
     def lower(self, x: torch.Tensor, blocks: int) -> torch.Tensor:
         """Spatial means of the features after so many blocks."""
-        x = F.relu6(self.normalise(self.convolve(x, "_conv_stem", 2), "_bn0"))
+        x = F.relu6(self.convolve(x, "_conv_stem", "_bn0", 2))
         number = 0
         for first_stride, expansion, repeats in STAGES:
             for block in range(repeats):
                 name = f"_blocks.{number}."
                 y = x
                 if expansion > 1:
-                    y = F.relu6(
-                        self.normalise(self.convolve(y, f"{name}_expand_conv"), f"{name}_bn0")
-                    )
+                    y = F.relu6(self.convolve(y, f"{name}_expand_conv", f"{name}_bn0"))
                 stride = first_stride if block == 0 else 1
-                y = self.convolve(y, f"{name}_depthwise_conv", stride, y.shape[1])
-                y = F.relu6(self.normalise(y, f"{name}_bn1"))
-                y = self.normalise(self.convolve(y, f"{name}_project_conv"), f"{name}_bn2")
+                depthwise, groups = f"{name}_depthwise_conv", y.shape[1]
+                y = F.relu6(self.convolve(y, depthwise, f"{name}_bn1", stride, groups))
+                y = self.convolve(y, f"{name}_project_conv", f"{name}_bn2")
                 x = y if block == 0 else x + y
                 number += 1
                 if number == blocks:

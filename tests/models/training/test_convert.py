@@ -23,8 +23,8 @@ from models.training.state_dict import load_weights, read_program
 PACK = PACKS / "embedded"
 ORIGINALS = np.load(Path(__file__).parents[2] / "data" / "originals.npz")
 TRAINED = np.load(Path(__file__).parents[2] / "data" / "trained_embedder.npz")
-# What storing the weights in half costs: 0.0013 of the lower blocks' features, 0.0016 of all.
-HALF = 2e-3
+EQUAL = 1e-4
+HALF = 2e-3  # what storing the trained weights in half costs is 0.0016
 
 
 def error(answer, wanted):
@@ -53,7 +53,7 @@ def test_the_lower_blocks_shipped_give_the_originals_features(embedder):
     with paddle.no_grad():
         x = embedder.trunk.stem(paddle.to_tensor(made_image(224)))
         means = embedder.trunk.blocks[:LOWER_BLOCKS](x).mean([2, 3]).numpy()
-    assert error(means, ORIGINALS["efficientnet_lite1_lower"]) < HALF
+    assert error(means, ORIGINALS["efficientnet_lite1_lower"]) < EQUAL
 
 
 def test_the_rest_was_trained(embedder):
