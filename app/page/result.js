@@ -6,6 +6,7 @@ import { learnFrom } from "./product.js";
 import { thumbnail } from "./thumbnails.js";
 
 const WORDS = { match: "Match", ambiguous: "Ambiguous", unknown: "Unknown" };
+const PICKS = { match: "Candidates", ambiguous: "Which of these?", unknown: "Is it one of these?" };
 const CROP_SIDE = 512;
 
 export const word = (outcome) => WORDS[outcome];
@@ -73,7 +74,7 @@ export function resultCard(result, at, bitmap, requestId) {
       ? h(
           "details",
           { class: "picks", open: outcome !== "match" },
-          h("summary", {}, outcome === "ambiguous" ? "Which of these?" : "Candidates"),
+          h("summary", {}, PICKS[outcome]),
           h("div", {}, picks),
         )
       : null,
@@ -82,7 +83,7 @@ export function resultCard(result, at, bitmap, requestId) {
 }
 
 function heading({ outcome, product }) {
-  if (outcome === "unknown") return "Not in the gallery";
+  if (outcome === "unknown") return "Not recognised";
   return outcome === "ambiguous" ? "Too close to tell" : product.name;
 }
 
