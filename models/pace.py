@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from time import perf_counter
+from time import monotonic
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Pace:
     the threads need half of the cores. So all of them get another trial from time to time only.
     """
 
-    def __init__(self, threads: int, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, threads: int, clock: Callable[[], float] = monotonic) -> None:
         self._threads = threads
         self._clock = clock
         self._starved = 0  # passes in a row
@@ -41,13 +41,14 @@ class Pace:
             self._halved_until = None
             return
         self._starved += 1
-        if self._starved >= _IN_A_ROW:
-            if self._halved_until is None:
-                _log.info(
-                    "Other processes want the cores: a pass had %.0f %% of the time of %d threads. "
-                    "Half of them run for a while.",
-                    100 * processor_seconds / (self._threads * seconds),
-                    self._threads,
-                )
-            self._halved_until = self._clock() + self._seconds
-            self._seconds = min(2 * self._seconds, _MOST_SECONDS)
+        if self._starved < _IN_A_ROW:
+            return
+        if self._halved_until is None:
+            _log.info(
+                "Other processes want the cores: a pass had %.0f %% of the time of %d threads. "
+                "Half of them run for a while.",
+                100 * processor_seconds / (self._threads * seconds),
+                self._threads,
+            )
+        self._halved_until = self._clock() + self._seconds
+        self._seconds = min(2 * self._seconds, _MOST_SECONDS)

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 from app.http.rates import Rates
 from app.keys import Key, Scope
+from tests.clocks import Clock
 
 
 def key(per_minute: int | None, name: str = "till") -> Key:
@@ -13,13 +14,6 @@ def key(per_minute: int | None, name: str = "till") -> Key:
         sha256="",
         created_at=datetime.now(UTC),
     )
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_burst_then_the_average() -> None:

@@ -1,14 +1,7 @@
 import pytest
 
 from models.pace import Pace
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture
