@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration import SAME_PICTURE, Calibration, same_picture
+from app.filters import OWN
 from app.impostors import GalleryTooSmall, Scores
 from app.reliability import fit_reliability
-from gallery import Candidate, Contents, Filter, SearchResult
+from gallery import And, Candidate, Contents, Filter, SearchedSize, SearchResult
 from gallery.filters import keeps
 from gallery.scenes import best_scores, scenes_of
+from models.thresholds import MatchThreshold
 
 # References asked; what is a matter of chance in the answer then comes from the products.
 _QUERIES = 2000
@@ -46,13 +48,18 @@ class HoldsReferences(Protocol):
 
 def calibrate(
     gallery: HoldsReferences,
+    usual: MatchThreshold,
     proceed: Callable[[], None] = lambda: None,
     where: Filter | None = None,
 ) -> Calibration:
     """Ask the references of `gallery`, or a sample of them, as it answers customers.
 
+    The products that came as samples are left out as soon as there are enough others: they are
+    families of look-alikes, which a shop's products need not be.
+
     Args:
         gallery: may be changed and searched meanwhile.
+        usual: the threshold of the embedder that its vectors are from.
         proceed: called now and then; what it raises ends the work.
         where: only products with such metadata are asked and compared.
 
@@ -60,8 +67,24 @@ def calibrate(
         GalleryTooSmall: too few products, or too few with a second image.
     """
     with gallery.contents() as contents:
+        has_samples = any(not keeps(OWN, product.metadata) for product in contents.products())
+    if has_samples:
+        try:
+            return _calibrated(gallery, usual, proceed, OWN if where is None else And((where, OWN)))
+        except GalleryTooSmall:
+            proceed()
+    return _calibrated(gallery, usual, proceed, where)
+
+
+def _calibrated(
+    gallery: HoldsReferences,
+    usual: MatchThreshold,
+    proceed: Callable[[], None],
+    where: Filter | None,
+) -> Calibration:
+    with gallery.contents() as contents:
         revision = contents.revision
-        queries = _sample(contents, proceed, where)
+        queries, size = _sample(contents, proceed, where)
     others: list[list[list[Candidate]]] = []
     for start in range(0, len(queries), _AT_ONCE):
         proceed()
@@ -73,7 +96,9 @@ def calibrate(
             "Calibration compares products with each other: enrol references of "
             f"{_LEAST_PRODUCTS} at least{' that the filter keeps' if where else ''}."
         )
-    return _calibration(revision, [queries[i] for i in known], [others[i] for i in known])
+    return _calibration(
+        revision, [queries[i] for i in known], [others[i] for i in known], size, usual
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,16 +113,20 @@ class _Query:
     own: Scores
 
 
-def _sample(contents: Contents, proceed: Callable[[], None], where: Filter | None) -> list[_Query]:
-    """References of as many products as can be, and of each of them as many.
+def _sample(
+    contents: Contents, proceed: Callable[[], None], where: Filter | None
+) -> tuple[list[_Query], SearchedSize]:
+    """References of as many products as can be, and of each of them as many; and of how many.
 
     In an order that is random and always the same.
     """
-    ids = [
-        product.id
+    products = [
+        product
         for product in contents.products()
         if product.image_count and (where is None or keeps(where, product.metadata))
     ]
+    ids = [product.id for product in products]
+    size = SearchedSize(len(ids), sum(product.image_count for product in products))
     rng = np.random.default_rng(0)
     quota = max(2, _QUERIES // max(len(ids), 1))
     chosen: list[_Query] = []
@@ -110,7 +139,7 @@ def _sample(contents: Contents, proceed: Callable[[], None], where: Filter | Non
             _Query(ids[place], rows[i], _leave_one_out(rows, i))
             for i in rng.permutation(len(rows))[:quota]
         ]
-    return chosen
+    return chosen, size
 
 
 def _leave_one_out(references: list[NDArray[np.float32]], left: int) -> Scores:
@@ -148,7 +177,11 @@ def _others(
 
 
 def _calibration(
-    revision: int, queries: list[_Query], others: list[list[list[Candidate]]]
+    revision: int,
+    queries: list[_Query],
+    others: list[list[list[Candidate]]],
+    size: SearchedSize,
+    usual: MatchThreshold,
 ) -> Calibration:
     ids = {query.product_id for query in queries}
     ids |= {found.product_id for several in others for row in several for found in row}
@@ -182,6 +215,8 @@ def _calibration(
         genuine,
         *_padded([query.vectors for query in queries]),
         fit_reliability(score, margin, right.astype(np.bool_), weights),
+        size,
+        usual,
     )
 
 

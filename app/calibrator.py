@@ -8,6 +8,7 @@ from app.calibrating import calibrate
 from app.calibration import Calibration
 from app.impostors import GalleryTooSmall
 from gallery import Filter, GalleryClosed, GalleryProtocol
+from models.thresholds import MatchThreshold
 
 # Filters whose calibrations are kept: those not asked for longest go first.
 _MOST = 8
@@ -19,8 +20,9 @@ class Calibrator:
     One for the whole gallery and one for each filter that is asked for.
     """
 
-    def __init__(self, gallery: GalleryProtocol) -> None:
+    def __init__(self, gallery: GalleryProtocol, usual: MatchThreshold) -> None:
         self._gallery = gallery
+        self._usual = usual
         # By the filter as text: as values 1 and true would be one key.
         self._newest: OrderedDict[str, Calibration] = OrderedDict()
         self._behind: dict[str, Future[Calibration]] = {}
@@ -80,7 +82,7 @@ class Calibrator:
             newest = self._newest.get(key)
         if newest is None or newest.revision != self._gallery.stats().revision:
             try:
-                newest = calibrate(self._gallery, self._proceed, where)
+                newest = calibrate(self._gallery, self._usual, self._proceed, where)
             except GalleryTooSmall:
                 # What was right of the gallery before is not of this one.
                 with self._lock:

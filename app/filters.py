@@ -1,8 +1,13 @@
-"""Metadata filters as text, the way clients and operators write them."""
+"""Metadata filters: as text, the way clients and operators write them, and our own."""
 
 import json
 
-from gallery import Filter, InvalidFilter, parse_filter
+from gallery import Filter, In, InvalidFilter, Not, parse_filter
+
+# In the metadata of the products that come with the service: true.
+SAMPLE = "sample"
+# A shop's own products.
+OWN: Filter = Not(In(SAMPLE, (True,)))
 
 
 def read_filter(text: str) -> Filter:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.images import RGBImage
 from app.recognizer import SearchesProducts
+from gallery import Candidate
 from gallery.scenes import scenes_of
 from models.pack import EmbedderSpec
 
@@ -46,7 +47,7 @@ class Guard:
         self, gallery: SearchesProducts, pack: EmbedderSpec, refused: Sequence[Doubt]
     ) -> None:
         self._gallery = gallery
-        self._threshold = pack.match_threshold
+        self._threshold = pack.threshold
         # Smaller ones the network sees at twice their size and more.
         self._least_side = min(pack.input_size) // 2
         self._refused = refused
@@ -94,16 +95,20 @@ class Guard:
 
     def _alike(self, vectors: NDArray[np.float32], product_id: str) -> Doubtful | None:
         """Whether it would be named as another product today."""
-        rows = self._gallery.search(vectors, 2, scenes=scenes_of(len(vectors))).candidates
-        found = [one for row in rows for one in row]
-        best = max(found, key=lambda one: one.score, default=None)
-        if best is None or best.product_id == product_id or best.score < self._threshold:
+        found = self._gallery.search(vectors, 2, scenes=scenes_of(len(vectors)))
+        best = max((one for row in found.candidates for one in row), key=_score, default=None)
+        threshold = self._threshold.among(found.size.products, found.size.images)
+        if best is None or best.product_id == product_id or best.score < threshold:
             return None
         return Doubtful(
             "look-alike",
             f"It looks like {best.product_id!r} ({best.score:.2f}) rather than its own product. "
             "Check the label; photograph the side that tells them apart.",
         )
+
+
+def _score(candidate: Candidate) -> float:
+    return candidate.score
 
 
 def sharpness(pixels: RGBImage) -> float:

@@ -39,17 +39,22 @@ class Impostors:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @property
+    def finest(self) -> float:
+        """The smallest rate that so many can tell."""
+        return 1 / (len(self) + 1)
+
     def threshold(self, rate: float) -> float:
         """The score that a share of new photographs expected to be `rate` reaches.
 
         Raises:
             GalleryTooSmall: there are too few to tell so small a rate.
         """
-        if rate * (len(self) + 1) < 1:
+        if rate < self.finest:
             missing = int(np.ceil(1 / rate)) - 1 - len(self)
             raise GalleryTooSmall(
                 f"{len(self)} references can't tell a false-accept rate below "
-                f"{1 / (len(self) + 1):.2%}: enrol {missing} more, or ask for a higher one."
+                f"{self.finest:.2%}: enrol {missing} more, or ask for a higher one."
             )
         return float(reached_by(self.scores, self.share(rate)))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gallery import Candidate, Filter, SearchResult
 from models.detector import Box, Detection, crop
 from models.preprocess import Picture, Pyramid
+from models.thresholds import MatchThreshold
 from models.worker import StageTimes
 
 Outcome = Literal["match", "ambiguous", "unknown"]
@@ -90,6 +91,19 @@ class RecognitionTimes:
     queue: float
 
 
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """What was found in a photograph, best first, and what it holds for.
+
+    `threshold`: the score from which products were named. `revision`: the gallery's.
+    """
+
+    results: list[Recognition]
+    threshold: float
+    revision: int
+    times: RecognitionTimes
+
+
 class Recognizer:
     """Joins detector, embedder and gallery. Safe to call from many threads."""
 
@@ -99,13 +113,13 @@ class Recognizer:
         embedder: EmbedsCrops,
         gallery: SearchesProducts,
         *,
-        match_threshold: float,
+        threshold: MatchThreshold,
         ambiguous_margin: float,
     ) -> None:
         self._detector = detector
         self._embedder = embedder
         self._gallery = gallery
-        self._match_threshold = match_threshold
+        self._threshold = threshold
         self._ambiguous_margin = ambiguous_margin
 
     def recognize(
@@ -117,19 +131,17 @@ class Recognizer:
         threshold: float | None = None,
         where: Filter | None = None,
         proceed: Callable[[], None] = lambda: None,
-    ) -> tuple[list[Recognition], int, RecognitionTimes]:
+    ) -> Recognized:
         """Recognise the products in a photograph (uint8 [H, W, 3] RGB).
 
         Args:
             picture: the upright photograph.
             detect: look for bodies first; otherwise only the whole image is matched.
             top_k: most candidates (products) per result.
-            threshold: inner product from which a product is named; the pack's by default.
+            threshold: inner product from which a product is named; by default the embedder's
+                for as many products as are searched.
             where: only products with such metadata are candidates.
             proceed: called before each network; what it raises ends the work.
-
-        Returns:
-            Results, best first; the gallery's revision that they hold for; the stages' times.
         """
         photograph = picture if isinstance(picture, Pyramid) else Pyramid(picture)
         proceed()
@@ -142,9 +154,10 @@ class Recognizer:
         # Two products at least: the margin between the best two needs them.
         found = self._gallery.search(vectors, max(top_k, 2), where, scenes_among(regions))
         search_ms = (perf_counter() - start) * 1000
-        limit = self._match_threshold if threshold is None else threshold
+        if threshold is None:
+            threshold = self._threshold.among(found.size.products, found.size.images)
         results = [
-            self._decide(region, candidates, limit, top_k)
+            self._decide(region, candidates, threshold, top_k)
             for region, candidates in zip(regions, found.candidates, strict=True)
         ]
         times = RecognitionTimes(
@@ -155,7 +168,7 @@ class Recognizer:
             search=search_ms,
             queue=detect_times.queue + embed_times.queue,
         )
-        return merge(results), found.revision, times
+        return Recognized(merge(results), threshold, found.revision, times)
 
     def regions(self, photograph: Pyramid, *, detect: bool) -> tuple[list["Region"], StageTimes]:
         """The detected bodies, and the whole image as the last one."""

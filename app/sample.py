@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.enrolment import Enroller
+from app.filters import SAMPLE
 from app.settings import Settings
 from gallery import GalleryProtocol
 from models.detector import Detector
@@ -50,7 +51,8 @@ def enrol_sample_gallery(
     for row in products:
         if stopping.is_set():
             return
-        gallery.put_product(row["id"], row["name"], json.loads(row["metadata"]))
+        metadata = json.loads(row["metadata"]) | {SAMPLE: True}
+        gallery.put_product(row["id"], row["name"], metadata)
         pictures = [path for path in references() if path.parent.name == row["id"]]
         photographs = [enroller.read(path.read_bytes()) for path in pictures]
         images = (

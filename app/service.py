@@ -70,7 +70,9 @@ class Service:
                 )
             )
             self.auditor = opened.enter_context(closing(Auditor(self.gallery)))
-            self.calibrator = opened.enter_context(closing(Calibrator(self.gallery)))
+            self.calibrator = opened.enter_context(
+                closing(Calibrator(self.gallery, self.pack.embedder.threshold))
+            )
             self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
             self.guard = Guard(self.gallery, self.pack.embedder, settings.refused_doubts)
             self.photographs = opened.enter_context(
@@ -102,7 +104,7 @@ class Service:
             self.detector,
             self.embedder,
             SearchPastNegatives(self.gallery.relaxed, negatives),
-            match_threshold=self.pack.embedder.match_threshold,
+            threshold=self.pack.embedder.threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )
         self.model = model_name(self.pack)

@@ -37,7 +37,7 @@ def rates_table(halves: Sequence[Half]) -> str:
     """Asked against observed, over the halves."""
     rows = []
     for rate in RATES:
-        thresholds = [half.calibration.impostors.threshold(rate) for half in halves]
+        thresholds = [half.calibration.threshold(rate) for half in halves]
         both = list(zip(halves, thresholds, strict=True))
         observed = [half.false_accepts(threshold) for half, threshold in both]
         single = _mean(np.mean(h.unknown.scores[h.single] >= limit) for h, limit in both)
@@ -51,7 +51,7 @@ def rates_table(halves: Sequence[Half]) -> str:
             (
                 f"{rate:.0%}",
                 f"{min(thresholds):.3f} to {max(thresholds):.3f}",
-                f"{_mean(half.calibration.impostors.expected_rate(rate) for half in halves):.1%}",
+                f"{_mean(half.calibration.expected_rate(rate) for half in halves):.1%}",
                 f"{np.mean(observed):.1%}",
                 f"{single:.1%}",
                 f"{min(observed):.1%} to {max(observed):.1%}",
@@ -86,7 +86,7 @@ def few_table(departments: Mapping[str, Sequence[Half]]) -> str:
     rows = []
     for name, halves in departments.items():
         for rate in RATES:
-            seen = [h.false_accepts(h.calibration.impostors.threshold(rate)) for h in halves]
+            seen = [h.false_accepts(h.calibration.threshold(rate)) for h in halves]
             intervals = [half.calibration.interval(rate) for half in halves]
             inside = [low <= o <= high for o, (low, high) in zip(seen, intervals, strict=True)]
             rows.append(
@@ -94,7 +94,7 @@ def few_table(departments: Mapping[str, Sequence[Half]]) -> str:
                     name,
                     f"{_mean(half.calibration.product_count for half in halves):.0f}",
                     f"{rate:.0%}",
-                    f"{_mean(h.calibration.impostors.expected_rate(rate) for h in halves):.1%}",
+                    f"{_mean(h.calibration.expected_rate(rate) for h in halves):.1%}",
                     f"{_mean(seen):.1%}",
                     _count(inside),
                 )
@@ -114,7 +114,7 @@ def fixed_table(halves: Sequence[Half]) -> str:
     """Right answers accepted: calibrated, and by the one threshold with as many false accepts."""
     rows = []
     for rate in CURVE:
-        thresholds = [half.calibration.impostors.threshold(rate) for half in halves]
+        thresholds = [half.calibration.threshold(rate) for half in halves]
         wrong = _mean(half.false_accepts(t) for half, t in zip(halves, thresholds, strict=True))
         right = _mean(half.accepted(t) for half, t in zip(halves, thresholds, strict=True))
         best = _fixed(wrong, halves)
@@ -182,12 +182,11 @@ def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: 
         f"Pack `{pack.name}` {pack.version}, `python -m bench.calibration`, {halves} random "
         f"halves, at most {most} photographs of a grocery. {circumstances()}",
     ]
-    margin = pack.embedder.ambiguous_margin
     pooled: list[Half] = []
 
     def halved(name: str, some: Sequence[int]) -> list[Half]:
         return [
-            halve([photos[i] for i in some], [vectors[i] for i in some], seed, margin)
+            halve([photos[i] for i in some], [vectors[i] for i in some], seed, pack.embedder)
             for seed in track(range(halves), name, console=Console(stderr=True))
         ]
 

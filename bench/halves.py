@@ -19,7 +19,7 @@ from gallery import Gallery, NewImage
 from gallery.scenes import scenes_of
 from models.detector import Detector, crop
 from models.embedder import Embedder
-from models.pack import Pack
+from models.pack import EmbedderSpec, Pack
 from models.preprocess import Pyramid
 from models.training.open_data import Photo, beverage, grocery
 
@@ -100,7 +100,7 @@ def look(photos: Sequence[Photo], pack: Pack, work: Path, threads: int) -> list[
 
 
 def halve(
-    photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int, ambiguous_margin: float
+    photos: Sequence[Photo], vectors: Sequence[Vectors], seed: int, embedder: EmbedderSpec
 ) -> Half:
     """Enrol a random half of the products, calibrate, and ask.
 
@@ -128,14 +128,21 @@ def halve(
         for name, places in references.items():
             gallery.put_product(name, name, {})
             gallery.add_images(name, [_reference(photos[i], vectors[i]) for i in places])
-        calibration = calibrate(gallery)
+        calibration = calibrate(gallery, embedder.threshold)
         return Half(
             calibration,
             unknown=_ask(gallery, photos, vectors, unknown),
             known=_ask(gallery, photos, vectors, known),
             single=np.array([len(photos[i].boxes) <= 1 for i in unknown]),
             claims=_claims(
-                gallery, calibration, photos, vectors, known, unknown, ambiguous_margin, rng
+                gallery,
+                calibration,
+                photos,
+                vectors,
+                known,
+                unknown,
+                embedder.ambiguous_margin,
+                rng,
             ),
         )
 

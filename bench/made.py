@@ -65,7 +65,8 @@ def measure(served: Served, families: int, members: int, view: View, references:
         for name, views in track(shown.items(), "asked", console=Console(stderr=True)):
             found, alone = (
                 # All that is found, named or not.
-                recognizer.recognize(views[-1], top_k=1, threshold=-1.0, detect=detect)[0][0]
+                recognizer.recognize(views[-1], top_k=1, threshold=-1.0, detect=detect)
+                .results[0]
                 .candidates[0]
                 .product_id
                 for detect in (True, False)

@@ -51,12 +51,11 @@ class Served:
 
     def recognizer(self, searched: SearchesProducts) -> Recognizer:
         """What recognises in it."""
-        threshold = self.pack.embedder.match_threshold
         return Recognizer(
             self._detector,
             self._embedder,
             searched,
-            match_threshold=threshold,
+            threshold=self.pack.embedder.threshold,
             ambiguous_margin=0,
         )
 

@@ -97,7 +97,7 @@ def ask(
     answers = []
     for name, image in photographs:
         # All that is found, named or not: thresholds are applied to the scores.
-        results, _, _ = recognizer.recognize(image, top_k=PRODUCTS, threshold=-1.0)
+        results = recognizer.recognize(image, top_k=PRODUCTS, threshold=-1.0).results
         best = results[0].candidates[0]
         over = {c.product_id for r in results for c in r.candidates if c.score >= threshold}
         answers.append(Asked(best.product_id == name, best.score, len(over)))
@@ -119,10 +119,10 @@ def row(known: Sequence[Asked], unknown: Sequence[Asked], threshold: float) -> l
 
 def run(pack: Pack, threads: int) -> str:
     """The section as Markdown."""
-    threshold = pack.embedder.match_threshold
     products = [family[0] for family in label_families(FIRST_FAMILY, PRODUCTS, 1)]
     names = [f"p{number}" for number in range(len(products))]
     enrolled = len(products) // 2
+    threshold = pack.embedder.threshold.among(enrolled, enrolled * REFERENCES)
     rows = []
     with closing(Served(pack, threads)) as served:
         for share in SHARES:

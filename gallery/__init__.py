@@ -34,6 +34,7 @@ from gallery.records import (
     NewImage,
     Product,
     Reference,
+    SearchedSize,
     SearchResult,
     StoredImage,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Product",
     "Reference",
     "SearchResult",
+    "SearchedSize",
     "Searches",
     "StorageFailed",
     "StoredImage",

@@ -31,6 +31,7 @@ from gallery.records import (
     NewImage,
     Product,
     Reference,
+    SearchedSize,
     SearchResult,
     StoredImage,
 )
@@ -248,9 +249,11 @@ class Gallery(GalleryProtocol):
             with self._database.read() as db:
                 labels = image_store.labels(db, winners)
                 sequence = store.state(db).sequence
+                counts = store.counts(db)
             if len(labels) == len(winners):
                 candidates = [[_candidate(hit, labels[hit.image]) for hit in row] for row in hits]
-                return SearchResult(candidates, view.sequence)
+                size = SearchedSize(counts.products, counts.images) if where is None else shown.size
+                return SearchResult(candidates, view.sequence, size)
             if sequence == view.sequence:
                 raise GalleryDamaged(
                     "The index holds images that the database doesn't have. Rebuild the index."

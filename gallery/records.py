@@ -136,11 +136,23 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchedSize:
+    """How many products there were to be found, and images of them."""
+
+    products: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
-    """For each query its products, best first, and the revision whose references were searched."""
+    """For each query its products, best first, and the revision whose references were searched.
+
+    `size`: of what was searched, after the filter. Products without images may be counted.
+    """
 
     candidates: list[list[Candidate]]
     revision: int
+    size: SearchedSize
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gallery.base import Base, BaseBuilder
 from gallery.delta import Delta
+from gallery.records import SearchedSize
 from gallery.scenes import divided, scene_rows
 from gallery.store import VectorRows
 
@@ -67,6 +68,14 @@ class View:
     def rows(self) -> int:
         """How many vectors are alive."""
         return len(self.base) + len(self.delta) - self.deleted
+
+    @property
+    def size(self) -> SearchedSize:
+        """Counted row by row: what a whole gallery holds, its database knows at once."""
+        base, delta = self.base_alive, self.delta.alive
+        images = np.concatenate([self.base.images[base], self.delta.images[delta]])
+        products = np.concatenate([self.base.products[base], self.delta.products[delta]])
+        return SearchedSize(_distinct(products), _distinct(images))
 
     @property
     def pending(self) -> int:
@@ -250,6 +259,11 @@ def _exact_scores(
         for start in range(0, len(vectors), _SCORED_AT_ONCE)
     ]
     return np.concatenate([np.empty(0), *parts])
+
+
+def _distinct(numbers: NDArray[np.int64]) -> int:
+    """How many different ones; they are not much greater than there are rows."""
+    return int(np.count_nonzero(np.bincount(numbers)))
 
 
 def _rows_of(wanted: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:

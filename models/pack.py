@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import PackError
+from models.thresholds import MatchThreshold
 
 PACK_FILE = "pack.toml"
 PACKS = Path(__file__).parent / "packs"
@@ -84,11 +85,17 @@ class DetectorSpec(NetworkSpec):
 
 
 class EmbedderSpec(NetworkSpec):
-    """Thresholds are inner products of unit vectors."""
+    """Thresholds are inner products of unit vectors; `match_…`: models.thresholds."""
 
     dimension: int = Field(ge=1, le=8192)
     match_threshold: float = Field(ge=-1, le=1)
+    match_growth: Share = 0.0
     ambiguous_margin: Share
+
+    @property
+    def threshold(self) -> MatchThreshold:
+        """The score from which a product is named, by the size of the gallery."""
+        return MatchThreshold(self.match_threshold, self.match_growth)
 
     @property
     def fingerprint(self) -> str:

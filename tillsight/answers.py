@@ -75,6 +75,7 @@ class Recognition(TypedDict):
     request_id: str
     image: Size
     results: list[Result]
+    threshold: float
     gallery_revision: int
     timing_ms: dict[str, float]
     model: str

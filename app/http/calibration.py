@@ -25,7 +25,10 @@ Rate = Annotated[float, Field(ge=0.0001, le=0.5, allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """What a request is judged by: a threshold, the pack's where None, and what it is from."""
+    """What a request is judged by: a threshold, and what it is from.
+
+    None: the pack's for a gallery of this size.
+    """
 
     threshold: float | None
     calibration: Calibration | None = None
@@ -75,7 +78,8 @@ async def chosen(
             ge=-1,
             le=1,
             allow_inf_nan=False,
-            description="Inner product from which a product is named; the pack's by default.",
+            description="Inner product from which a product is named; by default the pack's for as "
+            "many products as are searched.",
         ),
     ] = None,
     false_accept_rate: Annotated[
@@ -98,7 +102,7 @@ async def chosen(
             422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
         )
     found = await calibration_of(service, where)
-    limit = await to_thread.run_sync(found.impostors.threshold, false_accept_rate)
+    limit = await to_thread.run_sync(found.threshold, false_accept_rate)
     return Chosen(limit, found, false_accept_rate)
 
 
@@ -108,7 +112,7 @@ def _usual(service: Service, where: Filter | None, rate: float) -> Chosen:
     if found is None:
         return Chosen(None)
     try:
-        return Chosen(found.impostors.threshold(rate), found, rate)
+        return Chosen(found.threshold(rate), found, rate)
     except GalleryTooSmall:  # to tell so small a rate
         return Chosen(None)
 
@@ -132,10 +136,10 @@ ChosenDep = Annotated[Chosen, Depends(chosen)]
 
 def calibration_answer(found: Calibration, rate: float, model: str) -> CalibrationAnswer:
     """What `/gallery/calibration` answers."""
-    threshold = found.impostors.threshold(rate)
+    threshold = found.threshold(rate)
     return CalibrationAnswer(
         threshold=threshold,
-        expected_false_accept_rate=found.impostors.expected_rate(rate),
+        expected_false_accept_rate=found.expected_rate(rate),
         expected_miss_rate=found.miss_rate(threshold),
         interval=found.interval(rate),
         genuine=found.genuine_count,

@@ -63,7 +63,8 @@ class ExplainedAnswer(Document):
     matches: list[MatchesItem] = Field(description="Of each of its results, in their order.")
     threshold: Score = Field(description="Score from which a product is named.", examples=[0.672])
     threshold_from: Origin = Field(
-        description="`pack`: its default. `request`: as given. `calibration`: by the rate given."
+        description="`pack`: its default for so many products. `request`: as given. "
+        "`calibration`: by the rate given."
     )
     ambiguous_margin: Score = Field(
         description="A smaller margin makes it ambiguous.", examples=[0.02]
@@ -92,7 +93,7 @@ def explain_photograph(question: QuestionDep, metrics: MetricsDep) -> Response:
         ExplainedAnswer(
             recognition=recognized(found, question.service),
             matches=[MatchesItem.model_validate(several) for several in matches],
-            threshold=embedder.match_threshold if chosen.threshold is None else chosen.threshold,
+            threshold=found.threshold,
             threshold_from=_origin(chosen),
             ambiguous_margin=embedder.ambiguous_margin,
             calibration=calibration,
@@ -117,10 +118,8 @@ def explain_by_picture(question: QuestionDep, metrics: MetricsDep) -> Response:
             :_ROWS
         ]
     ]
-    threshold = question.chosen.threshold
-    limit = service.pack.embedder.match_threshold if threshold is None else threshold
     footer = (
-        f"named from {limit:.3f} on · ambiguous below a margin of "
+        f"named from {found.threshold:.3f} on · ambiguous below a margin of "
         f"{service.pack.embedder.ambiguous_margin:.3f} · gallery revision "
         f"{found.gallery_revision} · {service.model}"
     )

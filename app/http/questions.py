@@ -27,6 +27,7 @@ class Answered:
 
     photograph: Pyramid
     results: list[Recognition]
+    threshold: float
     gallery_revision: int
     calibration: Calibration | None
     timing: Timing
@@ -52,7 +53,7 @@ class Question:
             self.upload.data, service.settings.image_limits, service.reading_side
         )
         decode_ms = milliseconds_since(start)
-        results, revision, times = service.recognizer.recognize(
+        found = service.recognizer.recognize(
             photograph,
             detect=self.detect,
             top_k=self.top_k,
@@ -60,7 +61,8 @@ class Question:
             where=self.where,
             proceed=self.turn.proceed,
         )
-        service.photographs.keep(current_request().id, self.upload.data, results)
+        service.photographs.keep(current_request().id, self.upload.data, found.results)
+        times = found.times
         timing = Timing(
             decode=decode_ms,
             detect_preprocess=times.detect_preprocess,
@@ -72,7 +74,9 @@ class Question:
             total=milliseconds_since(self.turn.arrived),
         )
         calibration = self.chosen.calibration or service.calibrator.at_hand(self.where)
-        return Answered(photograph, results, revision, calibration, timing)
+        return Answered(
+            photograph, found.results, found.threshold, found.revision, calibration, timing
+        )
 
 
 async def question(

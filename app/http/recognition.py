@@ -143,6 +143,7 @@ def recognized(found: Answered, service: Service) -> RecognizeAnswer:
         request_id=current_request().id,
         image=ImageSize(width=photograph.width, height=photograph.height),
         results=[_recognition(result, found.calibration) for result in found.results],
+        threshold=found.threshold,
         gallery_revision=found.gallery_revision,
         timing_ms=found.timing,
         model=service.model,

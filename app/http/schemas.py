@@ -128,6 +128,11 @@ class RecognizeAnswer(Document):
     request_id: str
     image: ImageSize
     results: list[RecognitionItem] = Field(description="Best first; one for each body.")
+    threshold: Score = Field(
+        description="Score from which a product is named: as asked for, or by default the pack's "
+        "for as many products as were searched.",
+        examples=[0.549],
+    )
     gallery_revision: int
     timing_ms: Timing
     model: str

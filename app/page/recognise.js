@@ -122,7 +122,8 @@ function present(answer, frame, found, bitmap, elapsed) {
   });
   frame.append(...boxes);
   const named = found.results.filter((one) => one.outcome === "match").length;
-  const summary = `${plural(found.results.length, "body", "bodies")} seen, ${named} named`;
+  const needed = `a score of ${found.threshold.toFixed(2)}`;
+  const summary = `${plural(found.results.length, "body", "bodies")} seen, ${named} named; ${needed} is needed`;
   say(summary);
   frame.after(stages(found, elapsed));
   answer.append(

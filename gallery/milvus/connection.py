@@ -160,9 +160,9 @@ class Connection:
         )
         return [dict(row) for row in found]
 
-    def count(self, kind: str, *, level: Level = "Session") -> int:
-        """How many rows there are."""
-        return int(self.query(kind, "", ["count(*)"], level=level)[0]["count(*)"])
+    def count(self, kind: str, where: str = "", *, level: Level = "Session") -> int:
+        """How many rows there are that `where` keeps."""
+        return int(self.query(kind, where, ["count(*)"], level=level)[0]["count(*)"])
 
     def search(
         self,

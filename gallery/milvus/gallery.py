@@ -34,6 +34,7 @@ from gallery.milvus.schema import (
     schema_of,
 )
 from gallery.milvus.search import nearest
+from gallery.milvus.sizes import Sizes
 from gallery.milvus.writer import Writer
 from gallery.objects import Objects
 from gallery.protocol import GalleryProtocol
@@ -102,6 +103,7 @@ class MilvusGallery(GalleryProtocol):
         """Not called directly: use `MilvusGallery.open`."""
         self._open_connection: Connection | None = connection
         self._log = Log(connection)
+        self._sizes = Sizes(connection, self._log)
         self._writer = Writer(connection, self._log, pictures)
         self._pictures = pictures
         self._dimension = dimension
@@ -248,9 +250,9 @@ class MilvusGallery(GalleryProtocol):
         queries = query_vectors(vectors, self._dimension)
         checked_count(k, "number of products")
         if not len(queries):
-            return SearchResult([], self._log.head.revision)
+            return SearchResult([], self._log.head.revision, self._sizes.of(where, level))
         found = nearest(self._connection, self._log, queries, k, where, scenes, level)
-        return SearchResult(found, self._log.head.revision)
+        return SearchResult(found, self._log.head.revision, self._sizes.of(where, level))
 
     # State
 

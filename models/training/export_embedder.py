@@ -12,6 +12,7 @@ import typer
 
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu, fold
 from models.pack import EmbedderSpec, Pack
+from models.thresholds import MatchThreshold
 from models.training.embedding.weights import (
     Embedder,
     dimension_of,
@@ -57,7 +58,7 @@ def install_embedder(
     pack: Pack,
     folder: Path,
     *,
-    match_threshold: float,
+    threshold: MatchThreshold,
     ambiguous_margin: float,
     licence: str,
     origin: str,
@@ -83,7 +84,8 @@ def install_embedder(
         mean=normalisation.mean,
         std=normalisation.std,
         dimension=dimension,
-        match_threshold=match_threshold,
+        match_threshold=threshold.highest,
+        match_growth=threshold.growth,
         ambiguous_margin=ambiguous_margin,
         licence=licence,
         origin=origin,
@@ -107,7 +109,7 @@ def main(
         embedder_from(read_state_dict(weights)),
         Pack.load(pack),
         to,
-        match_threshold=match_threshold,
+        threshold=MatchThreshold(match_threshold),
         ambiguous_margin=ambiguous_margin,
         licence=licence,
         origin=origin,

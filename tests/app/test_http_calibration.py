@@ -63,8 +63,6 @@ def test_where_the_gallery_is_too_small_to_say(client: TestClient) -> None:
 
 
 def test_rates_that_can_not_be_had(shop: TestClient) -> None:
-    finer = shop.get("/gallery/calibration", params={"false_accept_rate": 0.01})
-    assert "enrol 68 more" in assert_problem(finer, 409, "gallery-too-small")["detail"]
     for rate in ("0", "-1", "0.6", "1", "nan", "inf", "few"):
         answer = shop.get("/gallery/calibration", params={"false_accept_rate": rate})
         assert_problem(answer, 422, "invalid-request")
@@ -103,15 +101,16 @@ def test_the_operators_rate_holds_where_a_request_names_none(
         assert answer.status_code == 200
         return answer.json()
 
-    usual = service.pack.embedder.match_threshold
+    usual = stranger()["threshold"]
     set_rate(service, monkeypatch, 0.1)
     wanted = shop.get("/gallery/calibration?false_accept_rate=0.1").json()["threshold"]
     assert stranger()["threshold"] == wanted != usual
     assert stranger(threshold=0.9)["threshold"] == 0.9
     strict = shop.get("/gallery/calibration?false_accept_rate=0.05").json()["threshold"]
     assert stranger(false_accept_rate=0.05)["threshold"] == strict
+    # The references can't tell so small a rate, but what is known of the embedder can.
     set_rate(service, monkeypatch, 0.001)
-    assert stranger()["threshold"] == usual  # so small a rate takes more references
+    assert stranger()["threshold"] > strict
 
 
 def test_the_first_calibration_is_made_behind_requests_that_are_answered(

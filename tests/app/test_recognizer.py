@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from app.recognizer import Recognition, Recognizer, inside, merge
-from gallery import Candidate, Filter, SearchResult
+from gallery import Candidate, Filter, SearchedSize, SearchResult
 from models.detector import Box, Detection, crop
 from models.preprocess import Pyramid
+from models.thresholds import MatchThreshold
 from models.worker import StageTimes
 
 WHOLE = Box(0, 0, 100, 100)
@@ -140,6 +141,7 @@ class ColourGallery:
     """Red, green and blue are its products."""
 
     names = ("red", "green", "blue")
+    size = SearchedSize(3, 3)
 
     def __init__(self) -> None:
         self.queries: list[int] = []
@@ -158,14 +160,18 @@ class ColourGallery:
         for vector in vectors:
             best = sorted(zip(vector.tolist(), self.names, strict=True), reverse=True)[:k]
             candidates.append([Candidate(name, name.title(), s, f"{name}-1") for s, name in best])
-        return SearchResult(candidates, revision=7)
+        return SearchResult(candidates, revision=7, size=self.size)
 
 
 def recognizer(
     boxes: Sequence[Box], embedder: MeanColourEmbedder, gallery: ColourGallery
 ) -> Recognizer:
     return Recognizer(
-        FixedDetector(boxes), embedder, gallery, match_threshold=0.9, ambiguous_margin=0.1
+        FixedDetector(boxes),
+        embedder,
+        gallery,
+        threshold=MatchThreshold(0.9),
+        ambiguous_margin=0.1,
     )
 
 
@@ -178,40 +184,41 @@ def photograph() -> np.ndarray:
 
 def test_crops_and_whole_image_are_one_batch_and_one_search() -> None:
     embedder, gallery = MeanColourEmbedder(), ColourGallery()
-    results, revision, times = recognizer([LEFT, RIGHT], embedder, gallery).recognize(photograph())
-    assert {item.product.product_id: item.box for item in results if item.product} == {
+    found = recognizer([LEFT, RIGHT], embedder, gallery).recognize(photograph())
+    times = found.times
+    assert {item.product.product_id: item.box for item in found.results if item.product} == {
         "red": LEFT,
         "blue": RIGHT,
     }
     assert embedder.calls == [3]
     assert gallery.queries == [3]
     assert gallery.scenes == [[False, False, True]]
-    assert revision == 7
+    assert (found.revision, found.threshold) == (7, 0.9)
     assert (times.detect_preprocess, times.detect, times.embed, times.queue) == (1, 2, 5, 9)
 
 
 def test_without_detection_only_the_whole_image_is_matched() -> None:
     embedder, gallery = MeanColourEmbedder(), ColourGallery()
-    results, _, times = recognizer([LEFT], embedder, gallery).recognize(photograph(), detect=False)
-    assert [item.box_source for item in results] == ["whole_image"]
+    found = recognizer([LEFT], embedder, gallery).recognize(photograph(), detect=False)
+    assert [item.box_source for item in found.results] == ["whole_image"]
     assert gallery.scenes == [[False]]
-    assert times.detect == 0
+    assert found.times.detect == 0
 
 
 def test_the_whole_of_a_photograph_without_bodies_is_no_scene() -> None:
     gallery = ColourGallery()
-    results, _, _ = recognizer([], MeanColourEmbedder(), gallery).recognize(photograph())
-    assert (gallery.scenes, results[0].scene) == ([[False]], False)
+    (only,) = recognizer([], MeanColourEmbedder(), gallery).recognize(photograph()).results
+    assert (gallery.scenes, only.scene) == ([[False]], False)
 
 
 def test_outcomes_follow_threshold_and_margin() -> None:
     embedder, gallery = MeanColourEmbedder(), ColourGallery()
     yellow = np.full((50, 50, 3), (250, 245, 0), np.uint8)
     both = recognizer([], embedder, gallery)
-    assert both.recognize(yellow)[0][0].outcome == "unknown"
-    assert both.recognize(yellow, threshold=0.5)[0][0].outcome == "ambiguous"
+    assert both.recognize(yellow).results[0].outcome == "unknown"
+    assert both.recognize(yellow, threshold=0.5).results[0].outcome == "ambiguous"
     red = np.full((50, 50, 3), (250, 3, 0), np.uint8)
-    (found,) = both.recognize(red, top_k=1)[0]
+    (found,) = both.recognize(red, top_k=1).results
     assert found.outcome == "match"
     assert len(found.candidates) == 1
     assert found.margin is not None
@@ -223,10 +230,10 @@ def test_an_empty_gallery_makes_everything_unknown() -> None:
         names = ()
 
         def search(self, vectors: np.ndarray, *asked: object) -> SearchResult:
-            return SearchResult([[] for _ in vectors], revision=0)
+            return SearchResult([[] for _ in vectors], revision=0, size=SearchedSize(0, 0))
 
-    results, _, _ = recognizer([LEFT], MeanColourEmbedder(), EmptyGallery()).recognize(photograph())
-    (only,) = results
+    empty = recognizer([LEFT], MeanColourEmbedder(), EmptyGallery())
+    (only,) = empty.recognize(photograph()).results
     assert (only.outcome, only.score, only.margin, only.product) == ("unknown", None, None, None)
 
 

@@ -14,7 +14,7 @@ from app.reliability import Reliability
 from app.verification import Claim, Limits, claimed, limits
 from gallery import Candidate, Gallery, UnknownProduct
 from gallery.scenes import scenes_of
-from tests.app.test_calibration import DIMENSION, filled, views
+from tests.app.test_calibration import DIMENSION, PLAIN, filled, views
 from tests.gallery.samples import new_image
 
 NO_SCENES = np.zeros(2, np.bool_)
@@ -66,13 +66,13 @@ def test_products_that_can_not_be_claimed(gallery: Gallery) -> None:
     gallery.put_product("bare", "Bare", {})
     query = np.ones((1, DIMENSION), np.float32)
     assert claimed(gallery, "bare", query, NO_SCENES[:1]) is None
-    assert limits(calibrate(gallery), gallery, "bare", 0.05) is None
+    assert limits(calibrate(gallery, PLAIN), gallery, "bare", 0.05) is None
     with pytest.raises(UnknownProduct):
         claimed(gallery, "nothing", query, NO_SCENES[:1])
 
 
 def test_wrong_claims_pass_as_often_as_asked(gallery: Gallery) -> None:
-    calibration = calibrate(gallery)
+    calibration = calibrate(gallery, PLAIN)
     rng = np.random.default_rng(8)
     strangers = [views(centre, 1, rng)[0] for centre in rng.standard_normal((150, DIMENSION)) / 8]
     passed: list[bool] = []
@@ -84,7 +84,7 @@ def test_wrong_claims_pass_as_often_as_asked(gallery: Gallery) -> None:
 
 
 def test_a_right_claim_is_likelier_than_a_wrong_one(gallery: Gallery) -> None:
-    found = judged(calibrate(gallery), gallery, "p007", 0.05)
+    found = judged(calibrate(gallery, PLAIN), gallery, "p007", 0.05)
     assert found.no_match <= found.match
     right, wrong = claim(0.7, 0.3).probability(found), claim(0.2, 0.4).probability(found)
     assert right is not None
@@ -103,7 +103,7 @@ def test_a_product_like_many_others_needs_more(gallery: Gallery) -> None:
         ]
     gallery.put_product("plain", "Plain", {})
     gallery.add_images("plain", [new_image("plain", np.concatenate(some).mean(axis=0)[None])])
-    calibration = calibrate(gallery)
+    calibration = calibrate(gallery, PLAIN)
     plain = judged(calibration, gallery, "plain", 0.05).match
     usual = np.median(
         [judged(calibration, gallery, f"p{n:03}", 0.05).match for n in range(5, 40, 5)]

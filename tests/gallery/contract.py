@@ -25,6 +25,7 @@ from gallery import (
     InvalidValue,
     InvalidVector,
     Not,
+    SearchedSize,
     UnknownImage,
     UnknownProduct,
     VersionConflict,
@@ -103,6 +104,13 @@ class GalleryContract:
             where=And((In("number", (0, 1, 5)), Not(In("even", (True,))))),
         )
         self.check(gallery, plain, set(), where=In("number", ("1",)))
+        query = vectors_of("queries")[:1]
+        assert gallery.search(query, 1).size == SearchedSize(6, 30)
+        assert gallery.search(query, 1, In("number", (0, 1, 5, 8))).size == SearchedSize(3, 15)
+        assert gallery.search(query, 1, In("number", ("1",))).size == SearchedSize(0, 0)
+        gallery.delete_image(gallery.list_images("p1")[0].id)
+        assert gallery.search(query, 1).size == SearchedSize(6, 29)
+        assert gallery.search(query, 1, In("number", (0, 1))).size.images == 9
         assert gallery.search(np.empty((0, DIMENSION), dtype=np.float32), 1).candidates == []
 
     def test_scenes_are_not_compared_with_each_other(self, gallery: GalleryProtocol) -> None:

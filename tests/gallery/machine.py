@@ -14,7 +14,16 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gallery import Candidate, Filter, GalleryProtocol, In, Not, UnknownProduct, VersionConflict
+from gallery import (
+    Candidate,
+    Filter,
+    GalleryProtocol,
+    In,
+    Not,
+    SearchedSize,
+    UnknownProduct,
+    VersionConflict,
+)
 from tests.gallery.reference import Reference
 from tests.gallery.samples import new_image
 
@@ -102,8 +111,10 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule(queries=vectors, k=st.integers(1, 5), scenes=st.tuples(st.booleans(), st.booleans()))
     def search(self, queries: np.ndarray, k: int, scenes: tuple[bool, bool]) -> None:
         flags = np.array(scenes[: len(queries)])
-        answers = self.gallery.search(queries, k, scenes=flags).candidates
-        for query, scene, candidates in zip(queries, flags, answers, strict=True):
+        found = self.gallery.search(queries, k, scenes=flags)
+        held = [len(images) for images in self.reference.images.values()]
+        assert found.size == SearchedSize(len(held), sum(held))
+        for query, scene, candidates in zip(queries, flags, found.candidates, strict=True):
             self.check(candidates, self.reference.search(query, k, scene=bool(scene)))
 
     @rule(

@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery import And, Filter, Gallery, In, InvalidFilter, Not, columns, parse_filter
+from gallery import (
+    And,
+    Filter,
+    Gallery,
+    In,
+    InvalidFilter,
+    Not,
+    SearchedSize,
+    columns,
+    parse_filter,
+)
 from gallery.filters import keeps, keys_of
 from tests.gallery.reference import Reference
 from tests.gallery.samples import new_image, opened, vectors_of
@@ -28,9 +38,10 @@ def put(gallery: Gallery, product: str, metadata: dict) -> None:
 
 
 def among(gallery: Gallery, where: Filter) -> set[str]:
-    candidates = gallery.search(vectors_of("query"), 100, where).candidates[0]
-    found = {candidate.product_id for candidate in candidates}
+    answer = gallery.search(vectors_of("query"), 100, where)
+    found = {candidate.product_id for candidate in answer.candidates[0]}
     products = gallery.list_products(None, 100)[0]
+    assert answer.size == SearchedSize(len(found), len(found))
     assert found == {p.id for p in products if p.image_count and keeps(where, p.metadata)}
     return found
 

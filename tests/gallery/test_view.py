@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gallery.base import FLAT, GRAPH, BaseBuilder, Kind
+from gallery.records import SearchedSize
 from gallery.store import VectorRows
 from gallery.vectors import query_vectors, stored_vectors
 from gallery.view import View
@@ -54,6 +55,18 @@ def test_answers_are_the_same_wherever_a_row_is_kept() -> None:
         expected = delta.search(query(count=4), k)
         assert folded(delta).search(query(count=4), k) == expected
         assert mixed.search(query(count=4), k) == expected
+
+
+def test_its_size_is_what_is_alive_wherever_it_is_kept() -> None:
+    view = grown(folded(grown(empty(), range(1, 31))), range(31, 41))
+    assert view.size == SearchedSize(10, 40)
+    # Another vector of an image is no other image.
+    again = view.with_rows(rows(vectors_of("again", 1), [40], [0]))
+    assert again.size == SearchedSize(10, 40)
+    gone = again.without_images(np.array([1, 11, 21, 31, 2]))
+    assert gone.size == SearchedSize(9, 35)
+    assert gone.only(np.arange(10) == 2).size == SearchedSize(1, 3)
+    assert empty().size == SearchedSize(0, 0)
 
 
 def test_k_products_come_out_though_one_owns_the_nearest_hundreds() -> None:

@@ -29,6 +29,7 @@ from rich.table import Table
 
 from models.errors import ModelError
 from models.pack import PACK_NAME, Pack
+from models.thresholds import MatchThreshold
 from models.training.embedding.adaptation import fit_map, mapped, put_map
 from models.training.embedding.augmentation import training_view
 from models.training.embedding.pictures import Picture, by_product, read_pictures
@@ -168,14 +169,20 @@ def main(
     if (reason := refusal(before, after)) is not None:
         raise ModelError(f"No pack was written: {reason}. {source.name} stays the better one here")
     put_map(network, map_)
-    threshold = rejecting(after.products)
+    references = [*parts.learnt, *parts.products]
+    threshold = MatchThreshold.measured(
+        round(rejecting(after.products), 3),
+        source.embedder.match_growth,
+        products=len({pictures[place].product for place in references}),
+        images=len(references),
+    )
     to.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.absolute().parent) as folder:
         written = install_embedder(
             network,
             source,
             Path(folder) / to.name,
-            match_threshold=round(threshold, 3),
+            threshold=threshold,
             ambiguous_margin=source.embedder.ambiguous_margin,
             licence=licence or source.embedder.licence,
             origin=(
@@ -192,8 +199,8 @@ def main(
         _check(written, pictures[0], moved[0], threads)
         shutil.move(written.folder, to)
     console.print(
-        f"{to}: embedder {Pack.load(to).embedder.fingerprint}, threshold {threshold:.3f} "
-        f"(5 % of products that are not enrolled reach it)",
+        f"{to}: embedder {Pack.load(to).embedder.fingerprint}, threshold {threshold.highest:.3f} "
+        "(5 % of products that are not enrolled reach it, fewer in a small gallery)",
         highlight=False,
     )
 

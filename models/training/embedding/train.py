@@ -160,7 +160,7 @@ def main(
         embedder_from(read_state_dict(run / BEST)),
         source,
         to,
-        match_threshold=spec.match_threshold,
+        threshold=spec.threshold,
         ambiguous_margin=spec.ambiguous_margin,
         licence=licence,
         origin=(

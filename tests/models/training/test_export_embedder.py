@@ -8,12 +8,13 @@ from models.errors import ModelError
 from models.nets.pp_lcnet_v2 import PPLCNetV2Classifier, PPLCNetV2ShiTu
 from models.pack import Pack
 from models.session import Session
+from models.thresholds import MatchThreshold
 from models.training.embedding.weights import embedder_from, size_of
 from models.training.export_embedder import export_embedder, install_embedder
 from models.training.normalisation import IMAGENET
 
 ORIGIN = {"licence": "Apache-2.0", "origin": "random numbers"}
-THRESHOLDS = {"match_threshold": 0.6, "ambiguous_margin": 0.03}
+THRESHOLDS = {"threshold": MatchThreshold(0.6, 0.1), "ambiguous_margin": 0.03}
 
 
 def lively_embedder(size="small"):
@@ -66,7 +67,7 @@ def test_a_pack_serves_what_the_network_sees(tmp_path, pack_folder):
     pack = install_embedder(network, source, tmp_path / "served", **THRESHOLDS, **ORIGIN)
     assert pack.name == "served"
     assert pack.detector == source.detector
-    assert pack.embedder.match_threshold == 0.6
+    assert pack.embedder.threshold == MatchThreshold(0.6, 0.1)
     assert pack.embedder.ambiguous_margin == 0.03
     embedder = Embedder(pack, threads=2)
     try:

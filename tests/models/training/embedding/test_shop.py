@@ -10,6 +10,7 @@ from models.embedder import Embedder
 from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, StagesLinear
 from models.pack import Pack
+from models.thresholds import MatchThreshold
 from models.training.embedding import shop as shop_module
 from models.training.embedding.pictures import by_product
 from models.training.embedding.retrieval import Answer
@@ -32,7 +33,7 @@ def lite_pack(tmp_path, pack_folder):
         StagesLinear(EfficientNetLite(), 512),
         Pack.load(pack_folder),
         tmp_path / "lite",
-        match_threshold=0.5,
+        threshold=MatchThreshold(0.5, 0.1),
         ambiguous_margin=0.02,
         licence="Apache-2.0",
         origin="random numbers.",
