@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from models.detector import Detector, crop
 from models.embedder import Embedder
 from models.pack import EmbedderSpec, Pack
 from models.preprocess import Pyramid
+from models.thresholds import MatchThreshold
 from models.training.open_data import Photo, beverage, grocery
 
 KEPT_BACK = 0.2
@@ -53,6 +54,12 @@ class Half:
     known: Answers
     single: NDArray[np.bool_]
     claims: dict[str, list[Verdict]]
+
+    @property
+    def alone(self) -> Calibration:
+        """What the gallery's references alone say, where nothing is known of the embedder."""
+        usual = MatchThreshold(self.calibration.usual.highest)
+        return replace(self.calibration, usual=usual)
 
     def false_accepts(self, threshold: float) -> float:
         return float(np.mean(self.unknown.scores >= threshold))

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from math import log10, sqrt
 
 USUAL_RATE = 0.05
-# From so many products with one photograph each on a threshold is the highest.
-MANY = 100
+# From so many products with one photograph each on a threshold is the highest, and up to so few the
+# lowest: what a till is shown beside its first products is more often their like.
+MANY, FEW = 100, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class MatchThreshold:
             products: in the gallery; those without images do not count.
             images: of them all.
         """
-        kinds = sqrt(max(min(products, images), 1) * max(images, 1))
+        kinds = max(sqrt(min(products, images) * images), FEW)
         found = self.highest + self.growth * log10(kinds / MANY * USUAL_RATE / rate)
         return min(max(found, -1.0), 1.0)
 
@@ -52,4 +53,4 @@ class MatchThreshold:
     def measured(cls, score: float, growth: float, products: int, images: int) -> "MatchThreshold":
         """That of an embedder of which `score` was reached by USUAL_RATE in such a gallery."""
         below = cls(score, growth).among(products, images) - score
-        return cls(score - below, growth)
+        return cls(min(score - below, 1.0), growth)

@@ -155,9 +155,9 @@ def test_a_few_products_are_drawn_towards_what_is_known_of_the_embedder() -> Non
         known = usual.at_rate(0.05, products, 2 * products)
         return of_references, scored(numbers, scores, usual).threshold(0.05), known
 
-    own, found, known = thresholds(40)
+    own, found, known = thresholds(80)
     assert found == pytest.approx((own + known) / 2)
-    own, found, known = thresholds(10)
+    own, found, known = thresholds(20)
     assert found == pytest.approx(0.2 * own + 0.8 * known)
     own, found, known = thresholds(2000)
     assert own < found < own + 0.05 < known
@@ -171,12 +171,18 @@ def test_what_is_known_tells_rates_that_the_references_can_not() -> None:
     assert found.expected_rate(0.1 / 51) < 1 / 51
 
 
-def test_what_is_known_narrows_the_interval() -> None:
-    of_ten = np.repeat(np.arange(10), 20), np.linspace(0, 1, 200)
-    alone = scored(*of_ten).interval(0.1)
-    low, high = scored(*of_ten, MatchThreshold(0.9, 0.1)).interval(0.1)
-    assert low < 0.1 < high
-    assert high - low < 0.8 * (alone[1] - alone[0])
+def test_what_is_known_is_as_doubtful_as_it_counts() -> None:
+    usual = MatchThreshold(0.9, 0.1)
+
+    def width(products: int, known: MatchThreshold) -> float:
+        scores = np.random.default_rng(2).uniform(0, 1, products)
+        low, high = scored(np.arange(products), scores, known).interval(0.1)
+        return high - low
+
+    assert width(2000, usual) < 1.2 * width(2000, PLAIN)
+    low, high = scored(np.arange(12), np.linspace(0, 0.5, 12), usual).interval(0.1)
+    assert low < 0.05
+    assert high > 0.3
 
 
 def test_samples_are_left_out_as_soon_as_a_shop_has_enough_of_its_own(tmp_path: Path) -> None:

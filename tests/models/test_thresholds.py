@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from models.thresholds import MANY, USUAL_RATE, MatchThreshold
+from models.thresholds import FEW, MANY, USUAL_RATE, MatchThreshold
 
 LEVEL = MatchThreshold(0.7, 0.1)
 
@@ -10,7 +10,12 @@ LEVEL = MatchThreshold(0.7, 0.1)
 def test_a_tenth_of_the_products_takes_the_growth_off() -> None:
     assert LEVEL.among(MANY, MANY) == 0.7
     assert LEVEL.among(MANY // 10, MANY // 10) == pytest.approx(0.6)
-    assert LEVEL.among(1, 1) == pytest.approx(0.5)
+
+
+def test_the_first_products_are_asked_no_less_than_a_few() -> None:
+    lowest = LEVEL.among(FEW, FEW)
+    assert 0.5 < lowest < LEVEL.among(FEW + 1, FEW + 1)
+    assert {LEVEL.among(*size) for size in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 6))} == {lowest}
 
 
 def test_photographs_of_one_product_count_as_their_square_root() -> None:
@@ -25,11 +30,6 @@ def test_it_is_never_above_the_highest_unless_a_rate_is_asked_for() -> None:
 def test_a_tenth_of_the_rate_adds_the_growth() -> None:
     assert LEVEL.at_rate(USUAL_RATE / 10, MANY, MANY) == pytest.approx(0.8)
     assert LEVEL.at_rate(10 * USUAL_RATE, MANY, MANY) == pytest.approx(0.6)
-
-
-@pytest.mark.parametrize(("products", "images"), [(0, 0), (1, 0), (0, 1)])
-def test_a_gallery_of_nothing_is_as_one_of_one(products: int, images: int) -> None:
-    assert LEVEL.among(products, images) == pytest.approx(LEVEL.among(1, 1))
 
 
 def test_products_without_images_do_not_count() -> None:
