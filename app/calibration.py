@@ -26,8 +26,8 @@ from models.thresholds import MatchThreshold
 SAME_PICTURE = 0.98
 # ... if their bodies, where both have one, are so much alike: copies are cut and compressed.
 SAME_BODY = 0.9
-# Products that tell a threshold as well as what is known of the embedder does, and the factor within
-# which that is right about a rate, 9 times in 10 (docs/calibration.md).
+# Products that tell a threshold as well as what is known of the embedder does, and the factor
+# within which that is right about a rate, 9 times in 10 (docs/calibration.md).
 _AS_GOOD = 80
 _KNOWN_WITHIN = 4
 # Of the interval, how often products are halved for it, and draws its quantile is read from.

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         le=0.5,
         description="Share of photographs of unknown products that may be named where a request "
         "says neither `threshold` nor `false_accept_rate`. 0, and until the gallery can tell the "
-        "threshold for it: the pack's threshold.",
+        "threshold for it: the pack's threshold for so many products.",
     )
     refuse_references: str = Field(
         "",

@@ -1,6 +1,6 @@
 // The products there are, a page at a time.
-import { get } from "./api.js";
-import { field, h, plural, say } from "./dom.js";
+import { call, get, path, problemBox } from "./api.js";
+import { confirm, field, h, plural, say } from "./dom.js";
 import { cover } from "./thumbnails.js";
 
 const PAGE = 60;
@@ -12,6 +12,7 @@ export async function gallery(root, { signal }) {
   const grid = h("ul", { class: "grid" });
   const count = h("p", { class: "hint" });
   const more = h("button", { type: "button" }, "Load more");
+  const samples = h("div", { hidden: true });
   const search = h("input", { type: "search", autocomplete: "off", placeholder: "Name or id" });
 
   async function load() {
@@ -26,7 +27,32 @@ export async function gallery(root, { signal }) {
       more.disabled = false;
     }
     more.hidden = cursor === null;
+    offerToRemove(products.map((one) => one.product).filter((product) => product.metadata.sample === true));
     sift();
+  }
+
+  function offerToRemove(found) {
+    const drop = async () => {
+      const text = "They came with the service, to try it on. A shop's own products are told apart better without them. This can't be undone.";
+      if (!(await confirm("Remove the sample products?", text, "Remove samples"))) return;
+      try {
+        for (const { id } of found) await call("DELETE", path`/gallery/products/${id}`, { signal });
+        root.replaceChildren();
+        await gallery(root, { signal });
+        say("Samples removed");
+      } catch (error) {
+        samples.append(problemBox(error));
+      }
+    };
+    samples.hidden = !found.length;
+    samples.replaceChildren(
+      h(
+        "p",
+        { class: "hint" },
+        `${plural(found.length, "product")} here came as samples. `,
+        h("button", { type: "button", class: "quiet", onclick: drop }, "Remove samples…"),
+      ),
+    );
   }
 
   function sift() {
@@ -65,7 +91,7 @@ export async function gallery(root, { signal }) {
     await load();
     products[at]?.card.querySelector("a").focus();
   });
-  root.append(h("div", { class: "tools" }, field("Search", search), count), grid, more);
+  root.append(h("div", { class: "tools" }, field("Search", search), count), samples, grid, more);
   await load();
 }
 

@@ -5,13 +5,13 @@ import re
 import zipfile
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from app.http.page import PAGE
 from tests.app import pictures
-from tests.app.page.shop import Shop, assert_shown, give
+from tests.app.page.shop import PATIENCE, Shop, assert_shown, give
 from tests.app.problems import assert_problem
-from tests.app.processes import RunningService
+from tests.app.processes import RunningService, running_service
 
 
 def test_a_photograph_is_recognised(unlocked: Shop, running: RunningService, samples: Path) -> None:
@@ -166,6 +166,28 @@ def test_the_gallery_is_browsed_and_searched(unlocked: Shop, running: RunningSer
     assert unlocked.refused == []
 
 
+def test_the_samples_are_removed_all_at_once(browser: Browser, tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        service.client.put("/gallery/products/mine", json={"name": "Mine"})
+        context = browser.new_context()
+        context.set_default_timeout(PATIENCE)
+        shop = Shop(context.new_page(), service.url)
+        page = shop.open("gallery")
+        expect(page.locator(".product-card")).to_have_count(13)
+        shop.check()
+        page.get_by_role("button", name="Remove samples…").click()
+        page.get_by_role("button", name="Keep").click()
+        assert service.client.get("/gallery").json()["products"] == 13
+        page.get_by_role("button", name="Remove samples…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove samples").click()
+        expect(page.locator(".product-card")).to_have_count(1)
+        expect(page.locator(".product-card")).to_contain_text("Mine")
+        expect(page.get_by_role("button", name="Remove samples…")).to_be_hidden()
+        assert service.client.get("/gallery").json()["products"] == 1
+        context.close()
+        assert (shop.outside, shop.errors, shop.refused) == ([], [], [])
+
+
 def test_an_archive_is_checked_and_imported(unlocked: Shop, running: RunningService) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -227,7 +249,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(shop: Shop, key: tuple[Path, str
 
 def test_without_a_key_the_page_says_so(shop: Shop) -> None:
     page = shop.open("gallery")
-    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
     expect(page.locator(".problem code")).to_have_text("missing-key")
     assert shop.refused == [401]
 
