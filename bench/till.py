@@ -91,15 +91,18 @@ class Undivided:
 
 
 def ask(
-    recognizer: Recognizer, photographs: Sequence[tuple[str, Image]], threshold: float
+    recognizer: Recognizer, photographs: Sequence[tuple[str, Image]], alone: float
 ) -> list[Asked]:
-    """What each photograph, of the product so named, gets."""
+    """What each photograph, of the product so named, gets.
+
+    `alone`: from which score a gallery's only product is named.
+    """
     answers = []
     for name, image in photographs:
         # All that is found, named or not: thresholds are applied to the scores.
         results = recognizer.recognize(image, top_k=PRODUCTS, threshold=-1.0).results
         best = results[0].candidates[0]
-        over = {c.product_id for r in results for c in r.candidates if c.score >= threshold}
+        over = {c.product_id for r in results for c in r.candidates if c.score >= alone}
         answers.append(Asked(best.product_id == name, best.score, len(over)))
     return answers
 
@@ -123,6 +126,7 @@ def run(pack: Pack, threads: int) -> str:
     names = [f"p{number}" for number in range(len(products))]
     enrolled = len(products) // 2
     threshold = pack.embedder.threshold.among(enrolled, enrolled * REFERENCES)
+    alone = pack.embedder.threshold.among(1, REFERENCES)
     rows = []
     with closing(Served(pack, threads)) as served:
         for share in SHARES:
@@ -141,7 +145,7 @@ def run(pack: Pack, threads: int) -> str:
                         ask(
                             recognizer,
                             [(name, image) for name in part for image in shown[name][REFERENCES:]],
-                            threshold,
+                            alone,
                         )
                         for part in (names[:enrolled], names[enrolled:])
                     )
@@ -159,7 +163,7 @@ def run(pack: Pack, threads: int) -> str:
     how = (
         f"`python -m bench.till`: {enrolled} of {len(products)} made products enrolled with "
         f"{REFERENCES} photographs each, {QUERIES} asked of each product, all on one table, "
-        f"threshold {threshold}. {circumstances()}"
+        f"threshold {threshold:.3f}, of a product alone {alone:.3f}. {circumstances()}"
     )
     return f"{title}\n\n{how}\n\n{table(header, rows)}"
 

@@ -72,7 +72,7 @@ class View:
     @property
     def size(self) -> SearchedSize:
         """Counted row by row: what a whole gallery holds, its database knows at once."""
-        base, delta = self.base_alive, self.delta.alive
+        base, delta = np.flatnonzero(self.base_alive), np.flatnonzero(self.delta.alive)
         images = np.concatenate([self.base.images[base], self.delta.images[delta]])
         products = np.concatenate([self.base.products[base], self.delta.products[delta]])
         return SearchedSize(_distinct(products), _distinct(images))
@@ -262,8 +262,10 @@ def _exact_scores(
 
 
 def _distinct(numbers: NDArray[np.int64]) -> int:
-    """How many different ones; they are not much greater than there are rows."""
-    return int(np.count_nonzero(np.bincount(numbers)))
+    """How many different ones; the greatest is not much greater than there are rows."""
+    seen = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.bool_)
+    seen[numbers] = True
+    return int(np.count_nonzero(seen))
 
 
 def _rows_of(wanted: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:

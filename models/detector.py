@@ -79,6 +79,7 @@ class Detector:
         self._pack = pack
         self._preprocessor = Preprocessor(pack.detector)
         self._widths: Widths[_View, NDArray[np.float32]] = Widths(
+            "detector",
             lambda width: self._start(width, engine),
             threads,
             cores or Cores(),

@@ -45,6 +45,7 @@ class Embedder:
         self.fingerprint = pack.embedder.fingerprint
         self._preprocessor = Preprocessor(pack.embedder)
         self._widths: Widths[NDArray[np.float32], Vectors] = Widths(
+            "embedder",
             lambda width: self._start(width, engine),
             threads,
             cores or Cores(),

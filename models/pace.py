@@ -22,7 +22,8 @@ class Pace:
     the threads need half of the cores. So all of them get another trial from time to time only.
     """
 
-    def __init__(self, threads: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, network: str, threads: int, clock: Callable[[], float] = monotonic) -> None:
+        self._network = network  # as the log calls it
         self._threads = threads
         self._clock = clock
         self._starved = 0  # passes in a row
@@ -45,8 +46,9 @@ class Pace:
             return
         if self._halved_until is None:
             _log.info(
-                "Other processes want the cores: a pass had %.0f %% of the time of %d threads. "
-                "Half of them run for a while.",
+                "Other processes want the cores: a pass of the %s had %.0f %% of the time of %d "
+                "threads. Half of them run for a while.",
+                self._network,
                 100 * processor_seconds / (self._threads * seconds),
                 self._threads,
             )

@@ -56,11 +56,16 @@ class Widths(Generic[Item, Result]):
 
     def __init__(
         self,
+        name: str,
         start: Callable[[int], Run[Item, Result]],
         threads: int,
         cores: Cores,
     ) -> None:
-        """`start` makes a predictor with so many threads, in the thread that will run it."""
+        """`start` makes a predictor with so many threads, in the thread that will run it.
+
+        `name`: of the network, for the log.
+        """
+        self._name = name
         self._start = start
         self._threads = max(1, min(threads, available_cores()))
         self._cores = cores
@@ -72,7 +77,7 @@ class Widths(Generic[Item, Result]):
         wide = self._start(self._threads)
         if self._threads == 1:
             return wide
-        pace = Pace(self._threads)
+        pace = Pace(self._name, self._threads)
 
         def run(items: Sequence[Item]) -> Sequence[Result]:
             with self._cores.taken() as alone:

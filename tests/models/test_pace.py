@@ -11,7 +11,7 @@ def clock():
 
 @pytest.fixture
 def pace(clock):
-    return Pace(2, clock)
+    return Pace("detector", 2, clock)
 
 
 def starve(pace, times):
@@ -35,7 +35,7 @@ def test_half_of_them_after_three_starved_passes_in_a_row(pace):
 
 
 def test_how_much_is_starved_is_a_matter_of_the_number_of_threads(clock):
-    pace = Pace(10, clock)
+    pace = Pace("detector", 10, clock)
     for _ in range(3):
         pace.note(1.0, 3.9)
     assert not pace.all_threads()
@@ -72,6 +72,6 @@ def test_the_log_says_so_once(pace, clock, caplog):
     clock.now += 1
     starve(pace, 1)
     assert [record.getMessage() for record in caplog.records] == [
-        "Other processes want the cores: a pass had 35 % of the time of 2 threads. "
+        "Other processes want the cores: a pass of the detector had 35 % of the time of 2 threads. "
         "Half of them run for a while."
     ]

@@ -29,14 +29,14 @@ def ask_until_narrow(run):
 
 
 def test_a_network_alone_has_all_threads():
-    shared = Widths(threads_used, 10, Cores())
+    shared = Widths("network", threads_used, 10, Cores())
     assert shared.begin()(["one", "two"]) == [(4, threading.get_ident())] * 2
     shared.close()
 
 
 def test_half_of_them_on_a_thread_of_its_own_while_there_are_other_requests():
     cores = Cores()
-    shared = Widths(threads_used, 4, cores)
+    shared = Widths("network", threads_used, 4, cores)
     run = shared.begin()
     cores.requests = 2
     width, thread = ask_until_narrow(run)
@@ -50,7 +50,7 @@ def test_half_of_them_on_a_thread_of_its_own_while_there_are_other_requests():
 
 def test_half_of_them_while_another_network_is_at_work():
     cores = Cores()
-    shared = Widths(threads_used, 4, cores)
+    shared = Widths("network", threads_used, 4, cores)
     run = shared.begin()
     with cores.taken() as alone:
         assert alone
@@ -69,7 +69,7 @@ def test_half_of_them_where_other_processes_leave_them_no_time():
 
         return run
 
-    shared = Widths(idle, 4, Cores())
+    shared = Widths("network", idle, 4, Cores())
     run = shared.begin()
     width, thread = ask_until_narrow(run)
     assert width == 2
@@ -80,7 +80,7 @@ def test_half_of_them_where_other_processes_leave_them_no_time():
 def test_one_thread_is_not_halved():
     cores = Cores()
     cores.requests = 9
-    shared = Widths(threads_used, 1, cores)
+    shared = Widths("network", threads_used, 1, cores)
     assert shared.begin()(["item"]) == [(1, threading.get_ident())]
     shared.close()
 
@@ -92,7 +92,7 @@ def test_without_a_second_predictor_the_first_does_it_all(caplog):
         return threads_used(width)
 
     cores = Cores()
-    shared = Widths(start, 4, cores)
+    shared = Widths("network", start, 4, cores)
     run = shared.begin()
     cores.requests = 2
     assert [run(["item"])[0][0] for _ in range(3)] == [4, 4, 4]
@@ -111,7 +111,7 @@ def test_an_error_of_the_network_reaches_who_asked():
         return run
 
     cores = Cores()
-    shared = Widths(start, 4, cores)
+    shared = Widths("network", start, 4, cores)
     run = shared.begin()
     cores.requests = 2
     while run(["good"]) == [4]:
