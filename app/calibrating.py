@@ -17,7 +17,8 @@ from app.impostors import GalleryTooSmall, Scores
 from app.reliability import fit_reliability
 from gallery import And, Candidate, Contents, Filter, SearchedSize, SearchResult
 from gallery.filters import keeps
-from gallery.scenes import best_scores, scenes_of
+from gallery.leaning import product_scores
+from gallery.scenes import scenes_of
 from models.thresholds import MatchThreshold
 
 # References asked; what is a matter of chance in the answer then comes from the products.
@@ -145,15 +146,13 @@ def _sample(
 def _leave_one_out(references: list[NDArray[np.float32]], left: int) -> Scores:
     """How a product's other references score for each vector [V] of one; NaN without others."""
     asked = references[left]
-    scores = [
-        best_scores(asked, scenes_of(len(asked)), rows)
-        for i, rows in enumerate(references)
-        if i != left and not same_picture(rows, asked)
+    others = [
+        rows for i, rows in enumerate(references) if i != left and not same_picture(rows, asked)
     ]
-    if not scores:
+    if not others:
         return np.full(len(asked), np.nan)
-    best: Scores = np.max(scores, axis=0).astype(np.float64)
-    return best
+    best: Scores = product_scores(asked, scenes_of(len(asked)), others).max(axis=0)
+    return best.astype(np.float64)
 
 
 def _others(
@@ -168,7 +167,7 @@ def _others(
             [
                 candidate
                 for candidate in next(rows)
-                if candidate.product_id != query.product_id and candidate.score < SAME_PICTURE
+                if candidate.product_id != query.product_id and candidate.likeness < SAME_PICTURE
             ]
             for _ in query.vectors
         ]

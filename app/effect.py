@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.calibration import SAME_PICTURE, same_picture
 from gallery import Candidate, Contents, SearchResult, UnknownProduct
+from gallery.leaning import product_scores
 from gallery.scenes import best_scores, scenes_of
 
 # Products most like the new reference whose references are asked.
@@ -21,6 +22,8 @@ _NEAREST = 20
 _AT_ONCE = 32
 # Own product and one other, and some that are left out because they hold the same picture.
 _DEEP = 4
+# Of what is compared with nothing.
+_NONE = float("-inf")
 
 Vectors = NDArray[np.float32]
 
@@ -78,18 +81,27 @@ class Effect:
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """A reference [V, D], new where it has no id, with its best score by its own and by others."""
+    """A reference [V, D], new where it has no id, with its best score by its own and by others.
+
+    `siblings`: of its product, but for those that are the same picture. `elsewhere`: the best other
+    product, but for the one that gets references, and its score.
+    """
 
     image_id: str | None
     product_id: str
     vectors: Vectors
-    own: float
+    siblings: list[Vectors]
+    own: float = _NONE
     other_product_id: str | None = None
-    other: float = float("-inf")
+    other: float = _NONE
+    elsewhere: tuple[float, str | None] = (_NONE, None)
+
+    def __post_init__(self) -> None:
+        self.own = _score(self.vectors, self.siblings)
 
     @property
     def counts(self) -> bool:
-        return self.own > float("-inf")
+        return self.own > _NONE
 
     @property
     def found(self) -> bool:
@@ -127,19 +139,21 @@ def predict(
         asked = [one for name in sorted(near) for one in _references(contents, name)]
     for start in range(0, len(asked), _AT_ONCE):
         proceed()
-        _compare_with_others(gallery, asked[start : start + _AT_ONCE])
+        _compare_with_others(gallery, asked[start : start + _AT_ONCE], product_id)
     before = [(one.counts, one.found) for one in asked]
-    known = [one for one in asked if one.product_id == product_id]
+    known = [one.vectors for one in asked if one.product_id == product_id]
     for one in asked:
-        for vectors in added:
-            _meet(one, product_id, vectors)
+        proceed()
+        if product_id is None:
+            _meet_negatives(one, added)
+        else:
+            _meet_references(one, product_id, known, added)
     new = []
     if product_id is not None:
-        new = [_Asked(None, product_id, vectors, float("-inf")) for vectors in added]
-        _compare_with_others(gallery, new)
-        for place, one in enumerate(new):
-            for sibling in (*(k.vectors for k in known), *added[:place], *added[place + 1 :]):
-                _meet(one, product_id, sibling)
+        for place, vectors in enumerate(added):
+            siblings = [*known, *added[:place], *added[place + 1 :]]
+            new.append(_Asked(None, product_id, vectors, _not_the_same(vectors, siblings)))
+        _compare_with_others(gallery, new, product_id)
     return Effect(
         references=sum(counted for counted, _ in before),
         recall_before=_share(found for counted, found in before if counted),
@@ -167,35 +181,48 @@ def _references(contents: Contents, product_id: str) -> Iterator[_Asked]:
         return  # deleted since it was found
     rows = {name: vectors.astype(np.float32) for name, vectors in stored.items()}
     for name, vectors in rows.items():
-        scores = [
-            _score(vectors, others)
-            for other, others in rows.items()
-            if other != name and not same_picture(vectors, others)
-        ]
-        yield _Asked(name, product_id, vectors, max(scores, default=float("-inf")))
+        siblings = [others for other, others in rows.items() if other != name]
+        yield _Asked(name, product_id, vectors, _not_the_same(vectors, siblings))
 
 
-def _compare_with_others(gallery: HoldsReferences, asked: Sequence[_Asked]) -> None:
+def _not_the_same(vectors: Vectors, others: Sequence[Vectors]) -> list[Vectors]:
+    return [other for other in others if not same_picture(vectors, other)]
+
+
+def _compare_with_others(
+    gallery: HoldsReferences, asked: Sequence[_Asked], product_id: str | None
+) -> None:
     rows = iter(_search(gallery, [one.vectors for one in asked], _DEEP))
     for one in asked:
         for _ in one.vectors:
             for candidate in next(rows):
-                if (
-                    candidate.product_id != one.product_id
-                    and one.other < candidate.score < SAME_PICTURE
-                ):
+                if candidate.product_id == one.product_id or candidate.likeness >= SAME_PICTURE:
+                    continue
+                if candidate.score > one.other:
                     one.other, one.other_product_id = candidate.score, candidate.product_id
+                if candidate.product_id != product_id and candidate.score > one.elsewhere[0]:
+                    one.elsewhere = candidate.score, candidate.product_id
 
 
-def _meet(one: _Asked, product_id: str | None, vectors: Vectors) -> None:
-    """Let a reference be found by one more of `product_id`."""
-    if product_id is not None and same_picture(one.vectors, vectors):
-        return
-    score = _score(one.vectors, vectors)
+def _meet_references(
+    one: _Asked, product_id: str, known: Sequence[Vectors], added: Sequence[Vectors]
+) -> None:
+    """Let a reference be found by more of `product_id`, which has the `known` ones."""
     if one.product_id == product_id:
-        one.own = max(one.own, score)
-    elif score > one.other:
+        one.own = _score(one.vectors, [*one.siblings, *_not_the_same(one.vectors, added)])
+        return
+    score = _score(one.vectors, _not_the_same(one.vectors, [*known, *added]))
+    one.other, one.other_product_id = one.elsewhere
+    if score > one.other:
         one.other, one.other_product_id = score, product_id
+
+
+def _meet_negatives(one: _Asked, added: Sequence[Vectors]) -> None:
+    """Negatives are compared as they are (app.negatives)."""
+    for vectors in added:
+        score = float(best_scores(one.vectors, scenes_of(len(one.vectors)), vectors).max())
+        if score > one.other:
+            one.other, one.other_product_id = score, None
 
 
 def _search(gallery: HoldsReferences, asked: Sequence[Vectors], k: int) -> list[list[Candidate]]:
@@ -204,8 +231,11 @@ def _search(gallery: HoldsReferences, asked: Sequence[Vectors], k: int) -> list[
     return gallery.search(np.concatenate(asked), k, scenes=scenes).candidates
 
 
-def _score(a: Vectors, b: Vectors) -> float:
-    return float(best_scores(a, scenes_of(len(a)), b).max())
+def _score(vectors: Vectors, references: Sequence[Vectors]) -> float:
+    """By the best of a product's references; -inf where it has none."""
+    if not references:
+        return _NONE
+    return float(product_scores(vectors, scenes_of(len(vectors)), references).max())
 
 
 def _share(found: Iterator[bool]) -> float | None:

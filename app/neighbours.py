@@ -1,11 +1,13 @@
 """Every reference of a gallery compared with every other (leave-one-image-out).
 
-Two are compared by their best pair of vectors, as a request compares. A reference that is the same
-picture as another proves nothing about it and is left out there.
+By products they are compared as a request is (gallery.leaning), two of them by their best pair of
+vectors as these are. A reference that is the same picture as another proves nothing about it and is
+left out there.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from app.calibration import SAME_BODY, SAME_PICTURE
 from app.perceptual import appearance
 from gallery import Contents
-from gallery.scenes import scene_rows
+from gallery.leaning import leaned_references, product_scores
+from gallery.scenes import best_scores, scene_rows
 from gallery.scenes import scores as scores_of
 
 _AT_ONCE = 128
@@ -28,6 +31,7 @@ _SIMILAR_PIXELS, _ALIKE = 0.92, 0.88
 _LIKE_BODY = 0.5
 
 Flags = NDArray[np.bool_]
+Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
 
@@ -65,9 +69,9 @@ class SamePicture:
 class Neighbours:
     """Of each of N references, by what is not the same picture; NaN and -1 where there is none.
 
-    `own`, `other` [N]: the best score of its own and of another product, the latter by the
+    `own`, `other` [N]: the scores of its own and of the best other product, the latter by the
     reference at `nearest` int64 [N]. `own_mean`, `other_mean` [N]: the mean of the best three of
-    its own product and of that other one.
+    its own product and of that other one, each as it is.
     """
 
     own: Scores
@@ -125,10 +129,25 @@ def compare(references: References, progress: Callable[[int], None]) -> Neighbou
     own, other, own_mean, other_mean = np.full((4, count), np.nan)
     nearest = np.full(count, -1, dtype=np.int64)
     same: list[SamePicture] = []
+    compared = _compared(references, bounds, ends)
+
+    def of(place: int | np.integer) -> slice:
+        return slice(ends[place], ends[place + 1])
+
+    def best_of(
+        place: int | np.integer, product: int | np.integer, copies: Flags
+    ) -> tuple[list[Vectors], Vectors]:
+        """A product's references that are no copies, and the best scores of these as they are."""
+        places = np.arange(int(bounds[product]), int(bounds[product + 1]))
+        others = [references.vectors[of(i)] for i in places[~copies[places]]]
+        asked, flags = references.vectors[of(place)], scenes[of(place)]
+        found = [float(best_scores(asked, flags, rows).max()) for rows in others]
+        return others, np.sort(np.asarray(found, np.float32))[-_SEVERAL:]
+
     for start in range(0, count, _AT_ONCE):
         block = np.arange(start, min(start + _AT_ONCE, count))
         rows = slice(ends[start], ends[block[-1] + 1])
-        pairs = scores_of(references.vectors[rows], scenes[rows], references.vectors, scenes)
+        pairs = scores_of(references.vectors[rows], scenes[rows], compared, scenes)
         scores = np.maximum.reduceat(pairs, references.starts, axis=1)
         scores = np.maximum.reduceat(scores, references.starts[block] - ends[start], axis=0)
         likeness = whole[block] @ whole.T
@@ -141,19 +160,18 @@ def compare(references: References, progress: Callable[[int], None]) -> Neighbou
                 how = tuple(name for name, flags in ways.items() if flags[row, place])
                 pair = start + int(row), int(place)
                 same.append(SamePicture(*pair, how, float(likeness[row, place])))
-        scores[copies] = -np.inf
         kin = references.product[block, None] == references.product
-        others = np.where(kin, -np.inf, scores)
+        others = np.where(kin | copies, -np.inf, scores)
         nearest[block] = others.argmax(axis=1)
         other[block] = others.max(axis=1)
         for row, place in enumerate(block):
-            product = references.product[place]
-            best = _best(scores[row, bounds[product] : bounds[product + 1]])
-            if len(best):
-                own[place], own_mean[place] = best.max(), best.mean()
+            siblings, best = best_of(place, references.product[place], copies[row])
+            if siblings:
+                asked, flags = references.vectors[of(place)], scenes[of(place)]
+                own[place] = product_scores(asked, flags, siblings).max()
+                own_mean[place] = best.mean()
             if other[place] > -np.inf:
-                product = references.product[nearest[place]]
-                best = _best(scores[row, bounds[product] : bounds[product + 1]])
+                _, best = best_of(place, references.product[nearest[place]], copies[row])
                 other_mean[place] = best.mean()
         progress(int(block[-1]) + 1)
     nearest[np.isinf(other)] = -1
@@ -187,5 +205,15 @@ def _same(
     }
 
 
-def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.sort(scores[scores > -np.inf])[-_SEVERAL:]
+def _compared(
+    references: References, bounds: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Vectors:
+    """All vectors [M, D] as their products are compared by them."""
+    leaned = [
+        rows
+        for first, last in pairwise(bounds.tolist())
+        for rows in leaned_references(
+            [references.vectors[ends[i] : ends[i + 1]] for i in range(first, last)]
+        )
+    ]
+    return np.concatenate([np.empty((0, references.vectors.shape[1]), np.float32), *leaned])

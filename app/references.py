@@ -1,4 +1,4 @@
-"""How each reference of a product matches a photograph."""
+"""How each reference of a product matches a photograph, as searches compare them."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery import Contents
+from gallery.leaning import product_scores
 from gallery.scenes import best_scores
 
 
@@ -31,8 +32,23 @@ def reference_scores(
     """
     with gallery.contents() as contents:
         vectors = contents.vectors(product_id)
-    return {
-        # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
-        image: np.minimum(best_scores(queries, scenes, rows.astype(np.float32)), np.float32(1))
-        for image, rows in vectors.items()
-    }
+    scores = np.minimum(product_scores(queries, scenes, list(vectors.values())), np.float32(1))
+    return dict(zip(vectors, scores, strict=True))
+
+
+def likenesses(
+    gallery: HoldsContents,
+    product_id: str,
+    queries: NDArray[np.float32],
+    scenes: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """How alike each of the queries [Q, D] and the product's nearest reference are, [Q].
+
+    As they are, whatever they lean to: -1 where it has none. `scenes` [Q] and errors: as above.
+    """
+    with gallery.contents() as contents:
+        vectors = contents.vectors(product_id)
+    nearest = np.full(len(queries), -1, dtype=np.float32)
+    for rows in vectors.values():
+        nearest = np.maximum(nearest, best_scores(queries, scenes, rows.astype(np.float32)))
+    return nearest

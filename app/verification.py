@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.calibration import SAME_PICTURE, Calibration
 from app.impostors import Impostors, Scores
-from app.references import HoldsContents, reference_scores
+from app.references import HoldsContents, likenesses, reference_scores
 from app.reliability import Reliability, fit_reliability
 from gallery import Candidate, SearchResult
 
@@ -118,14 +118,13 @@ def limits(
     """
     asked = calibration.vectors.astype(np.float32)
     count, views, dimension = asked.shape
-    rows = reference_scores(
-        gallery, product_id, asked.reshape(-1, dimension), calibration.scenes.ravel()
-    )
+    queries, scenes = asked.reshape(-1, dimension), calibration.scenes.ravel()
+    rows = reference_scores(gallery, product_id, queries, scenes)
     if not rows:
         return None
-    table = np.stack(list(rows.values())).reshape(len(rows), count, views).astype(np.float64)
-    best = table.max(axis=2)
-    scores = np.where(best >= SAME_PICTURE, _NOTHING, best).max(axis=0)
+    alike = likenesses(gallery, product_id, queries, scenes).reshape(count, views)
+    table = np.stack(list(rows.values())).max(axis=0).reshape(count, views).astype(np.float64)
+    scores = np.where((alike >= SAME_PICTURE).any(axis=1), _NOTHING, table.max(axis=1))
     number = (
         calibration.product_ids.index(product_id)
         if product_id in calibration.product_ids

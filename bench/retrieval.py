@@ -48,27 +48,39 @@ def ask(
 ) -> list[Answer]:
     """The best product for each query, from photographs of another source than its own.
 
-    Every photograph is enrolled as a product of its own, so that a query can leave itself out;
-    the products they show are compared afterwards. A photograph scores as its best pair of views
-    and a product as its best photograph, as the service does it; `undivided`: whole images that
-    show bodies, too, are compared with each other.
+    A reference of the query's source is taken out of the gallery while it asks. `undivided`: whole
+    images that show bodies, too, are compared with each other.
 
     Raises:
         ValueError: the references show fewer than two products.
     """
-    identities = {reference.source: reference.identity for reference in references}
-    if len(set(identities.values())) < 2:
+    by_product: dict[str, list[Entry]] = {}
+    for reference in references:
+        by_product.setdefault(reference.identity, []).append(reference)
+    if len(by_product) < 2:
         raise ValueError("a gallery of one product confuses nothing")
+    images: dict[str, str] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         Gallery.open(
             Path(folder), dimension=embedder.dimension, fingerprint=embedder.fingerprint
         ) as gallery,
     ):
-        for reference in references:
-            gallery.put_product(reference.source, reference.identity, {})
-            gallery.add_images(reference.source, [_image(reference)])
-        return [_best(gallery, query, identities, undivided) for query in queries]
+        for identity, entries in by_product.items():
+            gallery.put_product(identity, identity, {})
+            added = gallery.add_images(identity, [_image(entry) for entry in entries])
+            images |= {e.source: image.id for e, image in zip(entries, added, strict=True)}
+        enrolled = {entry.source: entry for entry in references}
+        answers = []
+        for query in queries:
+            if query.source in images:
+                gallery.delete_image(images[query.source])
+            answers.append(_best(gallery, query, len(by_product), undivided))
+            if query.source in images:
+                own = enrolled[query.source]
+                (again,) = gallery.add_images(own.identity, [_image(own)])
+                images[query.source] = again.id
+        return answers
 
 
 def recall(answers: Sequence[Answer]) -> float:
@@ -82,14 +94,13 @@ def _image(entry: Entry) -> NewImage:
     return NewImage(digest, 1, 1, b"\xff\xd8\xff\xd9", entry.vectors)
 
 
-def _best(gallery: Gallery, query: Entry, identities: dict[str, str], undivided: bool) -> Answer:
+def _best(gallery: Gallery, query: Entry, products: int, undivided: bool) -> Answer:
     scores: dict[str, float] = {}
     scenes = None if undivided else scenes_of(len(query.vectors))
-    for candidates in gallery.search(query.vectors, len(identities), scenes=scenes).candidates:
+    for candidates in gallery.search(query.vectors, products, scenes=scenes).candidates:
         for candidate in candidates:
-            if candidate.product_id != query.source:
-                identity = identities[candidate.product_id]
-                scores[identity] = max(scores.get(identity, -1.0), candidate.score)
+            known = scores.get(candidate.product_id, -1.0)
+            scores[candidate.product_id] = max(known, candidate.score)
     best, second = sorted(scores, key=lambda identity: scores[identity], reverse=True)[:2]
     return Answer(
         right=best == query.identity,

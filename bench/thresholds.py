@@ -28,6 +28,7 @@ from bench.folded import folded_pack
 from bench.halves import look
 from bench.made import FIRST_FAMILY, plain_view
 from bench.report import circumstances, table, write_section
+from gallery.leaning import leaned_references
 from gallery.scenes import scenes_of, scores
 from models.detector import Detector, crop
 from models.embedder import Embedder
@@ -58,10 +59,9 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """N photographs of products: [N] each, and how they score when they ask each other [N, N].
+    """N photographs of products: [N] each, and the vectors [V, D] of their regions.
 
-    `kept_out`: of training. `refers`, `asks`: they may be references, they may ask. A photograph
-    and another from the same source score -1.
+    `kept_out`: of training. `refers`, `asks`: they may be references, they may ask.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Pool:
     kept_out: Flags
     refers: Flags
     asks: Flags
-    scores: Vectors
+    vectors: list[Vectors]
 
     def only(self, name: str, kept: Flags) -> "Pool":
         return Pool(
@@ -78,7 +78,7 @@ class Pool:
             self.kept_out[kept],
             self.refers[kept],
             self.asks[kept],
-            self.scores[np.ix_(kept, kept)],
+            [self.vectors[place] for place in np.flatnonzero(kept)],
         )
 
 
@@ -97,25 +97,20 @@ class Drawn:
     strangers: Vectors
 
 
-def compared(vectors: Sequence[Vectors], sources: Sequence[str]) -> Vectors:
-    """Scores [N, N] of photographs, each asking with all its regions [V, D], as the gallery does.
+def compare(asking: Sequence[Vectors], products: Sequence[Sequence[Vectors]]) -> Vectors:
+    """Scores [A, P] of photographs by products, as the gallery compares them.
 
-    Of a reference the whole and the best body count, as app.enrolment keeps them.
+    A photograph asks with all its regions [V, D]; of a reference the whole and the best body count,
+    as app.enrolment keeps them.
     """
-    kept = [rows[:2] for rows in vectors]
-    starts = np.cumsum([0, *(len(rows) for rows in kept[:-1])])
-    references = np.concatenate(kept)
-    scenes = np.concatenate([scenes_of(len(rows)) for rows in kept])
-    found = np.stack(
-        [
-            np.maximum.reduceat(
-                scores(rows, scenes_of(len(rows)), references, scenes).max(axis=0), starts
-            )
-            for rows in vectors
-        ]
-    )
-    source = np.asarray(sources)
-    found[source[:, None] == source[None]] = -1
+    leaned = [np.concatenate(leaned_references([r[:2] for r in product])) for product in products]
+    scenes = np.concatenate([scenes_of(len(r[:2])) for product in products for r in product])
+    queries = np.concatenate(asking)
+    of_queries = np.concatenate([scenes_of(len(rows)) for rows in asking])
+    found = scores(queries, of_queries, np.concatenate(leaned), scenes)
+    for axis, parts in ((1, leaned), (0, asking)):
+        starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+        found = np.maximum.reduceat(found, starts, axis=axis)
     return found
 
 
@@ -129,7 +124,7 @@ def photographed(photos: Sequence[Photo], vectors: Sequence[Vectors], fold: int)
         np.asarray([of[photo.identity] == fold for photo in photos]),
         refers=split != "val",
         asks=split != "train",
-        scores=compared(vectors, [photo.source for photo in photos]),
+        vectors=list(vectors),
     )
     drinks = np.asarray([bool(photo.boxes) for photo in photos])
     yield pool.only("groceries", ~drinks)
@@ -154,9 +149,8 @@ def made(pack: Pack, threads: int) -> Pool:
                 vectors.append(embedder.embed(crops)[0])
                 identity.append(str(number))
     all_of_them = np.ones(len(identity), dtype=np.bool_)
-    places = [str(place) for place in range(len(identity))]
     flags = (all_of_them, all_of_them, all_of_them)
-    return Pool("made products", np.asarray(identity), *flags, compared(vectors, places))
+    return Pool("made products", np.asarray(identity), *flags, vectors)
 
 
 def draw(pool: Pool, products: int, photographs: int, rng: np.random.Generator) -> Drawn:
@@ -165,20 +159,28 @@ def draw(pool: Pool, products: int, photographs: int, rng: np.random.Generator) 
     others = rng.permutation(np.unique(pool.identity[~pool.kept_out & pool.refers]))
     own = kept_out[: min(products, len(kept_out) // 2)]
     enrolled = np.concatenate([own, others[: products - len(own)]])
-    references = np.concatenate(
-        [
-            rng.permutation(np.flatnonzero(pool.refers & (pool.identity == product)))[:photographs]
-            for product in enrolled
-        ]
-    )
+    references = [
+        rng.permutation(np.flatnonzero(pool.refers & (pool.identity == product)))[:photographs]
+        for product in enrolled
+    ]
     asking = pool.asks & pool.kept_out
-    asking[references] = False
-    of_own = pool.identity[:, None] == pool.identity[references][None]
-    by_own = np.where(of_own, pool.scores[:, references], -1).max(axis=1)
-    by_other = np.where(of_own, -1, pool.scores[:, references]).max(axis=1)
-    known = asking & (by_own > -1)
-    unknown = asking & ~np.isin(pool.identity, enrolled)
-    return Drawn(len(enrolled), len(references), by_own[known], by_other[known], by_other[unknown])
+    asking[np.concatenate(references)] = False
+    places = np.flatnonzero(asking)
+    found = compare(
+        [pool.vectors[place] for place in places],
+        [[pool.vectors[place] for place in of_product] for of_product in references],
+    )
+    of_own = pool.identity[places][:, None] == enrolled[None]
+    by_other = np.where(of_own, -1, found).max(axis=1)
+    known = of_own.any(axis=1)
+    by_own = np.where(of_own, found, -1).max(axis=1)
+    return Drawn(
+        len(enrolled),
+        sum(map(len, references)),
+        by_own[known],
+        by_other[known],
+        by_other[~known],
+    )
 
 
 def row(name: str, drawn: Sequence[Drawn], threshold: MatchThreshold) -> list[str]:

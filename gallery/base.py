@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gallery.coarse import Coarse
 from gallery.faiss_quiet import faiss
+from gallery.leaning import Kept
 from gallery.scenes import scene_rows
 
 Kind: TypeAlias = Literal["flat-fp16", "hnsw32-fp16"]
@@ -65,6 +66,10 @@ class Base:
         self.images = images
         self.products = products
         self.scenes = scene_rows(images)
+        self._by_product = np.argsort(products, kind="stable")
+        self._sorted_products = products[self._by_product]
+        # Of its rows and of those of deltas on it, by which rows they are.
+        self.leaned = Kept()
         self.alive = alive
         self.sequence = sequence
         self.last_vector = last_vector
@@ -84,6 +89,11 @@ class Base:
     @property
     def dimension(self) -> int:
         return int(self.index.d)
+
+    def rows_of(self, product: int) -> NDArray[np.int64]:
+        """The rows of a product, in their order."""
+        start, stop = np.searchsorted(self._sorted_products, [product, product + 1])
+        return self._by_product[start:stop]
 
     def nearest(
         self, queries: NDArray[np.float32], width: int
@@ -120,6 +130,15 @@ class Base:
             parameters = faiss.SearchParameters(sel=chosen)
         scores, rows = self._exact.search(np.ascontiguousarray(queries), width, params=parameters)
         return scores, rows
+
+
+def places_of(wanted: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions in the ascending `numbers` [N] of every one of the `wanted` [n]."""
+    first = np.searchsorted(numbers, wanted, side="left")
+    counts = np.searchsorted(numbers, wanted, side="right") - first
+    starts = first - (np.cumsum(counts) - counts)
+    places: NDArray[np.int64] = np.repeat(starts, counts) + np.arange(int(counts.sum()))
+    return places
 
 
 class BaseBuilder:

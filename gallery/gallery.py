@@ -235,8 +235,9 @@ class Gallery(GalleryProtocol):
         """For each query of float32 [Q, D] its k best products, best first.
 
         With `where`, among the products whose metadata it keeps. `scenes` [Q]: gallery.scenes.
-        A product scores as its best reference. Fewer than k only when there are fewer products
-        with images. Equal scores: the image that was added first wins. Raises InvalidVector.
+        A product scores as its best reference, as that leans (gallery.leaning). Fewer than k only
+        when there are fewer products with images. Equal scores: the image that was added first
+        wins. Raises InvalidVector.
         """
         queries = query_vectors(vectors, self._dimension)
         checked_count(k, "number of products")
@@ -363,6 +364,6 @@ class Gallery(GalleryProtocol):
 
 def _candidate(hit: Hit, label: image_store.Label) -> Candidate:
     # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
-    score = min(hit.score, 1.0)
+    score, likeness = min(hit.score, 1.0), min(hit.likeness, 1.0)
     metadata = json.loads(label.metadata)
-    return Candidate(label.product_id, label.name, score, label.image_id, metadata)
+    return Candidate(label.product_id, label.name, score, label.image_id, metadata, likeness)

@@ -26,6 +26,8 @@ _REFERENCES_AT_ONCE = 250
 _QUERIES_AT_ONCE = 50
 # As far as float32 sums differ by their order, and an index that holds values more coarsely.
 _SAME_SCORE = 1e-3
+# Products asked for: the one with the nearest reference need not be the best (gallery.leaning).
+_LOOKED_AT = 8
 # An approximate index may miss one in a hundred; more is a fault.
 _AGREEING = 0.99
 
@@ -105,13 +107,12 @@ def _verified(source: Contents, target: GalleryProtocol, queries: NDArray[np.flo
     agreeing = 0
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
         rows = slice(start, start + _QUERIES_AT_ONCE)
-        found = target.search(queries[rows], 1).candidates
+        found = target.search(queries[rows], _LOOKED_AT).candidates
         for query, candidates in zip(range(start, start + len(found)), found, strict=True):
             score, products = best[query]
-            agreeing += bool(
-                candidates
-                and candidates[0].product_id in products
-                and abs(candidates[0].score - score) <= _SAME_SCORE
+            agreeing += any(
+                candidate.product_id in products and abs(candidate.likeness - score) <= _SAME_SCORE
+                for candidate in candidates
             )
     if agreeing < _AGREEING * len(queries):
         raise MigrationFailed(

@@ -126,13 +126,18 @@ class AuditedChange:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A product that a query may show: `score` is the cosine to its nearest reference vector."""
+    """A product that a query may show, and its nearest reference.
+
+    `score`: the cosine to the best of its references, as they lean (gallery.leaning); `likeness`:
+    to the nearest one as it is.
+    """
 
     product_id: str
     name: str
     score: float
     image_id: str
     metadata: dict[str, JSON] = field(default_factory=dict)
+    likeness: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.base import Base, BaseBuilder
+from gallery.base import Base, BaseBuilder, places_of
 from gallery.delta import Delta
+from gallery.leaning import COMPARED, MOST_VECTORS, leaned
 from gallery.records import SearchedSize
 from gallery.scenes import divided, scene_rows
 from gallery.store import VectorRows
@@ -27,17 +28,24 @@ _COARSE_WIDTH = 128
 # close below the worst row fetched may still be better than it.
 _ROUNDING = 1e-5
 _SCORED_AT_ONCE = 4096
+# Further ones differ by how sums are rounded.
+_DIGITS = 6
 # Up to this share of living rows, only those are compared; above it, dead ones are looked past.
 _FEW = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A product's best reference image by their numbers, and its score."""
+    """A product and its nearest reference image by their numbers, and how alike these are.
+
+    `score`: of the product, by its best vector as that leans (gallery.leaning); `likeness`: the
+    inner product with the image's nearest vector as it is.
+    """
 
     image: int
     product: int
     score: float
+    likeness: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,8 +114,8 @@ class View:
 
     def without_images(self, images: NDArray[np.int64]) -> View:
         """The view without any row of the images [n]; numbers it doesn't know are ignored."""
-        base_rows = _rows_of(images, self.base.images)
-        delta_rows = _rows_of(images, self.delta.images)
+        base_rows = places_of(images, self.base.images)
+        delta_rows = places_of(images, self.delta.images)
         base_alive, base_dead, delta = self.base_alive, self.base_dead, self.delta
         if len(base_rows):
             base_alive = base_alive.copy()
@@ -164,8 +172,9 @@ class View:
     ) -> list[list[Hit]]:
         """For each unit query [Q, D] its k best products, best first; fewer if there are fewer.
 
-        Exact where the base is. A product scores as its best vector; equal scores are told apart by
-        image number, the image that was added first winning. `scenes` [Q]: see gallery.scenes.
+        Of the products with the nearest vectors (exactly these where the base is exact) each scores
+        as its best vector, as this leans (gallery.leaning); equal scores are told apart by image
+        number, the image that was added first winning. `scenes` [Q]: see gallery.scenes.
         """
         return divided(
             queries,
@@ -175,6 +184,43 @@ class View:
         )
 
     def _search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+        near = self._nearest_products(queries, max(k, COMPARED))
+        products = self._products({hit.product for hits in near for hit in hits})
+        return [
+            sorted(_compared(query, hits, products), key=lambda hit: (-hit.score, hit.image))[:k]
+            for query, hits in zip(queries, near, strict=True)
+        ]
+
+    def _products(self, numbers: set[int]) -> dict[int, NDArray[np.float32]]:
+        """The vectors of these products as they are compared, but of those that have too many."""
+        wanted = np.array(sorted(numbers), dtype=np.int64)
+        pending = np.flatnonzero(self.delta.alive & np.isin(self.delta.products, wanted))
+        owners = self.delta.products[pending]
+        scenes = scene_rows(self.delta.images)
+        found = {}
+        for number in wanted.tolist():
+            base, delta = self.base.rows_of(number), pending[owners == number]
+            base = base[self.base_alive[base]]
+            if len(base) + len(delta) > MOST_VECTORS:
+                continue
+            key = base.tobytes(), delta.tobytes()
+            vectors = self.base.leaned.get(key)
+            if vectors is None:
+                vectors = self.base.leaned.keep(key, self._leaned(base, delta, scenes))
+            found[number] = vectors
+        return found
+
+    def _leaned(
+        self, base: NDArray[np.int64], delta: NDArray[np.int64], scenes: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """One product's rows of base and delta, of which `scenes` [all of the delta's] are."""
+        return leaned(
+            # Exact: the delta's float32 values came from float16.
+            np.concatenate([self.base.vectors[base], self.delta.vectors[delta]], dtype=np.float32),
+            np.concatenate([self.base.scenes[base], scenes[delta]]),
+        )
+
+    def _nearest_products(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         found: list[list[Hit]] = [[] for _ in queries]
         waiting = list(range(len(queries)))
         width = max(_FIRST_WIDTH, _WIDER * k)
@@ -244,8 +290,28 @@ class View:
         certain = floor == -np.inf or (
             len(best) == k and float(scores[best[-1]]) > floor + _ROUNDING
         )
-        hits = [Hit(int(images[row]), int(products[row]), float(scores[row])) for row in best]
+        hits = [
+            Hit(int(images[row]), int(products[row]), float(scores[row]), float(scores[row]))
+            for row in best
+        ]
         return hits, certain
+
+
+def _compared(
+    query: NDArray[np.float32], hits: list[Hit], products: dict[int, NDArray[np.float32]]
+) -> list[Hit]:
+    """The hits by what their products' vectors are compared as, where these lean."""
+    leaning = [hit for hit in hits if hit.product in products]
+    if not leaning:
+        return hits
+    vectors = [products[hit.product] for hit in leaning]
+    starts = np.cumsum([0, *(len(rows) for rows in vectors[:-1])])
+    scores = np.maximum.reduceat(np.einsum("ij,j->i", np.concatenate(vectors), query), starts)
+    rounded = np.round(scores.astype(np.float64), _DIGITS).tolist()
+    return [
+        *(replace(hit, score=score) for hit, score in zip(leaning, rounded, strict=True)),
+        *(hit for hit in hits if hit.product not in products),
+    ]
 
 
 def _exact_scores(
@@ -266,12 +332,3 @@ def _distinct(numbers: NDArray[np.int64]) -> int:
     seen = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.bool_)
     seen[numbers] = True
     return int(np.count_nonzero(seen))
-
-
-def _rows_of(wanted: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions in the ascending `images` [N] of every row of the `wanted` numbers [n]."""
-    first = np.searchsorted(images, wanted, side="left")
-    counts = np.searchsorted(images, wanted, side="right") - first
-    starts = first - (np.cumsum(counts) - counts)
-    rows: NDArray[np.int64] = np.repeat(starts, counts) + np.arange(int(counts.sum()))
-    return rows

@@ -101,7 +101,7 @@ class CandidateItem(Document):
     product_id: str
     name: str
     score: Score
-    image_id: str = Field(description="The reference image that matched best.")
+    image_id: str = Field(description="Its reference image that is nearest.")
 
 
 class RecognitionItem(Document):
@@ -113,7 +113,10 @@ class RecognitionItem(Document):
         "the candidates. `unknown`: nothing in the gallery is similar enough."
     )
     product: ProductRef | None = Field(description="The best product; null when unknown.")
-    score: Score | None = Field(description="Inner product with the best reference, -1 to 1.")
+    score: Score | None = Field(
+        description="Cosine to the best product's references, which lean towards each other: 1 is "
+        "for the very picture of a product that has one."
+    )
     margin: Score | None = Field(description="To the second best product; null when there is none.")
     probability: Score | None = Field(
         description="That the best product is the right one, where as many photographs show "

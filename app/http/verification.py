@@ -52,7 +52,8 @@ class VerifyAnswer(Document):
     )
     score: Score | None = Field(
         None,
-        description="Inner product of the best region with the best reference; null without any.",
+        description="Cosine of the best region to the best reference, as references lean towards "
+        "each other; null without any.",
         examples=[0.7412],
     )
     threshold: Score | None = Field(

@@ -74,7 +74,7 @@ class MilvusContents(Contents):
     def _images(self, rows: Iterable[Row]) -> Iterator[list[Row]]:
         # Rows that are being replaced have the same vectors as those that replace them.
         there = (row for row in rows if added_at(row["image"]) <= self.revision)
-        return _by_image(reference_rows.visible(there, ANY_REVISION))
+        return reference_rows.by_image(reference_rows.visible(there, ANY_REVISION))
 
     def _with_pictures(self, images: list[list[Row]]) -> Iterator[Reference]:
         try:
@@ -95,18 +95,6 @@ class MilvusContents(Contents):
         held = reference_rows.having(self._connection, "image_id", ids, "part == 0")
         there = {row["image_id"] for row in held}
         return [rows for rows in images if rows[0]["image_id"] in there]
-
-
-def _by_image(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows in their order, by image."""
-    image: list[Row] = []
-    for row in rows:
-        if image and row["image"] != image[0]["image"]:
-            yield image
-            image = []
-        image.append(row)
-    if image:
-        yield image
 
 
 def _stacked(rows: list[Row]) -> NDArray[np.float16]:

@@ -20,6 +20,7 @@ from gallery.errors import (
 )
 from gallery.filters import Filter
 from gallery.milvus import edits, product_rows, reference_rows
+from gallery.milvus.compared import Compared
 from gallery.milvus.connection import Connection, Level, Row
 from gallery.milvus.contents import MilvusContents
 from gallery.milvus.draft import Draft
@@ -104,6 +105,7 @@ class MilvusGallery(GalleryProtocol):
         self._open_connection: Connection | None = connection
         self._log = Log(connection)
         self._sizes = Sizes(connection, self._log)
+        self._compared = Compared(connection)
         self._writer = Writer(connection, self._log, pictures)
         self._pictures = pictures
         self._dimension = dimension
@@ -251,7 +253,9 @@ class MilvusGallery(GalleryProtocol):
         checked_count(k, "number of products")
         if not len(queries):
             return SearchResult([], self._log.head.revision, self._sizes.of(where, level))
-        found = nearest(self._connection, self._log, queries, k, where, scenes, level)
+        found = nearest(
+            self._connection, self._log, self._compared, queries, k, where, scenes, level
+        )
         return SearchResult(found, self._log.head.revision, self._sizes.of(where, level))
 
     # State

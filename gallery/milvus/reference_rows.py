@@ -8,7 +8,7 @@ both, of which the newer counts once the log has its revision.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -80,6 +80,18 @@ def visible(rows: Iterable[Row], revision: int) -> list[Row]:
         if row["revision"] <= revision:
             newest[row["image"], row["part"]] = row
     return [newest[place] for place in sorted(newest)]
+
+
+def by_image(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows in their order, by image."""
+    image: list[Row] = []
+    for row in rows:
+        if image and row["image"] != image[0]["image"]:
+            yield image
+            image = []
+        image.append(row)
+    if image:
+        yield image
 
 
 def having(

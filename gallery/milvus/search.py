@@ -1,4 +1,4 @@
-"""The nearest references, and the products that they show."""
+"""The nearest references, the products that they show, and how these compare."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.filters import Filter
+from gallery.leaning import COMPARED
+from gallery.milvus.compared import Compared
 from gallery.milvus.connection import Connection, Level, Row, one_of
 from gallery.milvus.filtering import NO_SCENE, expression
 from gallery.milvus.log import Log
@@ -27,21 +29,36 @@ _DIGITS = 6
 def nearest(
     connection: Connection,
     log: Log,
+    compared: Compared,
     queries: NDArray[np.float32],
     k: int,
     where: Filter | None,
     scenes: NDArray[np.bool_] | None,
     level: Level,
 ) -> list[list[Candidate]]:
-    """For each query of [Q, D] its k best products, best first."""
+    """For each query of [Q, D] its k best products, best first, as gallery.view finds them."""
+    if scenes is None:
+        scenes = np.zeros(len(queries), dtype=np.bool_)
     kept = "" if where is None else expression(where)
     bodies = f"({kept}) and {NO_SCENE}" if kept else NO_SCENE
-    return divided(
+    looked_at = max(k, COMPARED)
+    near = divided(
         queries,
         scenes,
-        lambda asked: _nearest(connection, log, asked, k, kept, level),
-        lambda asked: _nearest(connection, log, asked, k, bodies, level),
+        lambda asked: _nearest(connection, log, asked, looked_at, kept, level),
+        lambda asked: _nearest(connection, log, asked, looked_at, bodies, level),
     )
+    revision = log.head.revision
+    compared.read({hit["product_id"] for hits in near for hit in hits}, revision, level)
+    found = []
+    for query, scene, hits in zip(queries, scenes, near, strict=True):
+        scored = []
+        for hit in hits:
+            score = compared.score(query, hit["product_id"], revision, scene=bool(scene))
+            raw = hit["score"]
+            scored.append({**hit, "nearest": raw, "score": raw if score is None else score})
+        found.append([_candidate(hit) for hit in sorted(scored, key=_rank)[:k]])
+    return found
 
 
 def _nearest(
@@ -51,7 +68,7 @@ def _nearest(
     k: int,
     kept: str,
     level: Level,
-) -> list[list[Candidate]]:
+) -> list[list[Row]]:
     limit = max(_LEAST, _REFERENCES_EACH * k)
     found = _asked(connection, log, queries, limit, kept, level)
     return [
@@ -70,7 +87,7 @@ def _products(
     hits: Sequence[Row],
     *,
     full: bool,
-) -> list[Candidate]:
+) -> list[Row]:
     best = _best(hits)
     # Some products have more references near the query than were asked for: look past them.
     while full and len(best) < k:
@@ -78,7 +95,7 @@ def _products(
         beyond = f"({where}) and {others}" if where else others
         ((hits, full),) = _asked(connection, log, query[None], max(_LEAST, k), beyond, level)
         best |= _best(hits)
-    return [_candidate(row) for row in sorted(best.values(), key=_rank)[:k]]
+    return sorted(best.values(), key=_rank)[:k]
 
 
 def _asked(
@@ -123,6 +140,6 @@ def _rank(hit: Row) -> tuple[float, int, int]:
 
 def _candidate(hit: Row) -> Candidate:
     # float16 leaves vectors up to 0.1 % longer than 1; a cosine is at most 1.
-    score = min(float(hit["score"]), 1.0)
+    score, likeness = (min(float(hit[name]), 1.0) for name in ("score", "nearest"))
     metadata = json.loads(hit["metadata"])
-    return Candidate(hit["product_id"], hit["name"], score, hit["image_id"], metadata)
+    return Candidate(hit["product_id"], hit["name"], score, hit["image_id"], metadata, likeness)

@@ -48,7 +48,7 @@ def test_a_good_reference_harms_nobody(shop: Shop) -> None:
     assert (effect.newly_missed, effect.newly_found) == ([], [])
 
 
-def test_a_mislabelled_one_is_told_with_those_it_would_spoil(shop: Shop) -> None:
+def test_a_mislabelled_one_is_told(shop: Shop) -> None:
     centres = {f"p{n}": shop.product(f"p{n}", references=3) for n in range(12)}
     wrong = shop.view(centres["p7"], 0.1)
     effect = compare(shop, "p3", wrong)
@@ -56,10 +56,19 @@ def test_a_mislabelled_one_is_told_with_those_it_would_spoil(shop: Shop) -> None
     (own,) = (missed for missed in effect.newly_missed if missed.image_id is None)
     assert (own.product_id, own.other_product_id) == ("p3", "p7")
     assert own.other_score > own.own_score
-    spoilt = [missed for missed in effect.newly_missed if missed.image_id]
-    assert spoilt
-    for missed in spoilt:
-        assert (missed.product_id, missed.other_product_id) == ("p7", "p3")
+    # It leans to the others of p3, and those of p7 to each other: none of them is spoilt.
+    assert effect.newly_missed == [own]
+
+
+def test_one_of_another_product_in_a_product_of_its_own_spoils_those(shop: Shop) -> None:
+    centres = {f"p{n}": shop.product(f"p{n}", references=3) for n in range(12)}
+    shop.product("double")
+    effect = compare(shop, "double", shop.view(centres["p7"], 0.1))
+    assert effect.lowers_recall
+    assert effect.newly_missed
+    for missed in effect.newly_missed:
+        assert (missed.product_id, missed.other_product_id) == ("p7", "double")
+        assert missed.image_id is not None
         assert shop.gallery.get_image(missed.image_id).product_id == "p7"
 
 

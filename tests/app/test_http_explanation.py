@@ -40,7 +40,9 @@ def test_what_matched_and_what_decided(shop: TestClient, service: Service) -> No
 def test_where_a_threshold_is_from(client: TestClient, service: Service) -> None:
     files = {"image": pictures.jpeg(1)}
     default = client.post("/explain", files=files).json()
-    assert default["threshold"] == service.pack.embedder.threshold.among(0, 0)
+    assert default["threshold"] == pytest.approx(
+        service.pack.embedder.threshold.among(0, 0), abs=1e-4
+    )
     assert (default["threshold_from"], default["calibration"]) == ("pack", None)
     assert default["matches"] == [{"best": [], "runner_up": []}]
     given = client.post("/explain?threshold=0.3", files=files).json()

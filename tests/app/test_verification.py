@@ -56,7 +56,7 @@ def test_the_region_that_matches_the_claimed_product_counts(gallery: Gallery) ->
     found = claimed(gallery, "p003", np.stack([beside, wanted]), NO_SCENES)
     assert found is not None
     assert (found.region, found.image_id) == (1, own)
-    assert found.score == pytest.approx(1, abs=1e-3)
+    assert 0.9 < found.score < 1  # as it leans to the other ones
     assert found.rival is not None
     assert found.rival.product_id != "p003"
     assert found.margin == pytest.approx(found.score - found.rival.score)

@@ -166,4 +166,6 @@ def test_it_is_exact_over_the_subset_whatever_its_share(gallery: Gallery, share:
         queries, gallery.search(queries, 5, where).candidates, strict=True
     ):
         expected = reference.search(query, 5, {names[number] for number in chosen})
-        assert [(c.product_id, c.score) for c in candidates] == [(e[0], e[3]) for e in expected]
+        assert [c.product_id for c in candidates] == [entry[0] for entry in expected]
+        scores = [entry[3] for entry in expected]
+        assert [c.score for c in candidates] == pytest.approx(scores, abs=3e-6)

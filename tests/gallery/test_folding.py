@@ -55,7 +55,7 @@ def check(gallery: Gallery, plain: Reference, least: float = 0.97) -> None:
         expected = plain.search(query, 3)
         assert len(candidates) == 3
         right += sum(
-            (c.product_id, c.score) == (e[0], e[3])
+            c.product_id == e[0] and c.score == pytest.approx(e[3], abs=3e-6)
             for c, e in zip(candidates, expected, strict=True)
         )
     assert right >= least * 3 * len(queries)

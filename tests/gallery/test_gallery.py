@@ -62,7 +62,11 @@ def test_images_are_added_in_order_and_found(gallery: Gallery) -> None:
     added = gallery.add_images("p", [along(0), along(1), along(2)])
     assert [entry.duplicate for entry in added] == [False] * 3
     assert [image.id for image in gallery.list_images("p")] == [entry.id for entry in added]
-    assert found(gallery, 1) == [Candidate("p", "P", 1.0, added[1].id, {"shelf": 7})]
+    (best,) = found(gallery, 1)
+    # The mean of three axes is 1/√3 along each.
+    length = (0.7**2 + 0.3**2 + 2 * 0.7 * 0.3 * 3**-0.5) ** 0.5
+    score = pytest.approx((0.7 + 0.3 * 3**-0.5) / length, abs=1e-5)
+    assert best == Candidate("p", "P", score, added[1].id, {"shelf": 7}, likeness=1.0)
     image = gallery.get_image(added[1].id)
     assert (image.product_id, image.width, image.height) == ("p", 30, 20)
     assert image.content_sha256 == digest("axis 1")
@@ -80,7 +84,11 @@ def test_the_same_content_is_one_reference_of_a_product(gallery: Gallery) -> Non
     assert gallery.stats().revision == revision
     other = gallery.add_images("q", [along(0)])
     assert not other[0].duplicate
-    assert [candidate.product_id for candidate in found(gallery, 0, k=2)] == ["p", "q"]
+    # The only reference of its product leans to no other one.
+    assert [(one.product_id, one.likeness) for one in found(gallery, 0, k=2)] == [
+        ("q", 1.0),
+        ("p", 1.0),
+    ]
     gallery.delete_image(first[0].id)
     again = gallery.add_images("p", [along(0)])
     assert not again[0].duplicate
@@ -210,4 +218,6 @@ def test_a_score_is_a_cosine(gallery: Gallery) -> None:
     gallery.put_product("p", "P", {})
     gallery.add_images("p", [new_image(n) for n in range(50)])
     for n in range(50):
-        assert 0.999 < gallery.search(vectors_of(n), 1).candidates[0][0].score <= 1.0
+        (best,) = gallery.search(vectors_of(n), 1).candidates[0]
+        assert 0.999 < best.likeness <= 1.0
+        assert best.score < best.likeness

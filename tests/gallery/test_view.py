@@ -109,7 +109,7 @@ def test_an_image_with_several_vectors_scores_as_the_best_and_goes_as_one() -> N
     for state in (view, folded(view)):
         for axis in range(3):
             hit = state.search(vectors[axis : axis + 1], 1)[0][0]
-            assert (hit.image, hit.score) == (1, 1.0)
+            assert (hit.image, hit.likeness) == (1, 1.0)
         left = state.without_images(np.array([1]))
         assert (left.rows, left.deleted) == (1, 3)
         assert [hit.image for hit in left.search(vectors[:1], 5)[0]] == [2]

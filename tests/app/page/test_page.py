@@ -249,7 +249,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(shop: Shop, key: tuple[Path, str
 
 def test_without_a_key_the_page_says_so(shop: Shop) -> None:
     page = shop.open("gallery")
-    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     expect(page.locator(".problem code")).to_have_text("missing-key")
     assert shop.refused == [401]
 
