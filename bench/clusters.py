@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.leaning import COMPARED, leaned
+
 DIMENSION = 512
 VIEWS = (5, 50)
 # The cosine between two views of one product, from its hardest to its easiest.
@@ -50,7 +52,10 @@ def make(count: int, rng: np.random.Generator) -> Clusters:
 def nearest_products(
     clusters: Clusters, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int
 ) -> list[list[int]]:
-    """For each query [Q, D] the `k` products whose best view among the rows [n] is nearest."""
+    """For each query [Q, D] the `k` best products by their views among the rows [n].
+
+    As the gallery compares them (gallery.leaning), by exact search.
+    """
     best = np.full((len(queries), len(clusters.centres)), -2.0, dtype=np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = rows[start : start + _ROWS_AT_ONCE]
@@ -59,11 +64,21 @@ def nearest_products(
         products, firsts = np.unique(clusters.products[part], return_index=True)
         peaks = np.maximum.reduceat(scores, firsts, axis=1)
         best[:, products] = np.maximum(best[:, products], peaks)
-    order = np.argsort(-best, axis=1)[:, :k]
-    return [
-        [int(product) for product in ranked if best[query, product] > -2.0]
-        for query, ranked in enumerate(order)
-    ]
+    near = np.argsort(-best, axis=1)[:, : max(k, COMPARED)]
+    leaned_views: dict[int, NDArray[np.float32]] = {}
+
+    def score(product: int, query: NDArray[np.float32]) -> float:
+        if product not in leaned_views:
+            own = clusters.vectors[rows[clusters.products[rows] == product]]
+            leaned_views[product] = leaned(own, np.zeros(len(own), np.bool_))
+        return float((leaned_views[product] @ query).max())
+
+    found = []
+    for place, ranked in enumerate(near):
+        there = [int(product) for product in ranked if best[place, product] > -2.0]
+        by_product = {product: score(product, queries[place]) for product in there}
+        found.append(sorted(there, key=lambda product: -by_product[product])[:k])
+    return found
 
 
 def _around(
