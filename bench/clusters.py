@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.leaning import COMPARED, leaned
+from gallery.protocol import Searches
 
 DIMENSION = 512
 VIEWS = (5, 50)
@@ -79,6 +80,12 @@ def nearest_products(
         by_product = {product: score(product, queries[place]) for product in there}
         found.append(sorted(there, key=lambda product: -by_product[product])[:k])
     return found
+
+
+def nearest_image(gallery: Searches, vector: NDArray[np.float32]) -> str:
+    """The id of the reference that is nearest to a vector [1, D], whatever its product scores."""
+    (candidates,) = gallery.search(vector, COMPARED).candidates
+    return max(candidates, key=lambda candidate: candidate.likeness).image_id
 
 
 def _around(

@@ -18,7 +18,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.clusters import DIMENSION, make, nearest_products
+from bench.clusters import DIMENSION, make, nearest_image, nearest_products
 from bench.report import circumstances, table, write_section
 from bench.restart import FINGERPRINT, restarted
 from gallery import Gallery, In, NewImage
@@ -199,7 +199,7 @@ class Bench:
         start = perf_counter()
         (added,) = gallery.add_images(_name(int(product[0])), [image])
         seconds = perf_counter() - start
-        if find and gallery.search(vector, 1).candidates[0][0].image_id != added.id:
+        if find and nearest_image(gallery, vector) != added.id:
             raise RuntimeError(f"an image that was added was not found: {added.id}")
         return seconds
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from app.archive import Archive, Picture
+from bench.clusters import nearest_image
 from bench.killed_writer import digest, jobs_of, opened, thumbnail, vectors_of
 from bench.report import circumstances, table, write_section
 from gallery import Gallery
@@ -122,7 +123,7 @@ class Witness:
         for product, contents in self.contents.items():
             for image in gallery.list_images(product):
                 vectors = vectors_of(contents[image.content_sha256])
-                found = {row[0].image_id for row in gallery.search(vectors, 1).candidates}
+                found = {nearest_image(gallery, vector[None]) for vector in vectors}
                 right = found == {image.id} and gallery.get_thumbnail(image.id) == thumbnail()
                 self.found.disagreeing += not right
 

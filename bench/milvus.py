@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
-from bench.clusters import DIMENSION, Clusters, make, nearest_products
+from bench.clusters import DIMENSION, Clusters, make, nearest_image, nearest_products
 from bench.milvus_server import MilvusServer
 from bench.report import circumstances, table, write_section
 from bench.restart import FINGERPRINT
@@ -194,8 +194,7 @@ class Bench:
                 start = perf_counter()
                 (image,) = gallery.add_images(_name(number), [_image(self.rows + number, vector)])
                 added.append((perf_counter() - start) * 1000)
-                (candidates,) = gallery.search(vector, 1).candidates
-                if candidates[0].image_id != image.id:
+                if nearest_image(gallery, vector) != image.id:
                     raise AssertionError("What was added is not found.")
                 start = perf_counter()
                 gallery.delete_image(image.id)
