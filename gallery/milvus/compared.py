@@ -31,7 +31,12 @@ class Compared:
 
     def read(self, products: Iterable[str], revision: int, level: Level) -> None:
         """Have those of these products at hand that are not yet."""
-        missing = [name for name in products if self._all.get((name, revision)) is None]
+        missing = [
+            name
+            for name in products
+            if self._all.get((name, revision)) is None
+            or self._without_scenes.get((name, revision)) is None
+        ]
         if not missing:
             return
         where = one_of("product_id", missing)
