@@ -6,8 +6,9 @@ from gallery import Filter, In, InvalidFilter, Not, parse_filter
 
 # In the metadata of the products that come with the service: true.
 SAMPLE = "sample"
+SAMPLES: Filter = In(SAMPLE, (True,))
 # A shop's own products.
-OWN: Filter = Not(In(SAMPLE, (True,)))
+OWN: Filter = Not(SAMPLES)
 
 
 def read_filter(text: str) -> Filter:

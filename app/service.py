@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing
 from threading import Event, Thread
 
 from app.auditor import Auditor
+from app.beside_samples import SearchBesideSamples
 from app.calibrator import Calibrator
 from app.data_folder import DataFolder
 from app.enrolment import Enroller
@@ -74,7 +75,9 @@ class Service:
                 closing(Calibrator(self.gallery, self.pack.embedder.threshold))
             )
             self.enroller = Enroller(self.detector, self.embedder, settings.image_limits)
-            self.guard = Guard(self.gallery, self.pack.embedder, settings.refused_doubts)
+            self.guard = Guard(
+                SearchBesideSamples(self.gallery), self.pack.embedder, settings.refused_doubts
+            )
             self.photographs = opened.enter_context(
                 closing(Photographs(settings.data_dir / "photographs", settings.kept_photographs))
             )
@@ -103,7 +106,7 @@ class Service:
         self.recognizer = Recognizer(
             self.detector,
             self.embedder,
-            SearchPastNegatives(self.gallery.relaxed, negatives),
+            SearchPastNegatives(SearchBesideSamples(self.gallery.relaxed), negatives),
             threshold=self.pack.embedder.threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
         )
