@@ -33,7 +33,7 @@ export async function gallery(root, { signal }) {
 
   function offerToRemove(found) {
     const drop = async () => {
-      const text = "They came with the service, to try it on, and are not recognised any more. This can't be undone.";
+      const text = "They came with the service, to try it on. They will no longer be recognised. This can't be undone.";
       if (!(await confirm("Remove the sample products?", text, "Remove samples"))) return;
       try {
         for (const { id } of found) await call("DELETE", path`/gallery/products/${id}`, { signal });
