@@ -38,11 +38,12 @@ def record(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(*what, *entry) for entry in entries],
     )
-    # Whole revisions, and never the one just written.
+    # Whole revisions, and never the one just written. One bound: of two SQLite takes the first and
+    # looks through all that is kept.
     db.execute(
-        "DELETE FROM changes WHERE sequence < ? AND sequence <="
-        " (SELECT sequence FROM changes WHERE number = (SELECT max(number) FROM changes) - ?)",
-        (sequence, KEPT),
+        "DELETE FROM changes WHERE sequence <= min(?,"
+        " (SELECT sequence FROM changes WHERE number = (SELECT max(number) FROM changes) - ?))",
+        (sequence - 1, KEPT),
     )
 
 

@@ -213,3 +213,26 @@ def test_a_gallery_of_the_first_release_is_brought_up_to_date(tmp_path: Path) ->
             gallery.changes(6, 10)
         gallery.put_product("p", "new", {}, expected_version=7)
         assert kinds(gallery, 7) == [(8, "put product", "p")]
+
+
+def test_a_change_does_not_look_through_those_that_are_kept(gallery: Gallery) -> None:
+    def steps_of_a_change() -> int:
+        """Instructions of SQLite's machine."""
+        taken = 0
+
+        def step() -> None:
+            nonlocal taken
+            taken += 1
+
+        writer = gallery._database._writer
+        writer.set_progress_handler(step, 1)
+        gallery.put_product("q", "Q", {})
+        writer.set_progress_handler(None, 0)
+        return taken
+
+    for name in "pq":
+        gallery.put_product(name, name, {})
+    few = steps_of_a_change()
+    for start in range(0, 4000, 1000):
+        gallery.add_images("p", [new_image(start + n) for n in range(1000)])
+    assert 0 < steps_of_a_change() < 2 * few
