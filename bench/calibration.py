@@ -27,9 +27,10 @@ from rich.progress import track
 
 from app.verification import Verdict
 from bench.folded import folded_pack
-from bench.halves import CLAIMED, Half, choose, halve, look
+from bench.halves import CLAIMED, Half, Vectors, choose, halve, look
 from bench.report import circumstances, table, write_section
-from models.pack import Pack
+from models.pack import EmbedderSpec, Pack
+from models.training.open_data import Photo
 from models.training.recipes.split import PARTS, folds
 
 RATES = (0.01, 0.05, 0.1)
@@ -186,6 +187,21 @@ def claims_table(halves: Sequence[Half]) -> str:
     return table(("claimed", "claims", *get_args(Verdict)), rows)
 
 
+def halved(
+    name: str,
+    photos: Sequence[Photo],
+    vectors: Sequence[Vectors],
+    some: Sequence[int],
+    count: int,
+    embedder: EmbedderSpec,
+) -> list[Half]:
+    """So many random halves of `some` of the photographs; `name`: what they are of."""
+    return [
+        halve([photos[i] for i in some], [vectors[i] for i in some], seed, embedder)
+        for seed in track(range(count), name, console=Console(stderr=True))
+    ]
+
+
 def run_kept_out(data: Path, work: Path, embedders: Path, *, halves: int, threads: int) -> str:
     """The section on products that the embedder was not trained on, as Markdown."""
     photos = choose(data, _ALL)
@@ -199,10 +215,7 @@ def run_kept_out(data: Path, work: Path, embedders: Path, *, halves: int, thread
             groceries = [place for place, photo in enumerate(chosen) if not photo.boxes]
             for name, some in (("Groceries", groceries), ("… and drinks", range(len(chosen)))):
                 made.setdefault(name, []).extend(
-                    halve(
-                        [chosen[i] for i in some], [vectors[i] for i in some], seed, pack.embedder
-                    )
-                    for seed in track(range(halves // PARTS), name, console=Console(stderr=True))
+                    halved(name, chosen, vectors, some, halves // PARTS, pack.embedder)
                 )
     parts = [
         "## Calibrated rejection of products that were kept out of training",
@@ -226,18 +239,12 @@ def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: 
     ]
     pooled: list[Half] = []
 
-    def halved(name: str, some: Sequence[int]) -> list[Half]:
-        return [
-            halve([photos[i] for i in some], [vectors[i] for i in some], seed, pack.embedder)
-            for seed in track(range(halves), name, console=Console(stderr=True))
-        ]
-
     groceries = [place for place, photo in enumerate(photos) if not photo.boxes]
     for name, some in (
         ("Groceries", groceries),
         ("Groceries and drinks", range(len(photos))),
     ):
-        made = halved(name, some)
+        made = halved(name, photos, vectors, some, halves, pack.embedder)
         pooled += made
         bins, error = reliability(made)
         parts += [
@@ -256,7 +263,14 @@ def run(data: Path, pack: Pack, work: Path, *, most: int, halves: int, threads: 
             claims_table(made),
         ]
     departments = {
-        name: halved(name, [i for i in groceries if name in photos[i].path.parts])
+        name: halved(
+            name,
+            photos,
+            vectors,
+            [i for i in groceries if name in photos[i].path.parts],
+            halves,
+            pack.embedder,
+        )
         for name in DEPARTMENTS
     }
     parts += [
@@ -325,28 +339,31 @@ def main() -> None:
     parser.add_argument("--embedder", type=Path, help="where its recipe worked")
     options = parser.parse_args()
     if options.embedder:
-        section = run_kept_out(
-            options.data,
-            options.work,
-            options.embedder,
-            halves=options.halves,
-            threads=options.threads,
+        name, section = (
+            "calibration, kept out",
+            run_kept_out(
+                options.data,
+                options.work,
+                options.embedder,
+                halves=options.halves,
+                threads=options.threads,
+            ),
         )
-        print(section)
-        if options.write:
-            write_section(options.write, "calibration, kept out", section)
-        return
-    section = run(
-        options.data,
-        Pack.load(options.pack),
-        options.work,
-        most=options.most,
-        halves=options.halves,
-        threads=options.threads,
-    )
+    else:
+        name, section = (
+            "calibration",
+            run(
+                options.data,
+                Pack.load(options.pack),
+                options.work,
+                most=options.most,
+                halves=options.halves,
+                threads=options.threads,
+            ),
+        )
     print(section)
     if options.write:
-        write_section(options.write, "calibration", section)
+        write_section(options.write, name, section)
 
 
 if __name__ == "__main__":

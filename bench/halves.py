@@ -30,6 +30,7 @@ STRANGERS = 100  # photographs of unknown products that claim to show known ones
 _JPEG = b"\xff\xd8\xff\xd9"  # the gallery wants a thumbnail; nobody looks at this one
 
 Vectors = NDArray[np.float32]
+Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +84,13 @@ def choose(data: Path, most: int) -> list[Photo]:
     return [chosen[place] for place in rng.permutation(len(chosen))]
 
 
+def regions(image: Image, detector: Detector, embedder: Embedder) -> Vectors:
+    """The vectors [V, D] of an image's regions: the whole image, then bodies, best first."""
+    picture = Pyramid(image)
+    bodies, _ = detector.detect(picture)
+    return embedder.embed([picture, *(crop(picture, body.box) for body in bodies)])[0]
+
+
 def look(photos: Sequence[Photo], pack: Pack, work: Path, threads: int) -> list[Vectors]:
     """The regions' vectors [V, D] of each photograph: the whole image, then bodies, best first."""
     versions = (f"{pack.embedder.fingerprint}{pack.detector}").encode()
@@ -94,11 +102,8 @@ def look(photos: Sequence[Photo], pack: Pack, work: Path, threads: int) -> list[
         detector, embedder = Detector(pack, threads), Embedder(pack, threads)
         try:
             for photo, path in track(missing, "photographs", console=Console(stderr=True)):
-                picture = Pyramid(photo.load())
-                bodies, _ = detector.detect(picture)
-                crops = [picture, *(crop(picture, body.box) for body in bodies)]
                 partial = path.with_suffix(".partial.npy")
-                np.save(partial, embedder.embed(crops)[0])
+                np.save(partial, regions(photo.load(), detector, embedder))
                 partial.replace(path)
         finally:
             detector.close()

@@ -25,15 +25,14 @@ from rich.console import Console
 from rich.progress import track
 
 from bench.folded import folded_pack
-from bench.halves import look
+from bench.halves import look, regions
 from bench.made import FIRST_FAMILY, plain_view
 from bench.report import circumstances, table, write_section
 from gallery.leaning import leaned_references
 from gallery.scenes import scenes_of, scores
-from models.detector import Detector, crop
+from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
-from models.preprocess import Pyramid
 from models.thresholds import USUAL_RATE, MatchThreshold
 from models.training.open_data import Photo, beverage, grocery
 from models.training.recipes.grounds import surfaces
@@ -143,10 +142,8 @@ def made(pack: Pack, threads: int) -> Pool:
             track(families, "made products", MADE, console=Console(stderr=True))
         ):
             for _ in range(MADE_PHOTOGRAPHS):
-                view = Pyramid(plain_view(product.body(rng), grounds, rng))
-                bodies, _ = detector.detect(view)
-                crops = [view, *(crop(view, body.box) for body in bodies)]
-                vectors.append(embedder.embed(crops)[0])
+                view = plain_view(product.body(rng), grounds, rng)
+                vectors.append(regions(view, detector, embedder))
                 identity.append(str(number))
     all_of_them = np.ones(len(identity), dtype=np.bool_)
     flags = (all_of_them, all_of_them, all_of_them)

@@ -132,15 +132,6 @@ class Base:
         return scores, rows
 
 
-def places_of(wanted: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions in the ascending `numbers` [N] of every one of the `wanted` [n]."""
-    first = np.searchsorted(numbers, wanted, side="left")
-    counts = np.searchsorted(numbers, wanted, side="right") - first
-    starts = first - (np.cumsum(counts) - counts)
-    places: NDArray[np.int64] = np.repeat(starts, counts) + np.arange(int(counts.sum()))
-    return places
-
-
 class BaseBuilder:
     """Collects rows in the order of their numbers and makes a base of them."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.base import Base, BaseBuilder, places_of
+from gallery.base import Base, BaseBuilder
 from gallery.delta import Delta
 from gallery.leaning import COMPARED, MOST_VECTORS, leaned
 from gallery.records import SearchedSize
@@ -114,8 +114,8 @@ class View:
 
     def without_images(self, images: NDArray[np.int64]) -> View:
         """The view without any row of the images [n]; numbers it doesn't know are ignored."""
-        base_rows = places_of(images, self.base.images)
-        delta_rows = places_of(images, self.delta.images)
+        base_rows = _rows_of(images, self.base.images)
+        delta_rows = _rows_of(images, self.delta.images)
         base_alive, base_dead, delta = self.base_alive, self.base_dead, self.delta
         if len(base_rows):
             base_alive = base_alive.copy()
@@ -332,3 +332,12 @@ def _distinct(numbers: NDArray[np.int64]) -> int:
     seen = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.bool_)
     seen[numbers] = True
     return int(np.count_nonzero(seen))
+
+
+def _rows_of(wanted: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions in the ascending `images` [N] of every row of the `wanted` numbers [n]."""
+    first = np.searchsorted(images, wanted, side="left")
+    counts = np.searchsorted(images, wanted, side="right") - first
+    starts = first - (np.cumsum(counts) - counts)
+    rows: NDArray[np.int64] = np.repeat(starts, counts) + np.arange(int(counts.sum()))
+    return rows

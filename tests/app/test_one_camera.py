@@ -33,8 +33,8 @@ def test_the_only_product_enrolled_is_not_seen_in_everything(
     files = [("images", first), ("images", second)]
     assert client.post("/gallery/products/only/images", files=files).status_code == 201
 
-    def named(photograph: bytes) -> list[str]:
-        answer = client.post("/recognize", files={"image": photograph}).json()
+    def named(photograph: bytes, **asked: float) -> list[str]:
+        answer = client.post("/recognize", params=asked, files={"image": photograph}).json()
         return [r["product"]["id"] for r in answer["results"] if r["product"]]
 
     assert named(third) == ["only"]
@@ -42,6 +42,9 @@ def test_the_only_product_enrolled_is_not_seen_in_everything(
     # Drawn by one hand: about a tenth is taken for another (bench.thresholds). The ground alone
     # would be all of them.
     assert sum(map(bool, strangers)) <= len(strangers) // 5
+    # At the threshold of a great gallery none of them is.
+    strangers = [named(p, threshold=0.66) for several in others for p in several]
+    assert strangers == [[]] * len(strangers)
 
     # Asked for the whole image alone, it compares whole images: the ground is most of them.
     answer = client.post("/recognize?detect=false", files={"image": others[0][0]}).json()
