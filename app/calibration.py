@@ -89,7 +89,7 @@ class Calibration:
         Raises:
             GalleryTooSmall: there are too few to tell so small a rate, and nothing else tells it.
         """
-        told = self._told(false_accept_rate)
+        told = self.told(false_accept_rate, self.impostors)
         return self._drawn(self.impostors.threshold(told), told, false_accept_rate)
 
     def expected_rate(self, false_accept_rate: float) -> float:
@@ -122,9 +122,9 @@ class Calibration:
         low, high = np.sin(np.clip([middle - reach, middle + reach], 0, np.pi / 2)) ** 2
         return float(low), float(high)
 
-    def _told(self, rate: float) -> float:
-        """The nearest rate that the references tell, where what is known can tell the rest."""
-        return max(rate, self.impostors.finest) if self.usual.growth else rate
+    def told(self, rate: float, impostors: Impostors) -> float:
+        """The nearest rate that these tell, where what is known of the embedder tells the rest."""
+        return max(rate, impostors.finest) if self.usual.growth else rate
 
     def _weight(self, part: int = 1) -> float:
         """How much the references count beside what is known, with one in `part` products."""
@@ -134,14 +134,14 @@ class Calibration:
 
     def _drawn(self, own: float, told: float, rate: float, part: int = 1) -> float:
         """The threshold for `rate` where references alone say that it is `own` for `told`."""
-        own += self.usual.growth * np.log10(told / rate)
+        own += self.usual.further(told, rate)
         usual = self.usual.at_rate(rate, self.size.products // part, self.size.images // part)
         weight = self._weight(part)
         return float(weight * own + (1 - weight) * usual)
 
     def _at_least(self, scores: Scores, rate: float, part: int = 1) -> float:
         """The threshold from the scores of one in `part` products."""
-        told = self._told(rate)
+        told = self.told(rate, self.impostors)
         own = float(reached_by(scores, self.impostors.share(told)))
         return self._drawn(own, told, rate, part)
 

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
+from typing import TypeVar
 
 from app.calibrating import calibrate
 from app.calibration import Calibration
@@ -12,6 +13,8 @@ from models.thresholds import MatchThreshold
 
 # Filters whose calibrations are kept: those not asked for longest go first.
 _MOST = 8
+
+T = TypeVar("T")
 
 
 class Calibrator:
@@ -26,8 +29,8 @@ class Calibrator:
         # By the filter as text: as values 1 and true would be one key.
         self._newest: OrderedDict[str, Calibration] = OrderedDict()
         self._behind: dict[str, Future[Calibration]] = {}
-        # Of those there were none of: the revision that was tried last, which may be too small.
-        self._tried: OrderedDict[str, int] = OrderedDict()
+        # Of those there were none of: what was said of which revision.
+        self._too_small: OrderedDict[str, tuple[int, str]] = OrderedDict()
         self._lock = Lock()
         self._stopping = Event()
         # One fit at a time: who asks meanwhile finds it done.
@@ -51,24 +54,17 @@ class Calibrator:
             if newest is not None:
                 self._newest.move_to_end(key)
         if newest is not None and newest.revision != self._gallery.stats().revision:
-            with self._lock:
-                behind = self._behind.get(key)
-                if behind is None or behind.done():
-                    self._behind[key] = self.fitted(where)
+            self._fit_behind(where)
         return newest
 
     def soon(self, where: Filter | None = None) -> Calibration | None:
         """As `at_hand`; where there is none, it is fitted behind, once for each revision."""
         newest = self.at_hand(where)
         if newest is None:
-            key, revision = repr(where), self._gallery.stats().revision
             with self._lock:
-                if self._tried.get(key) != revision:
-                    self._tried[key] = revision
-                    self._tried.move_to_end(key)
-                    while len(self._tried) > _MOST:
-                        self._tried.popitem(last=False)
-                    self.fitted(where)
+                revision, _ = self._too_small.get(repr(where), (None, None))
+            if revision != self._gallery.stats().revision:
+                self._fit_behind(where)
         return newest
 
     def close(self) -> None:
@@ -76,25 +72,40 @@ class Calibrator:
         self._stopping.set()
         self._thread.shutdown(cancel_futures=True)
 
+    def _fit_behind(self, where: Filter | None) -> None:
+        with self._lock:
+            behind = self._behind.get(repr(where))
+            if behind is None or behind.done():
+                self._behind[repr(where)] = self.fitted(where)
+
     def _fit(self, where: Filter | None) -> Calibration:
-        key = repr(where)
+        key, revision = repr(where), self._gallery.stats().revision
         with self._lock:
             newest = self._newest.get(key)
-        if newest is None or newest.revision != self._gallery.stats().revision:
-            try:
-                newest = calibrate(self._gallery, self._usual, self._proceed, where)
-            except GalleryTooSmall:
-                # What was right of the gallery before is not of this one.
-                with self._lock:
-                    self._newest.pop(key, None)
-                raise
+            tried, said = self._too_small.get(key, (None, None))
+        if newest is not None and newest.revision == revision:
+            return newest
+        # To be told so can take as long as a calibration.
+        if said is not None and tried == revision:
+            raise GalleryTooSmall(said)
+        try:
+            newest = calibrate(self._gallery, self._usual, self._proceed, where)
+        except GalleryTooSmall as error:
             with self._lock:
-                self._newest[key] = newest
-                self._newest.move_to_end(key)
-                while len(self._newest) > _MOST:
-                    forgotten, _ = self._newest.popitem(last=False)
-                    self._behind.pop(forgotten, None)
+                # What was right of the gallery before is not of this one.
+                self._newest.pop(key, None)
+                self._keep(self._too_small, key, (revision, str(error)))
+            raise
+        with self._lock:
+            self._keep(self._newest, key, newest)
         return newest
+
+    def _keep(self, kept: "OrderedDict[str, T]", key: str, what: T) -> None:
+        kept[key] = what
+        kept.move_to_end(key)
+        while len(kept) > _MOST:
+            forgotten, _ = kept.popitem(last=False)
+            self._behind.pop(forgotten, None)
 
     def _proceed(self) -> None:
         if self._stopping.is_set():

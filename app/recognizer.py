@@ -129,6 +129,7 @@ class Recognizer:
         detect: bool = True,
         top_k: int = 5,
         threshold: float | None = None,
+        false_accept_rate: float | None = None,
         where: Filter | None = None,
         proceed: Callable[[], None] = lambda: None,
     ) -> Recognized:
@@ -140,6 +141,7 @@ class Recognizer:
             top_k: most candidates (products) per result.
             threshold: inner product from which a product is named; by default the embedder's
                 for as many products as are searched.
+            false_accept_rate: that the embedder's threshold is for.
             where: only products with such metadata are candidates.
             proceed: called before each network; what it raises ends the work.
         """
@@ -155,7 +157,9 @@ class Recognizer:
         found = self._gallery.search(vectors, max(top_k, 2), where, scenes_among(regions))
         search_ms = (perf_counter() - start) * 1000
         if threshold is None:
-            threshold = self._threshold.among(found.size.products, found.size.images)
+            threshold = self._threshold.among(
+                found.size.products, found.size.images, false_accept_rate
+            )
         results = [
             self._decide(region, candidates, threshold, top_k)
             for region, candidates in zip(regions, found.candidates, strict=True)

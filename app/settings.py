@@ -79,8 +79,8 @@ class Settings(BaseSettings):
         ge=0,
         le=0.5,
         description="Share of photographs of unknown products that may be named where a request "
-        "says neither `threshold` nor `false_accept_rate`. 0, and until the gallery can tell the "
-        "threshold for it: the pack's threshold for so many products.",
+        "says neither `threshold` nor `false_accept_rate`. 0: the pack's threshold for so many "
+        "products.",
     )
     refuse_references: str = Field(
         "",

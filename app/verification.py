@@ -16,6 +16,7 @@ from app.impostors import Impostors, Scores
 from app.references import HoldsContents, likenesses, reference_scores
 from app.reliability import Reliability, fit_reliability
 from gallery import Candidate, SearchResult
+from models.thresholds import MatchThreshold
 
 Verdict = Literal["match", "no_match", "uncertain"]
 
@@ -39,12 +40,13 @@ class Limits:
     """What a score of the claimed product means.
 
     From `match` on so few other products come that it is taken for this one. Below `no_match`
-    so few of its own photographs lie that it is taken for another. `reliability`: by the score and
-    how far it is above the best other product's; None where nothing was calibrated.
+    so few of its own photographs lie that it is taken for another; None where that is not known.
+    `reliability`: by the score and how far it is above the best other product's; None where nothing
+    was calibrated.
     """
 
     match: float
-    no_match: float
+    no_match: float | None
     reliability: Reliability | None
 
 
@@ -70,7 +72,8 @@ class Claim:
         rivalled = self.margin is not None and self.margin <= -ambiguous_margin
         if self.score >= limits.match:
             return "uncertain" if rivalled else "match"
-        return "no_match" if rivalled or self.score < limits.no_match else "uncertain"
+        lowest = _NOTHING if limits.no_match is None else limits.no_match
+        return "no_match" if rivalled or self.score < lowest else "uncertain"
 
     def probability(self, limits: Limits) -> float | None:
         """That the claim is right, where as many are wrong; None where nothing was calibrated."""
@@ -136,12 +139,18 @@ def limits(
         products, scores[others], rivals=np.full(len(products), -1), without=scores[others]
     )
     genuine = calibration.genuine[~np.isnan(calibration.genuine)]
-    match = impostors.threshold(false_accept_rate)
+    told = calibration.told(false_accept_rate, impostors)
+    match = impostors.threshold(told) + calibration.usual.further(told, false_accept_rate)
     return Limits(
         match=match,
         no_match=min(match, float(np.quantile(genuine, false_accept_rate))),
         reliability=_reliability(calibration, number, scores),
     )
+
+
+def usual_limits(usual: MatchThreshold, false_accept_rate: float) -> Limits:
+    """What a score means by what is known of the embedder: where references tell nothing."""
+    return Limits(usual.at_rate(false_accept_rate, 1, 1), no_match=None, reliability=None)
 
 
 def _reliability(calibration: Calibration, number: int, scores: Scores) -> Reliability:

@@ -29,12 +29,14 @@ class MatchThreshold:
     highest: float
     growth: float = 0.0
 
-    def among(self, products: int, images: int) -> float:
-        """From which a product is named where a request does not say.
+    def among(self, products: int, images: int, rate: float | None = None) -> float:
+        """From which a product is named where nothing but the pack tells it.
 
-        It stays the highest in greater galleries: a till would rather offer a wrong product at
-        times than none.
+        For a `rate` as `at_rate`. Without one it stays the highest in greater galleries: a till
+        would rather offer a wrong product at times than none.
         """
+        if rate is not None:
+            return self.at_rate(rate, products, images)
         return min(self.highest, self.at_rate(USUAL_RATE, products, images))
 
     def at_rate(self, rate: float, products: int, images: int) -> float:
@@ -48,6 +50,10 @@ class MatchThreshold:
         kinds = max(sqrt(min(products, images) * images), FEW)
         found = self.highest + self.growth * log10(kinds / MANY * USUAL_RATE / rate)
         return min(max(found, -1.0), 1.0)
+
+    def further(self, rate: float, finer: float) -> float:
+        """By how much the threshold for the finer rate is higher, whatever the gallery."""
+        return self.growth * log10(rate / finer)
 
     @classmethod
     def measured(cls, score: float, growth: float, products: int, images: int) -> "MatchThreshold":

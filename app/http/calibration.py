@@ -27,7 +27,7 @@ Rate = Annotated[float, Field(ge=0.0001, le=0.5, allow_inf_nan=False)]
 class Chosen:
     """What a request is judged by: a threshold, and what it is from.
 
-    None: the pack's for a gallery of this size.
+    None: the pack's for this rate, if there is one, in a gallery of this size.
     """
 
     threshold: float | None
@@ -86,8 +86,9 @@ async def chosen(
         Rate | None,
         Query(
             description="Instead of a threshold: share of photographs of unknown products that may "
-            "be named. The gallery's own references tell the threshold (`/gallery/calibration`); "
-            "just after a change it still is the one of before."
+            "be named. The gallery's own references tell the threshold (`/gallery/calibration`), "
+            "or, where there are too few, what is known of the pack; just after a change it still "
+            "is the one of before."
         ),
     ] = None,
 ) -> Chosen:
@@ -101,20 +102,23 @@ async def chosen(
         raise RequestProblem(
             422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
         )
-    found = await calibration_of(service, where)
-    limit = await to_thread.run_sync(found.threshold, false_accept_rate)
+    try:
+        found = await calibration_of(service, where)
+        limit = await to_thread.run_sync(found.threshold, false_accept_rate)
+    except GalleryTooSmall:
+        if not service.pack.embedder.match_growth:
+            raise
+        return Chosen(None, None, false_accept_rate)
     return Chosen(limit, found, false_accept_rate)
 
 
 def _usual(service: Service, where: Filter | None, rate: float) -> Chosen:
-    """By the rate that the operator has set, as soon as the gallery can tell its threshold."""
+    """By the rate that the operator has set; by the gallery, as soon as it can tell."""
     found = service.calibrator.soon(where)
-    if found is None:
-        return Chosen(None)
     try:
-        return Chosen(found.threshold(rate), found, rate)
+        return Chosen(None if found is None else found.threshold(rate), found, rate)
     except GalleryTooSmall:  # to tell so small a rate
-        return Chosen(None)
+        return Chosen(None, None, rate)
 
 
 async def calibration_of(service: Service, where: Filter | None) -> Calibration:

@@ -58,6 +58,7 @@ class Question:
             detect=self.detect,
             top_k=self.top_k,
             threshold=self.chosen.threshold,
+            false_accept_rate=self.chosen.false_accept_rate,
             where=self.where,
             proceed=self.turn.proceed,
         )

@@ -26,8 +26,9 @@ from app.http.schemas import (
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, request_body
 from app.images import open_photograph
+from app.impostors import GalleryTooSmall
 from app.recognizer import BoxSource, scenes_among
-from app.verification import Limits, Verdict, claimed, limits
+from app.verification import Limits, Verdict, claimed, limits, usual_limits
 from models.detector import crop
 
 router = APIRouter(
@@ -62,12 +63,15 @@ class VerifyAnswer(Document):
         examples=[0.4873],
     )
     no_match_threshold: Score | None = Field(
-        None, description="Score below which it is another one.", examples=[0.3912]
+        None,
+        description="Score below which it is another one; null where the gallery is too small to "
+        "tell.",
+        examples=[0.3912],
     )
     probability: Score | None = Field(
         None,
         description="That it is this product, where as many claims are wrong as right; null with a "
-        "`threshold` of the request.",
+        "`threshold` of the request, or where the gallery is too small to tell.",
         examples=[0.9934],
     )
     margin: Score | None = Field(
@@ -103,7 +107,8 @@ async def judge(
         Rate | None,
         Query(
             description="Share of photographs of other products that may be taken for this one; "
-            f"{_RATE:.2f} by default. From the gallery's own references (`/gallery/calibration`)."
+            f"{_RATE:.2f} by default. From the gallery's own references (`/gallery/calibration`), "
+            "or, where there are too few, from what is known of the pack."
         ),
     ] = None,
 ) -> Judge:
@@ -115,8 +120,15 @@ async def judge(
     if threshold is not None:
         given = Limits(threshold, threshold, None)
         return lambda _: given
-    found = await calibration_of(service, None)
     rate = _RATE if false_accept_rate is None else false_accept_rate
+    try:
+        found = await calibration_of(service, None)
+    except GalleryTooSmall:
+        embedder = service.pack.embedder
+        if not embedder.match_growth:
+            raise
+        usual = usual_limits(embedder.threshold, rate)
+        return lambda _: usual
     return lambda product_id: limits(found, service.gallery, product_id, rate)
 
 

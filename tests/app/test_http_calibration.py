@@ -1,8 +1,11 @@
 import time
+from typing import NoReturn
 
 import pytest
 from starlette.testclient import TestClient
 
+from app import calibrator
+from app.impostors import GalleryTooSmall
 from app.service import Service
 from tests.app import pictures
 from tests.app.problems import assert_problem
@@ -56,10 +59,21 @@ def test_recognise_works_with_the_threshold_of_the_rate(shop: TestClient) -> Non
     assert (stranger["score"] >= threshold) == (stranger["outcome"] != "unknown")
 
 
-def test_where_the_gallery_is_too_small_to_say(client: TestClient) -> None:
+def test_where_the_gallery_is_too_small_to_say(client: TestClient, service: Service) -> None:
     assert_problem(client.get("/gallery/calibration"), 409, "gallery-too-small")
-    asked = client.post("/recognize?false_accept_rate=0.05", files={"image": pictures.jpeg(1)})
-    assert_problem(asked, 409, "gallery-too-small")
+    service.gallery.put_product("shown", "Shown", {})
+    service.gallery.add_images("shown", [service.enroller.prepare(pictures.jpeg(1))])
+    # By what is known of the embedder among as many products, the filter's if there is one.
+    usual = service.pack.embedder.threshold
+    for rate in (0.05, 0.005):
+        for query in ({}, {"where": '{"shelf": "nowhere"}'}):
+            answer = client.post(
+                "/explain",
+                params={"false_accept_rate": rate, **query},
+                files={"image": pictures.jpeg(1)},
+            ).json()
+            assert answer["threshold"] == pytest.approx(usual.at_rate(rate, 1, 1), abs=1e-4)
+            assert (answer["threshold_from"], answer["calibration"]) == ("pack", None)
 
 
 def test_rates_that_can_not_be_had(shop: TestClient) -> None:
@@ -131,11 +145,26 @@ def test_the_first_calibration_is_made_behind_requests_that_are_answered(
 def test_a_gallery_too_small_for_the_operators_rate_is_tried_once(
     client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_rate(service, monkeypatch, 0.1)
     tried = []
-    monkeypatch.setattr(service.calibrator, "fitted", tried.append)
-    asked = {"where": '{"shelf": "nowhere"}'}
-    for _ in range(3):
+
+    def counted(*asked: object) -> NoReturn:
+        tried.append(asked)
+        raise GalleryTooSmall("few")
+
+    monkeypatch.setattr(calibrator, "calibrate", counted)
+
+    def ask(**asked: object) -> float:
         answer = client.post("/recognize", params=asked, files={"image": pictures.jpeg(1)})
         assert answer.status_code == 200
+        threshold: float = answer.json()["threshold"]
+        return threshold
+
+    usual = ask()
+    set_rate(service, monkeypatch, 0.1)
+    for _ in range(3):
+        assert ask() < usual
+        assert ask(false_accept_rate=0.01) > usual
     assert len(tried) == 1
+    service.gallery.put_product("another", "Another", {})
+    ask(false_accept_rate=0.01)
+    assert len(tried) == 2

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -67,8 +69,11 @@ def test_what_can_not_be_verified(shop: TestClient, service: Service) -> None:
     assert_problem(ask(), 422, "invalid-request")
     both = ask(product_id="shown", threshold=0.5, false_accept_rate=0.1)
     assert "not both" in assert_problem(both, 422, "invalid-request")["detail"]
-    finer = ask(product_id="shown", false_accept_rate=0.001)
-    assert_problem(finer, 409, "gallery-too-small")
+    # The references can't tell so small a rate, but what is known of the embedder can.
+    usual, finer = (
+        ask(product_id="shown", false_accept_rate=rate).json() for rate in (0.05, 0.001)
+    )
+    assert finer["threshold"] > usual["threshold"]
 
     service.gallery.put_product("bare", "Bare", {})
     bare = ask(product_id="bare").json()
@@ -77,7 +82,32 @@ def test_what_can_not_be_verified(shop: TestClient, service: Service) -> None:
 
 def test_a_gallery_too_small_to_calibrate(client: TestClient, service: Service) -> None:
     service.gallery.put_product("shown", "Shown", {})
+    service.gallery.add_images("shown", [service.enroller.prepare(pictures.jpeg(1))])
     # Until it is known that there is none, the calibration of before goes on.
     assert_problem(client.get("/gallery/calibration"), 409, "gallery-too-small")
-    answer = client.post("/verify?product_id=shown", files={"image": pictures.jpeg(1)})
-    assert_problem(answer, 409, "gallery-too-small")
+
+    def ask(seed: int, **asked: object) -> dict:
+        query = {"product_id": "shown", **asked}
+        answer = client.post("/verify", params=query, files={"image": pictures.jpeg(seed)})
+        assert answer.status_code == 200
+        return answer.json()
+
+    right, wrong = ask(1), ask(2)
+    assert right["outcome"] == "match"
+    known = service.pack.embedder.threshold.at_rate(0.05, 1, 1)
+    assert right["threshold"] == pytest.approx(known, abs=1e-4)
+    assert right["no_match_threshold"] is right["probability"] is None
+    assert (wrong["score"] < wrong["threshold"]) == (wrong["outcome"] == "uncertain")
+    assert ask(1, false_accept_rate=0.005)["threshold"] > right["threshold"]
+
+
+def test_a_pack_that_says_nothing_of_rates(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.gallery.put_product("shown", "Shown", {})
+    embedder = service.pack.embedder.model_copy(update={"match_growth": 0.0})
+    manifest = service.pack.manifest.model_copy(update={"embedder": embedder})
+    monkeypatch.setattr(service, "pack", replace(service.pack, manifest=manifest))
+    for path in ("/verify?product_id=shown", "/recognize?false_accept_rate=0.05"):
+        answer = client.post(path, files={"image": pictures.jpeg(1)})
+        assert_problem(answer, 409, "gallery-too-small")

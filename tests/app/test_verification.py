@@ -11,9 +11,10 @@ from app.calibrating import calibrate
 from app.calibration import Calibration
 from app.impostors import GalleryTooSmall
 from app.reliability import Reliability
-from app.verification import Claim, Limits, claimed, limits
+from app.verification import Claim, Limits, claimed, limits, usual_limits
 from gallery import Candidate, Gallery, UnknownProduct
 from gallery.scenes import scenes_of
+from models.thresholds import MatchThreshold
 from tests.app.test_calibration import DIMENSION, PLAIN, filled, views
 from tests.gallery.samples import new_image
 
@@ -85,6 +86,7 @@ def test_wrong_claims_pass_as_often_as_asked(gallery: Gallery) -> None:
 
 def test_a_right_claim_is_likelier_than_a_wrong_one(gallery: Gallery) -> None:
     found = judged(calibrate(gallery, PLAIN), gallery, "p007", 0.05)
+    assert found.no_match is not None
     assert found.no_match <= found.match
     right, wrong = claim(0.7, 0.3).probability(found), claim(0.2, 0.4).probability(found)
     assert right is not None
@@ -109,8 +111,28 @@ def test_a_product_like_many_others_needs_more(gallery: Gallery) -> None:
         [judged(calibration, gallery, f"p{n:03}", 0.05).match for n in range(5, 40, 5)]
     )
     assert plain > usual + 0.05
+
+
+def test_rates_finer_than_references_tell(gallery: Gallery) -> None:
     with pytest.raises(GalleryTooSmall):
-        limits(calibration, gallery, "plain", 0.001)
+        limits(calibrate(gallery, PLAIN), gallery, "p007", 0.001)
+    known = calibrate(gallery, MatchThreshold(0.5, 0.14))
+    finest = 1 / (40 * 4 - 4 + 1)  # by the photographs of the other products
+    told, tenth = (judged(known, gallery, "p007", rate) for rate in (finest, finest / 10))
+    assert tenth.match == pytest.approx(told.match + 0.14)
+    assert tenth.no_match is not None
+    assert tenth.no_match <= tenth.match
+
+
+def test_what_is_known_of_the_embedder_judges_where_nothing_else_does() -> None:
+    known = MatchThreshold(0.5, 0.1)
+    found = usual_limits(known, 0.05)
+    assert found.match == known.among(1, 1)
+    assert found.no_match is found.reliability is None
+    assert claim(found.match).verdict(found, 0.02) == "match"
+    assert claim(-1.0).verdict(found, 0.02) == "uncertain"
+    assert claim(0.2, 0.3).verdict(found, 0.02) == "no_match"
+    assert claim(0.9).probability(found) is None
 
 
 def scores(gallery: Gallery, product: str, photographs: list[NDArray]) -> list[float]:
