@@ -78,7 +78,10 @@ class Coarse:
     def nearest(
         self, queries: NDArray[np.float32], width: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """For unit queries [Q, D] a score [Q] that no row but the rows [Q, width < N] exceeds."""
+        """For unit queries [Q, D] rows [Q, width < N], and the scores that these do not exceed.
+
+        The rows come by these scores, best first; no other row exceeds the last.
+        """
         # Faiss's threads and Paddle's fight for the cores; the setting is the calling thread's.
         faiss.omp_set_num_threads(1)
         weighted = queries * self.steps
@@ -86,7 +89,7 @@ class Coarse:
         codes = np.rint(weighted / scales)
         scores, rows = self.index.search(codes, width)
         taken = np.linalg.norm(weighted - codes * scales, axis=1)
-        return scores[:, -1] * scales[:, 0] + self.error + taken * self.longest, rows
+        return scores * scales + (self.error + taken * self.longest)[:, None], rows
 
 
 def _empty(dimension: int) -> Any:

@@ -227,11 +227,11 @@ class View:
         exact = False
         # One product may own the nearest hundreds: look further until k products are certain.
         while waiting:
-            floors, rows = self._nearest(queries[waiting], width, exact=exact)
+            ceilings, rows, complete = self._nearest(queries[waiting], width, exact=exact)
             unsure = []
             for place, query in enumerate(waiting):
                 hits, certain = self._ranked(
-                    queries[query], k, width, float(floors[place]), rows[place]
+                    queries[query], k, width, ceilings[place], rows[place], complete=complete
                 )
                 if certain:
                     found[query] = hits
@@ -245,10 +245,11 @@ class View:
 
     def _nearest(
         self, queries: NDArray[np.float32], width: int, *, exact: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """A score [Q] for each query that no living row of the base but the rows [Q, n] exceeds.
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], bool]:
+        """Scores [Q, n] that rows [Q, n] of the base do not exceed, the rows, and if these are all.
 
-        `exact`: none but living rows are looked at.
+        By these scores, best first, none of which is exceeded by more than rounding. No other
+        living row exceeds the last. `exact`: none but living rows are looked at.
         """
         living = len(self.base) - self.base_dead
         coarse = self.base.coarse
@@ -256,45 +257,95 @@ class View:
             width, everything = min(width, living), living
             scores, rows = self.base.exactly_nearest(queries, width, self.base_alive)
         elif coarse and width <= _COARSE_WIDTH and _COARSER * width < len(self.base):
-            return coarse.nearest(queries, _COARSER * width)
+            ceilings, rows = coarse.nearest(queries, _COARSER * width)
+            return ceilings, rows, False
         else:
             scores, rows = self.base.nearest(queries, width)
             everything = len(self.base)
-        if width >= everything:
-            return np.full(len(queries), -np.inf, dtype=np.float32), rows
-        return scores[:, -1], rows
+        return scores, rows, width >= everything
 
     def _ranked(
         self,
         query: NDArray[np.float32],
         k: int,
         width: int,
-        base_floor: float,
+        ceilings: NDArray[np.float32],
         base_rows: NDArray[np.int64],
+        *,
+        complete: bool,
     ) -> tuple[list[Hit], bool]:
-        """The best k products of the rows fetched, and whether no other row could change them."""
-        delta_rows, delta_floor = self.delta.nearest(query, width)
-        floor = max(base_floor, delta_floor)
-        base_rows = base_rows[self.base_alive[base_rows]]
-        scores = np.concatenate(
-            [
-                _exact_scores(self.base.vectors[base_rows], query),
-                _exact_scores(self.delta.vectors[delta_rows], query),
-            ]
-        )
-        images = np.concatenate([self.base.images[base_rows], self.delta.images[delta_rows]])
-        products = np.concatenate([self.base.products[base_rows], self.delta.products[delta_rows]])
-        order = np.lexsort((images, -scores))
-        firsts = np.unique(products[order], return_index=True)[1]
-        best = order[np.sort(firsts)][:k]
-        certain = floor == -np.inf or (
-            len(best) == k and float(scores[best[-1]]) > floor + _ROUNDING
-        )
-        hits = [
-            Hit(int(images[row]), int(products[row]), float(scores[row]), float(scores[row]))
-            for row in best
-        ]
+        """The best k products of the rows fetched, and whether no other row could change them.
+
+        `ceilings`, `base_rows` and `complete` are of `_nearest`.
+        """
+        delta_rows, floor = self.delta.nearest(query, width)
+        if not complete:
+            floor = max(floor, float(ceilings[-1]))
+        alive = self.base_alive[base_rows]
+        base_rows, ceilings = base_rows[alive], ceilings[alive]
+        found = self._scored(query, base_rows[:width], delta_rows)
+        if len(base_rows) > width:
+            # A coarse look has more of them, few of which can be among the best.
+            least = found.least(k) - _ROUNDING
+            more = base_rows[width:][ceilings[width:] >= least]
+            found = found.and_more(self._scored(query, more, delta_rows[:0]))
+        hits = found.best(k)
+        certain = floor == -np.inf or (len(hits) == k and hits[-1].score > floor + _ROUNDING)
         return hits, certain
+
+    def _scored(
+        self, query: NDArray[np.float32], base: NDArray[np.int64], delta: NDArray[np.int64]
+    ) -> _Scored:
+        """Rows of base and delta."""
+        return _Scored(
+            _exact_scores(
+                # Exact: the delta's float32 values came from float16.
+                np.concatenate([self.base.vectors[base], self.delta.vectors[delta]]),
+                query,
+            ),
+            np.concatenate([self.base.images[base], self.delta.images[delta]]),
+            np.concatenate([self.base.products[base], self.delta.products[delta]]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Rows: their exact scores float64 [N], image and product numbers int64 [N]."""
+
+    scores: NDArray[np.float64]
+    images: NDArray[np.int64]
+    products: NDArray[np.int64]
+
+    def and_more(self, others: _Scored) -> _Scored:
+        if not len(others.scores):
+            return self
+        return _Scored(
+            np.concatenate([self.scores, others.scores]),
+            np.concatenate([self.images, others.images]),
+            np.concatenate([self.products, others.products]),
+        )
+
+    def least(self, k: int) -> float:
+        """The score of the k-th best product; of fewer, no score at all."""
+        rows = self._rows(k)
+        return float(self.scores[rows[-1]]) if len(rows) == k else -np.inf
+
+    def best(self, k: int) -> list[Hit]:
+        """The k best products, each by its best row, best first."""
+        return [
+            Hit(
+                int(self.images[row]),
+                int(self.products[row]),
+                float(self.scores[row]),
+                float(self.scores[row]),
+            )
+            for row in self._rows(k)
+        ]
+
+    def _rows(self, k: int) -> NDArray[np.int64]:
+        order = np.lexsort((self.images, -self.scores))
+        firsts = np.unique(self.products[order], return_index=True)[1]
+        return order[np.sort(firsts)][:k]
 
 
 def _compared(
