@@ -1,16 +1,13 @@
 """Recall of unseen products when the photograph that asks is turned, dark, covered or blurred."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from models.pack import NetworkSpec
-from models.preprocess import Preprocessor
-from models.session import Session
+from models.embedder import Embedder
 from models.training.open_data import Photo
 from models.training.recipes.views import Image
 
@@ -44,32 +41,14 @@ DISTURBANCES: dict[str, Callable[[Image], Image]] = {
 }
 
 
-class Folded:
-    """An embedder of the recipe's work folder, made without one fifth of the products."""
-
-    def __init__(self, folder: Path, spec: NetworkSpec, threads: int) -> None:
-        self._preprocessor = Preprocessor(spec)
-        self._session = Session(folder / "embedder.json", folder / "embedder.pdiparams", threads)
-
-    def __call__(self, images: Sequence[Image]) -> Rows:
-        """Unit vectors [N, D]."""
-        vectors = []
-        for image in images:
-            batch = self._preprocessor.batch(1)
-            self._preprocessor.write(image, batch[0])
-            vectors.append(self._session.run({"x": batch})[0].value[0])
-        rows = np.stack(vectors).astype(np.float32)
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
 def recalls(
-    embed: Folded, photos: Sequence[Photo], references: Rows, identities: NDArray[np.str_]
+    embedder: Embedder, photos: Sequence[Photo], references: Rows, identities: NDArray[np.str_]
 ) -> dict[str, list[bool]]:
     """Which of the photographs find their product among references, by disturbance."""
     right: dict[str, list[bool]] = {name: [] for name in DISTURBANCES}
     for photo in track(photos, "disturbed"):
         image = photo.load()
-        vectors = embed([disturb(image) for disturb in DISTURBANCES.values()])
+        vectors, _ = embedder.embed([disturb(image) for disturb in DISTURBANCES.values()])
         best = identities[(vectors @ references.T).argmax(axis=1)]
         for name, found in zip(DISTURBANCES, best, strict=True):
             right[name].append(bool(found == photo.identity))

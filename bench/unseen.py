@@ -15,17 +15,21 @@ Without, reaching the threshold is a false accept. The third is for choosing the
 and margin.
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.disturbances import Folded, recalls
+from bench.disturbances import recalls
+from bench.folded import folded_pack
 from bench.report import circumstances, table
 from gallery.leaning import leaned
+from models.embedder import Embedder
 from models.nets.efficientnet_lite import HEAD_CHANNELS
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
@@ -177,16 +181,19 @@ def accepted(found: dict[str, dict[str, Answers]]) -> str:
 
 def disturbances(shown: Sequence[Photo], photos: Photos, work: Path) -> str:
     """What is left of recall@1 when the photograph that asks is disturbed."""
-    spec = read_manifest(PACK).embedder
     right: dict[str, list[bool]] = {}
     for fold in range(PARTS):
         unseen = photos.fold == fold
         gallery = unseen & (photos.split == "train")
         vectors = np.load(work / str(fold) / "vectors.npy")[gallery, 0]
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        embed = Folded(work / str(fold), spec, THREADS)
         asked = [shown[int(place)] for place in np.flatnonzero(unseen & (photos.split == "val"))]
-        for name, found in recalls(embed, asked, vectors, photos.identity[gallery]).items():
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(Embedder(folded_pack(work, fold, Path(folder) / "pack"), THREADS)) as embedder,
+        ):
+            by_name = recalls(embedder, asked, vectors, photos.identity[gallery])
+        for name, found in by_name.items():
             right.setdefault(name, []).extend(found)
     rows = [(f"grocery, kept-out only: {name}", f"{np.mean(r):.3f}") for name, r in right.items()]
     return table(("recall@1 of the trained embedder", ""), rows)
