@@ -39,9 +39,15 @@ class Calibrator:
     def fitted(self, where: Filter | None = None) -> "Future[Calibration]":
         """The calibration of the gallery as it is, when it is done.
 
-        The future's error is GalleryTooSmall where there is none to be had.
+        The future's error is GalleryTooSmall where there is none to be had: at once, if that is
+        known of this revision.
         """
-        return self._thread.submit(self._fit, where)
+        said = self._said(repr(where))
+        if said is None:
+            return self._thread.submit(self._fit, where)
+        known: Future[Calibration] = Future()
+        known.set_exception(GalleryTooSmall(said))
+        return known
 
     def at_hand(self, where: Filter | None = None) -> Calibration | None:
         """The newest calibration, at once; if the gallery has changed, it is fitted again behind.
@@ -60,11 +66,8 @@ class Calibrator:
     def soon(self, where: Filter | None = None) -> Calibration | None:
         """As `at_hand`; where there is none, it is fitted behind, once for each revision."""
         newest = self.at_hand(where)
-        if newest is None:
-            with self._lock:
-                revision, _ = self._too_small.get(repr(where), (None, None))
-            if revision != self._gallery.stats().revision:
-                self._fit_behind(where)
+        if newest is None and self._said(repr(where)) is None:
+            self._fit_behind(where)
         return newest
 
     def close(self) -> None:
@@ -72,21 +75,27 @@ class Calibrator:
         self._stopping.set()
         self._thread.shutdown(cancel_futures=True)
 
+    def _said(self, key: str) -> str | None:
+        """Why the gallery as it is was too small; None where that is not known."""
+        revision = self._gallery.stats().revision
+        with self._lock:
+            tried, said = self._too_small.get(key, (revision, None))
+        return said if tried == revision else None
+
     def _fit_behind(self, where: Filter | None) -> None:
         with self._lock:
             behind = self._behind.get(repr(where))
             if behind is None or behind.done():
-                self._behind[repr(where)] = self.fitted(where)
+                self._behind[repr(where)] = self._thread.submit(self._fit, where)
 
     def _fit(self, where: Filter | None) -> Calibration:
         key, revision = repr(where), self._gallery.stats().revision
         with self._lock:
             newest = self._newest.get(key)
-            tried, said = self._too_small.get(key, (None, None))
         if newest is not None and newest.revision == revision:
             return newest
         # To be told so can take as long as a calibration.
-        if said is not None and tried == revision:
+        if (said := self._said(key)) is not None:
             raise GalleryTooSmall(said)
         try:
             newest = calibrate(self._gallery, self._usual, self._proceed, where)

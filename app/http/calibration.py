@@ -65,7 +65,7 @@ async def get_calibration(
     Worked out again when the gallery has changed. With `where`, for searches with this filter:
     so each category has its own.
     """
-    found = await wrap_future(service.calibrator.fitted(where))
+    found = await wrap_future(await to_thread.run_sync(service.calibrator.fitted, where))
     return await to_thread.run_sync(calibration_answer, found, false_accept_rate, service.model)
 
 
@@ -130,7 +130,7 @@ async def calibration_of(service: Service, where: Filter | None) -> Calibration:
     found = await to_thread.run_sync(service.calibrator.at_hand, where)
     if found is None:
         # Waits on no thread and at no network, so that nobody else waits for it.
-        found = await wrap_future(service.calibrator.fitted(where))
+        found = await wrap_future(await to_thread.run_sync(service.calibrator.fitted, where))
     return found
 
 
