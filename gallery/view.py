@@ -284,11 +284,13 @@ class View:
         alive = self.base_alive[base_rows]
         base_rows, ceilings = base_rows[alive], ceilings[alive]
         found = self._scored(query, base_rows[:width], delta_rows)
-        if len(base_rows) > width:
-            # A coarse look has more of them, few of which can be among the best.
-            least = found.least(k) - _ROUNDING
-            more = base_rows[width:][ceilings[width:] >= least]
+        # A coarse look has more of them, of which only the first can be among the best.
+        for start in range(width, len(base_rows), width):
+            might = ceilings[start : start + width] >= found.least(k) - _ROUNDING
+            more = base_rows[start : start + width][might]
             found = found.and_more(self._scored(query, more, delta_rows[:0]))
+            if not might.all():
+                break
         hits = found.best(k)
         certain = floor == -np.inf or (len(hits) == k and hits[-1].score > floor + _ROUNDING)
         return hits, certain
