@@ -63,8 +63,8 @@ class ExplainedAnswer(Document):
     matches: list[MatchesItem] = Field(description="Of each of its results, in their order.")
     threshold: Score = Field(description="Score from which a product is named.", examples=[0.672])
     threshold_from: Origin = Field(
-        description="`pack`: its default for so many products. `request`: as given. "
-        "`calibration`: by the rate given."
+        description="`pack`: its own for so many products, at the rate given if there is one. "
+        "`request`: as given. `calibration`: the gallery's, by the rate given."
     )
     ambiguous_margin: Score = Field(
         description="A smaller margin makes it ambiguous.", examples=[0.02]

@@ -132,8 +132,8 @@ class RecognizeAnswer(Document):
     image: ImageSize
     results: list[RecognitionItem] = Field(description="Best first; one for each body.")
     threshold: Score = Field(
-        description="Score from which a product is named: as asked for, or by default the pack's "
-        "for as many products as were searched.",
+        description="Score from which a product is named: as asked for, by the rate asked for, or "
+        "by default the pack's for as many products as were searched.",
         examples=[0.549],
     )
     gallery_revision: int
