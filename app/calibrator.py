@@ -42,7 +42,7 @@ class Calibrator:
         The future's error is GalleryTooSmall where there is none to be had: at once, if that is
         known of this revision.
         """
-        said = self._said(repr(where))
+        said = self._said(repr(where), self._gallery.stats().revision)
         if said is None:
             return self._thread.submit(self._fit, where)
         known: Future[Calibration] = Future()
@@ -66,7 +66,7 @@ class Calibrator:
     def soon(self, where: Filter | None = None) -> Calibration | None:
         """As `at_hand`; where there is none, it is fitted behind, once for each revision."""
         newest = self.at_hand(where)
-        if newest is None and self._said(repr(where)) is None:
+        if newest is None and not self._said(repr(where), self._gallery.stats().revision):
             self._fit_behind(where)
         return newest
 
@@ -75,9 +75,8 @@ class Calibrator:
         self._stopping.set()
         self._thread.shutdown(cancel_futures=True)
 
-    def _said(self, key: str) -> str | None:
-        """Why the gallery as it is was too small; None where that is not known."""
-        revision = self._gallery.stats().revision
+    def _said(self, key: str, revision: int) -> str | None:
+        """Why the gallery was too small at a revision; None where that is not known."""
         with self._lock:
             tried, said = self._too_small.get(key, (revision, None))
         return said if tried == revision else None
@@ -95,7 +94,7 @@ class Calibrator:
         if newest is not None and newest.revision == revision:
             return newest
         # To be told so can take as long as a calibration.
-        if (said := self._said(key)) is not None:
+        if (said := self._said(key, revision)) is not None:
             raise GalleryTooSmall(said)
         try:
             newest = calibrate(self._gallery, self._usual, self._proceed, where)

@@ -300,10 +300,12 @@ class View:
     ) -> _Scored:
         """Rows of base and delta."""
         return _Scored(
-            _exact_scores(
-                # Exact: the delta's float32 values came from float16.
-                np.concatenate([self.base.vectors[base], self.delta.vectors[delta]]),
-                query,
+            # Each from its own type: by way of float32 half-precision rows would be widened twice.
+            np.concatenate(
+                [
+                    _exact_scores(self.base.vectors[base], query),
+                    _exact_scores(self.delta.vectors[delta], query),
+                ]
             ),
             np.concatenate([self.base.images[base], self.delta.images[delta]]),
             np.concatenate([self.base.products[base], self.delta.products[delta]]),
@@ -319,8 +321,6 @@ class _Scored:
     products: NDArray[np.int64]
 
     def and_more(self, others: _Scored) -> _Scored:
-        if not len(others.scores):
-            return self
         return _Scored(
             np.concatenate([self.scores, others.scores]),
             np.concatenate([self.images, others.images]),

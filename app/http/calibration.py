@@ -102,13 +102,10 @@ async def chosen(
         raise RequestProblem(
             422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
         )
-    try:
-        found = await calibration_of(service, where)
-        limit = await to_thread.run_sync(found.threshold, false_accept_rate)
-    except GalleryTooSmall:
-        if not service.pack.embedder.match_growth:
-            raise
+    found = await calibration_of(service, where)
+    if found is None:
         return Chosen(None, None, false_accept_rate)
+    limit = await to_thread.run_sync(found.threshold, false_accept_rate)
     return Chosen(limit, found, false_accept_rate)
 
 
@@ -121,17 +118,25 @@ def _usual(service: Service, where: Filter | None, rate: float) -> Chosen:
         return Chosen(None, None, rate)
 
 
-async def calibration_of(service: Service, where: Filter | None) -> Calibration:
+async def calibration_of(service: Service, where: Filter | None) -> Calibration | None:
     """The newest calibration for searches with a filter; the first one is waited for.
 
+    None where the gallery is too small for one and what is known of the pack tells thresholds.
+
     Raises:
-        GalleryTooSmall: there is none to be had.
+        GalleryTooSmall: it is, and the pack tells none.
     """
     found = await to_thread.run_sync(service.calibrator.at_hand, where)
-    if found is None:
+    if found is not None:
+        return found
+    fitted = await to_thread.run_sync(service.calibrator.fitted, where)
+    try:
         # Waits on no thread and at no network, so that nobody else waits for it.
-        found = await wrap_future(await to_thread.run_sync(service.calibrator.fitted, where))
-    return found
+        return await wrap_future(fitted)
+    except GalleryTooSmall:
+        if not service.pack.embedder.match_growth:
+            raise
+        return None
 
 
 # For a parameter before the turn's: a place at the networks is not kept while it waits.

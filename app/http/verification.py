@@ -26,7 +26,6 @@ from app.http.schemas import (
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, request_body
 from app.images import open_photograph
-from app.impostors import GalleryTooSmall
 from app.recognizer import BoxSource, scenes_among
 from app.verification import Limits, Verdict, claimed, limits, usual_limits
 from models.detector import crop
@@ -121,13 +120,9 @@ async def judge(
         given = Limits(threshold, threshold, None)
         return lambda _: given
     rate = _RATE if false_accept_rate is None else false_accept_rate
-    try:
-        found = await calibration_of(service, None)
-    except GalleryTooSmall:
-        embedder = service.pack.embedder
-        if not embedder.match_growth:
-            raise
-        usual = usual_limits(embedder.threshold, rate)
+    found = await calibration_of(service, None)
+    if found is None:
+        usual = usual_limits(service.pack.embedder.threshold, rate)
         return lambda _: usual
     return lambda product_id: limits(found, service.gallery, product_id, rate)
 
