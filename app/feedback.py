@@ -135,6 +135,8 @@ class Feedback:
     ) -> tuple[Item, bool]:
         """Add feedback, or change what waits; True when it is new.
 
+        Two photographs may bear one request's id: what is said is said of the newer one.
+
         Raises:
             FeedbackDecided: what was said of this result before has been decided upon.
             QueueFull: MOST_WAITING wait already.
@@ -149,9 +151,11 @@ class Feedback:
             )
         if known:
             self._write(
-                "UPDATE items SET product_id = ?, verdict = ? WHERE id = ?",
+                "UPDATE items SET seen = ?, product_id = ?, verdict = ?, picture = ? WHERE id = ?",
+                seen.model_dump_json(),
                 product_id,
                 _verdict(seen, product_id),
+                picture,
                 known[0][0],
             )
             return self.get(known[0][0]), False
@@ -265,10 +269,12 @@ class Feedback:
         self._decide(number, "rejected", None, None, None)
 
     def wait_again(self, number: int) -> None:
-        """Undo: as it was before it was decided upon."""
+        """Undo: as it was before it was decided upon, with the product that was said last."""
         self._write(
             "UPDATE items SET state = 'waiting', kept_as = NULL, image_id = NULL,"
-            " decided_at = NULL, vectors = NULL, fingerprint = NULL WHERE id = ?",
+            " decided_at = NULL, vectors = NULL, fingerprint = NULL,"
+            " product_id = (SELECT json_extract(detail, '$.product_id') FROM trail"
+            " WHERE item = ?1 AND action = 'said' ORDER BY number DESC LIMIT 1) WHERE id = ?1",
             number,
         )
 

@@ -168,6 +168,33 @@ def test_said_again_it_is_corrected_as_long_as_it_waits(client: TestClient) -> N
     assert_problem(client.post("/feedback", json=body), 409, "feedback-decided")
 
 
+def test_of_two_photographs_with_one_id_the_newer_is_what_is_said(client: TestClient) -> None:
+    enrol(client, "crisps", CRISPS[0])
+    enrol(client, "coffee", COFFEE[0])
+    bears = {"X-Request-ID": "till-7-receipt-12"}
+    seen = []
+    for photograph, product in ((CRISPS[1], "crisps"), (COFFEE[1], "coffee")):
+        files = {"image": photograph}
+        answer = client.post("/recognize?detect=false", files=files, headers=bears).json()
+        said = {"request_id": answer["request_id"], "product_id": product}
+        item = client.post("/feedback", json=said).json()
+        seen.append(item["seen"]["product_id"])
+        pictures = client.get(f"/feedback/{item['id']}/image").content
+        assert item["verdict"] == "right"
+        assert outcome(client, pictures) == ("match", product)
+    assert seen == ["crisps", "coffee"]
+
+
+def test_undone_it_is_again_what_was_said(client: TestClient) -> None:
+    enrol(client, "crisps", CRISPS[0])
+    enrol(client, "coffee", COFFEE[0])
+    path = f"/feedback/{say(client, recognise(client, HAND), None)['id']}"
+    mistaken = {"kind": "reference", "product_id": "crisps", "force": True}
+    assert client.post(f"{path}/approve", json=mistaken).json()["product_id"] == "crisps"
+    assert client.post(f"{path}/undo").json()["product_id"] is None
+    assert client.post(f"{path}/approve", json={}).json()["kept_as"] == "negative"
+
+
 def test_approved_twice_at_once_it_is_one_reference(client: TestClient) -> None:
     enrol(client, "crisps", CRISPS[0])
     item = say(client, recognise(client, CRISPS[1]), "crisps")
