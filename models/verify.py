@@ -10,6 +10,7 @@ from models.detector import Detector
 from models.embedder import Embedder
 from models.errors import ModelError, PackError
 from models.pack import Pack
+from models.session import Engine
 
 _UNIT_TOLERANCE = 1e-4
 
@@ -35,7 +36,7 @@ class Report:
         return all(check.passed for check in self.checks)
 
 
-def verify_pack(folder: Path, *, threads: int = 1) -> Report:
+def verify_pack(folder: Path, *, threads: int = 1, engine: Engine = "paddle-fp32") -> Report:
     """Load a pack and run both networks once on a made picture."""
     checks: list[Check] = []
     try:
@@ -45,14 +46,14 @@ def verify_pack(folder: Path, *, threads: int = 1) -> Report:
     checks.append(Check("files", True, f"{pack.name} {pack.version}, every sha256 as recorded"))
     for name, look in (("detector", _look_at_detector), ("embedder", _look_at_embedder)):
         try:
-            checks.append(Check(name, True, look(pack, threads)))
+            checks.append(Check(name, True, look(pack, threads, engine)))
         except ModelError as error:
             checks.append(Check(name, False, str(error)))
     return Report(folder, tuple(checks))
 
 
-def _look_at_detector(pack: Pack, threads: int) -> str:
-    detector = Detector(pack, threads)
+def _look_at_detector(pack: Pack, threads: int, engine: Engine) -> str:
+    detector = Detector(pack, threads, engine)
     try:
         found, times = detector.detect(_bright_square())
     finally:
@@ -60,8 +61,8 @@ def _look_at_detector(pack: Pack, threads: int) -> str:
     return f"{len(found)} boxes on a white square, {times.forward:.1f} ms"
 
 
-def _look_at_embedder(pack: Pack, threads: int) -> str:
-    embedder = Embedder(pack, threads)
+def _look_at_embedder(pack: Pack, threads: int, engine: Engine) -> str:
+    embedder = Embedder(pack, threads, engine)
     try:
         vectors, times = embedder.embed([_bright_square()])
     finally:

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import httpx2
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.cli.client import call, connect
+from app.cli.console import console
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
@@ -25,7 +25,7 @@ def audit(
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with (
         connect(Settings(), url) as client,
-        Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress,
+        Progress(*columns, TimeRemainingColumn(), console=console(stderr=True)) as progress,
     ):
         task = progress.add_task("Auditing", total=None)
         while (answer := call(client, "GET", "/gallery/audit")).status_code == (
@@ -34,16 +34,16 @@ def audit(
             progress.update(task, completed=answer.json()["done"], total=answer.json()["total"])
             time.sleep(POLL_SECONDS)
     if json:
-        Console().print_json(data=answer.json())
+        console().print_json(data=answer.json())
     else:
         _show(answer.json())
 
 
 def _show(found: dict[str, Any]) -> None:
-    console = Console(highlight=False, markup=False)
-    console.print(f"{found['images']} references of {found['products']} products.")
+    out = console()
+    out.print(f"{found['images']} references of {found['products']} products.")
     if found["recall_at_1"] is not None:
-        console.print(
+        out.print(
             f"{found['recall_at_1']:.1%} of the {found['asked']} that have others of their product "
             "are found by them (recall@1)."
         )
@@ -98,8 +98,8 @@ def _show(found: dict[str, Any]) -> None:
         ),
     ):
         if lines:
-            console.print(f"\n{title}:")
+            out.print(f"\n{title}:")
             for line in lines[:SHOWN]:
-                console.print(f"  {line}")
+                out.print(f"  {line}")
             if len(lines) > SHOWN:
-                console.print(f"  … and {len(lines) - SHOWN} more (--json)")
+                out.print(f"  … and {len(lines) - SHOWN} more (--json)")

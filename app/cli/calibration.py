@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from app.cli.client import call, connect
+from app.cli.console import console
 from app.cli.recognize import ServiceUrl, given
 from app.settings import Settings
 
@@ -25,18 +25,18 @@ def calibration(
     query = given(false_accept_rate=false_accept_rate, where=where)
     with connect(Settings(), url) as client:
         found = call(client, "GET", "/gallery/calibration", params=query).json()
-    console = Console(highlight=False)
+    out = console()
     if json:
-        console.print_json(data=found)
+        out.print_json(data=found)
         return
     low, high = found["interval"]
-    console.print(f"A product is to be named from a score of {found['threshold']:.3f} on.")
-    console.print(
+    out.print(f"A product is to be named from a score of {found['threshold']:.3f} on.")
+    out.print(
         f"Of photographs of unknown products {found['expected_false_accept_rate']:.1%} are then to "
         f"be expected to be named, 9 times in 10 between {low:.1%} and {high:.1%}."
     )
-    console.print(
+    out.print(
         f"Of those of enrolled ones {found['expected_miss_rate']:.1%} are then to be expected not "
         "to be."
     )
-    console.print(f"From {found['impostors']} references of {found['products']} products.")
+    out.print(f"From {found['impostors']} references of {found['products']} products.")

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import httpx2
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     FileSizeColumn,
@@ -24,6 +23,7 @@ from rich.progress import (
 
 from app.archive import IMAGE_SUFFIXES
 from app.cli.client import CommandError, call, connect, download, problem_text, send
+from app.cli.console import console
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
@@ -72,10 +72,10 @@ def add(
                 else:
                     refused.append(f"{image}: {problem_text(response)}")
                 progress.advance(task)
-    console = Console()
-    console.print(f"{added} images added, {known} were there already, {len(refused)} refused.")
+    out = console()
+    out.print(f"{added} images added, {known} were there already, {len(refused)} refused.")
     for line in refused:
-        console.print(f"  {line}", highlight=False, markup=False)
+        out.print(f"  {line}")
     if refused:
         raise typer.Exit(1)
 
@@ -108,18 +108,18 @@ def import_archive(
             time.sleep(POLL_SECONDS)
             job = call(client, "GET", f"/jobs/{accepted.json()['job_id']}").json()
             progress.update(task, completed=job["done"], total=job["total"])
-    console = Console()
-    console.print(
+    out = console()
+    out.print(
         f"{job['added']} images added, {job['duplicates']} were there already, "
         f"{job['failed']} items refused."
     )
     if job["embedded_again"]:
-        console.print(
+        out.print(
             f"The export is by another embedder: {job['embedded_again']} images were embedded "
             "again from their thumbnails."
         )
     for error in job["errors"]:
-        console.print(f"  {error['item']}: {error['detail']}", highlight=False, markup=False)
+        out.print(f"  {error['item']}: {error['detail']}")
     if job["state"] == "failed":
         raise CommandError(str(job["detail"]))
     if job["failed"]:
@@ -151,7 +151,7 @@ def export_archive(
         finally:
             with suppress(OSError):
                 partial.unlink()
-    Console().print(f"Exported to {file}", highlight=False)
+    console().print(f"Exported to {file}")
 
 
 @app.command()
@@ -176,7 +176,7 @@ def history(
 def stats(url: ServiceUrl = None) -> None:
     """Counts, revision and model of the gallery."""
     with connect(Settings(), url) as client:
-        Console().print_json(data=call(client, "GET", "/gallery").json())
+        console().print_json(data=call(client, "GET", "/gallery").json())
 
 
 def product_path(product_id: str) -> str:

@@ -4,9 +4,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from app.cli.console import console
 from app.keys import Scope, create_key, read_keys, revoke_key
 from app.settings import Settings
 
@@ -52,7 +52,7 @@ def list_keys(
             f"{key.created_at:%Y-%m-%d %H:%M}",
             f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "—",
         )
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()

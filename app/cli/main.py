@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from rich.text import Text
 
 from app.cli import audit, calibration, gallery, keys, maintenance, models, recognize, train
 from app.cli.client import CommandError
+from app.cli.console import console
 from app.data_folder import DataFolderInUse, DataFolderUnusable
 from app.keys import KeyProblem
 from app.logs import set_up
@@ -88,5 +89,6 @@ def _reported() -> tuple[type[Exception], ...]:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]Error:[/] {message}", highlight=False, soft_wrap=True)
+    words = Text.assemble(("Error:", "bold red"), f" {message}")
+    console(stderr=True).print(words, soft_wrap=True)
     sys.exit(1)

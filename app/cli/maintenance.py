@@ -8,10 +8,10 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.client import CommandError
+from app.cli.console import console
 from app.data_folder import DataFolder
 from app.packs import pack_folders
 from app.settings import Settings
@@ -33,7 +33,7 @@ def backup(
         raise CommandError(f"There is no gallery in {database.parent}. Check TILLSIGHT_DATA_DIR.")
     with closing(Database(database)) as opened, _progress("Backing up") as report:
         back_up(opened, file, report)
-    Console().print(f"Backed up to {file}", highlight=False)
+    console().print(f"Backed up to {file}")
 
 
 def restore(
@@ -43,7 +43,7 @@ def restore(
     settings = Settings()
     with closing(DataFolder(settings.data_dir)), _progress("Restoring") as report:
         restore_gallery(file, _folder(settings), report)
-    Console().print(f"Restored from {file}", highlight=False)
+    console().print(f"Restored from {file}")
 
 
 def reembed() -> None:
@@ -62,8 +62,9 @@ def reembed() -> None:
     with ExitStack() as opened:
         opened.enter_context(closing(DataFolder(settings.data_dir)))
         pack = find_pack(settings.pack, pack_folders(settings))
-        detector = opened.enter_context(closing(Detector(pack, settings.threads)))
-        embedder = opened.enter_context(closing(Embedder(pack, settings.threads)))
+        how = settings.threads, settings.engine
+        detector = opened.enter_context(closing(Detector(pack, *how)))
+        embedder = opened.enter_context(closing(Embedder(pack, *how)))
         # Thumbnails are our own: whatever was enrolled is embedded again, thin ones too.
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels, min_side=1)
         enroller = Enroller(detector, embedder, limits)
@@ -79,7 +80,7 @@ def reembed() -> None:
             embed=embed,
             progress=report,
         )
-    Console().print(f"{count} images embedded with the pack {pack.name}.", highlight=False)
+    console().print(f"{count} images embedded with the pack {pack.name}.")
 
 
 def migrate(
@@ -116,10 +117,9 @@ def migrate(
         )
         report = opened.enter_context(_progress("Migrating"))
         found = copy_gallery(held, into, samples=samples, progress=report)
-    Console().print(
+    console().print(
         f"{found.products:,} products and {found.images:,} images are in {target}; "
         f"{found.agreeing:,} of {found.asked:,} answers are the same.",
-        highlight=False,
         soft_wrap=True,
     )
 

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -14,8 +13,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from app.cli.client import CommandError
+from app.cli.console import console
 from app.packs import fetched_packs, pack_folders
 from app.settings import Settings
 from models.errors import PackError
@@ -45,7 +46,7 @@ def list_installed() -> None:
             ", ".join(licences),
             str(folder),
         )
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -63,10 +64,10 @@ def verify(
     folders = {folder.name: folder for folder in list_packs(pack_folders(settings))}
     if name not in folders:
         raise CommandError(f"There is no pack {name!r}; installed: {', '.join(folders)}.")
-    report = verify_pack(folders[name], threads=settings.threads)
+    report = verify_pack(folders[name], threads=settings.threads, engine=settings.engine)
     for check in report.checks:
-        mark = "[green]ok[/]" if check.passed else "[bold red]failed[/]"
-        Console().print(f"{mark} {check.name}: {check.detail}", highlight=False)
+        mark = ("ok", "green") if check.passed else ("failed", "bold red")
+        console().print(Text.assemble(mark, f" {check.name}: {check.detail}"))
     if not report.passed:
         raise typer.Exit(1)
 
@@ -94,8 +95,7 @@ def fetch(
             progress.update(tasks[archive], completed=done, total=total)
 
         pack = fetch_pack(name, fetched_packs(settings), source=source, progress=show)
-    Console().print(
+    console().print(
         f"Installed {pack.name} {pack.version} in {pack.folder}. "
         f"Serve it with: make run PACK={pack.name}",
-        highlight=False,
     )

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app.cli.client import CommandError, call, connect
+from app.cli.console import console
 from app.settings import Settings
 
 ServiceUrl = Annotated[
@@ -113,9 +113,9 @@ def _print_table(answer: dict[str, Any]) -> None:
             "—" if result["probability"] is None else f"{result['probability']:.0%}",
             ", ".join(f"{box[side]:.0f}" for side in ("x1", "y1", "x2", "y2")),
         )
-    console = Console()
-    console.print(table)
-    console.print(f"{answer['timing_ms']['total']:.0f} ms, {answer['model']}", highlight=False)
+    out = console()
+    out.print(table)
+    out.print(f"{answer['timing_ms']['total']:.0f} ms, {answer['model']}")
 
 
 def _draw(data: bytes, answer: dict[str, Any], path: Path, settings: Settings) -> None:

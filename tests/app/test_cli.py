@@ -255,6 +255,14 @@ def test_another_embedder_is_refused_until_the_gallery_is_embedded_again(
     assert tillsight("recognize", photograph, data_dir=data_dir).returncode == 1
 
 
+def test_a_name_in_brackets_is_told_as_it_is(tmp_path: Path) -> None:
+    shop = tmp_path / "[shop] [/old]"
+    failed = tillsight("gallery", "backup", str(tmp_path / "backup"), data_dir=shop)
+    assert failed.returncode == 1
+    assert f"There is no gallery in {shop / 'gallery'}" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
 def test_settings_are_checked_in_words(tmp_path: Path) -> None:
     failed = tillsight("serve", data_dir=tmp_path, port="eight")
     assert failed.returncode == 1

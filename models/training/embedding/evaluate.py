@@ -49,7 +49,7 @@ def main(
     answers = ask(asked, enrolled)
     if not answers:
         raise ModelError("No photograph has another one of its product to find")
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(_table("", {"all": answers}))
     by_category = _grouped(answers, lambda answer: queries[answer.query].category)
     if by_category.keys() - {""}:
@@ -91,7 +91,7 @@ def _write_sheet(
         console.print("Nothing was confused: there is no picture to write.")
         return
     Image.fromarray(contact_sheet(confusions, queries, gallery)).save(path)
-    console.print(f"The {len(confusions)} worst confusions: {path}", highlight=False)
+    console.print(f"The {len(confusions)} worst confusions: {path}")
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def main(
         map_ = learn(served, [pictures[place] for place in parts.learnt], seed)
     moved = mapped(vectors, map_)
     before, after = tried(pictures, vectors, parts), tried(pictures, moved, parts)
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(_table(before, after))
     if (reason := refusal(before, after)) is not None:
         raise ModelError(f"No pack was written: {reason}. {source.name} stays the better one here")
@@ -201,7 +201,6 @@ def main(
     console.print(
         f"{to}: embedder {Pack.load(to).embedder.fingerprint}, threshold {threshold.highest:.3f} "
         "(5 % of products that are not enrolled reach it, fewer in a small gallery)",
-        highlight=False,
     )
 
 

@@ -1,15 +1,20 @@
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 
 import numpy as np
 import pytest
 
 from app.sample import references
+from gallery import Gallery, NewImage
 from models.detector import Detector
 from models.embedder import Embedder
 from models.errors import ModelError
 from models.pack import Pack
 from models.training.quantise import FEWEST, MOST, compare, load_pictures, quantise
+from models.verify import verify_pack
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,32 @@ def test_a_quantised_pack_answers_nearly_as_before_on_openvino_alone(
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
     with pytest.raises(ModelError, match="choose engine openvino-fp32"):
         Detector(quantised, 1)
+    assert not verify_pack(quantised.folder).checks[1].passed
+    assert verify_pack(quantised.folder, engine="openvino-fp32").checks[1].passed
+
+
+def test_a_gallery_is_embedded_again_by_a_quantised_pack(pack_folder, pictures, tmp_path):
+    packs = tmp_path / "data" / "packs"
+    quantise(Pack.load(pack_folder), load_pictures(pictures), packs / "tiny-int8")
+    folder = tmp_path / "data" / "gallery"
+    with closing(Gallery.open(folder, dimension=64, fingerprint="another")) as gallery:
+        gallery.put_product("tea", "Tea", {})
+        thumbnail = references()[0].read_bytes()
+        vectors = np.eye(1, 64, dtype=np.float32)
+        gallery.add_images("tea", [NewImage("0" * 64, 320, 320, thumbnail, vectors)])
+    environment = {
+        "TILLSIGHT_DATA_DIR": str(tmp_path / "data"),
+        "TILLSIGHT_PACK": "tiny-int8",
+        "TILLSIGHT_ENGINE": "openvino-fp32",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "gallery", "reembed"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 images embedded with the pack tiny-int8" in done.stdout
 
 
 def test_too_few_pictures_and_what_is_none_are_told(pictures, tmp_path):
