@@ -48,9 +48,7 @@ def _product(stem: str) -> str:
     return found.group(1)
 
 
-def lay(
-    bodies: Sequence[Cutout], ground: Image, slots: Sequence[tuple[int, int, int, int]]
-) -> Image:
+def lay(bodies: Sequence[Cutout], ground: Image, slots: Sequence[Slot]) -> Image:
     """Bodies in slots on a copy of the ground, proportions kept."""
     tray = ground.copy()
     for body, (x, y, width, height) in zip(bodies, slots, strict=True):

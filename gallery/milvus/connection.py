@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import grpc
 import numpy as np
@@ -42,7 +42,10 @@ class Connection:
     """
 
     def __init__(self, url: str) -> None:
-        """`url`: `http://[user:password@]host:port[/name]`; galleries of other names are apart."""
+        """`url`: `http://[user:password@]host:port[/name]`; galleries of other names are apart.
+
+        What a password has of `@`, `/`, `:` and `%` is percent-encoded in it.
+        """
         parts = urlsplit(url)
         self.name = parts.path.strip("/") or DEFAULT_NAME
         if not self.name.isidentifier():
@@ -57,8 +60,8 @@ class Connection:
         self._client: MilvusClient = self._asked(
             lambda: MilvusClient(
                 self._address,
-                user=parts.username or "",
-                password=parts.password or "",
+                user=unquote(parts.username or ""),
+                password=unquote(parts.password or ""),
                 timeout=_READ_SECONDS,
                 dedicated=True,
             )

@@ -1,6 +1,5 @@
 """From a dygraph network to the two files that serve: program (`.json`) and parameters."""
 
-import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from paddle.nn import functional as F  # noqa: N812
 from paddle.static import InputSpec
 
 from models.nets import efficientnet_lite, pp_lcnet
+from models.pack import sha256_of
 from models.training.state_dict import name_tensors
 
 CONV_NORMS = (efficientnet_lite.ConvNorm, pp_lcnet.ConvNorm)
@@ -73,4 +73,4 @@ def export(network: nn.Layer, folder: Path, name: str, size: tuple[int, int]) ->
     spec = InputSpec([None, 3, *size], "float32", name="x")
     paddle.jit.save(network, str(folder / name), input_spec=[spec])
     files = (f"{name}.json", f"{name}.pdiparams")
-    return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
+    return {file: sha256_of(folder / file) for file in files}
