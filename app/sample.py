@@ -41,7 +41,7 @@ def enrol_sample_gallery(
     `marker` remembers how far it came: an enrolment that was interrupted is taken up again, one
     that was finished is not repeated when the operator has removed the products.
     """
-    state = marker.read_text(encoding="utf-8") if marker.exists() else ""
+    state = marker.read_text(encoding="utf-8", errors="replace") if marker.exists() else ""
     if state == "enrolled" or (not state and gallery.stats().products > 0):
         return
     marker.write_text("enrolling", encoding="utf-8")

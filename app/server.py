@@ -12,6 +12,7 @@ from time import sleep
 
 import uvicorn
 
+from app.bounded_head import BoundedHead
 from app.data_folder import Serving
 from app.http.access import is_loopback
 from app.http.application import create_app
@@ -134,6 +135,7 @@ def _uvicorn(service: Service, log_level: str) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             create_app(service),
+            http=BoundedHead,
             log_config=None,  # one format for all: the command line's
             log_level=log_level,
             timeout_graceful_shutdown=GRACE_SECONDS,

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app.http import (
@@ -23,8 +23,10 @@ from app.http import (
 from app.http.access import Authenticate
 from app.http.admission import Admission
 from app.http.cors import CrossOrigin
+from app.http.head import AnswerHead
 from app.http.headers import SecurityHeaders
 from app.http.metrics import Metrics
+from app.http.parameters import refuse_unknown
 from app.http.problems import AnswerFaults
 from app.http.request_log import LogRequests
 from app.http.traces import TraceRequests
@@ -50,6 +52,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         # A photograph is not sent twice because of a slash: such a path is not found.
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown)],
     )
     app.state.service = service
     app.state.metrics = metrics = Metrics(service)
@@ -78,6 +81,7 @@ def create_app(service: Service) -> FastAPI:
     problems.document(app.openapi())
     problems.install(app)
     # The last added is the first that a request meets.
+    app.add_middleware(AnswerHead)
     app.add_middleware(AnswerFaults)
     app.add_middleware(
         LimitBody,

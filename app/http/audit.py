@@ -7,11 +7,10 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from app.audit import Audit
-from app.http.problems import responses
 from app.http.schemas import Document
 from app.http.state import ServiceDep
 
-router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(503))
+router = APIRouter(prefix="/gallery", tags=["gallery"])
 
 # A small gallery is answered at once, a large one when it is asked for again.
 _PATIENCE_SECONDS = 5

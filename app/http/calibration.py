@@ -17,7 +17,7 @@ from app.impostors import GalleryTooSmall
 from app.service import Service
 from gallery import Filter
 
-router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(409, 422, 503))
+router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(409, 422))
 
 # Finer ones would take tens of thousands of references.
 Rate = Annotated[float, Field(ge=0.0001, le=0.5, allow_inf_nan=False)]

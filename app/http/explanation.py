@@ -30,7 +30,7 @@ from gallery import UnknownImage
 router = APIRouter(
     prefix="/explain",
     tags=["recognition"],
-    responses=responses(400, 409, 413, 415, 422, 503),
+    responses=responses(400, 409, 413, 415, 422),
     dependencies=[ENTER],
 )
 

@@ -14,7 +14,7 @@ from app.http.schemas import Box, Document, EffectAnswer, ProductId, Score
 from app.http.state import ServiceDep
 from app.recognizer import BoxSource, Outcome
 
-router = APIRouter(prefix="/feedback", tags=["feedback"], responses=responses(404, 422, 503))
+router = APIRouter(prefix="/feedback", tags=["feedback"], responses=responses(404, 422))
 
 Number = Annotated[int, Path(ge=1, lt=2**62, description="Of the feedback.")]
 
@@ -149,9 +149,10 @@ def get_feedback_image(number: Number, service: ServiceDep) -> Response:
     dependencies=[ENTER],
 )
 def approve(
-    number: Number, body: ApprovalBody, service: ServiceDep, turn: TurnDep
+    number: Number, service: ServiceDep, turn: TurnDep, body: ApprovalBody | None = None
 ) -> ApprovedAnswer:
     """It counts from the answer on. What would lower leave-one-out recall is held back: 409."""
+    body = body or ApprovalBody()
     item, effect = service.review.approve(
         number,
         kind=body.kind,

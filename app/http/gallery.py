@@ -206,7 +206,7 @@ def delete_product(product_id: ProductPath, service: ServiceDep, expected: Expec
     response_model=AddImagesAnswer,
     responses={
         200: {"model": AddImagesAnswer, "description": "With `dry_run`: nothing was added."},
-        **responses(404, 409, 413, 415, 503),
+        **responses(404, 409, 413, 415),
     },
     dependencies=[ENTER],
 )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.http.metrics import MetricsDep
-from app.http.problems import RequestProblem, responses
+from app.http.problems import RequestProblem
 from app.http.schemas import Health
 from app.http.state import ServiceDep
 
@@ -16,7 +16,7 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can it answer?", responses=responses(503))
+@router.get("/readyz", summary="Can it answer?")
 def readyz(service: ServiceDep) -> Health:
     """Both networks answered lately, with a unit vector, and the index agrees with the database."""
     reason = service.not_ready()

@@ -113,6 +113,7 @@ HTTP_DETAILS = {
     "slash.",
     405: "This path does not know this method; see /docs.",
 }
+_NO_JSON = "The body's type is {}. Send a JSON document with -H 'Content-Type: application/json'."
 
 
 def describe(error: Exception) -> Problem:
@@ -155,12 +156,17 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def document(schema: dict[str, Any]) -> None:
-    """Write into an OpenAPI document how any body is refused before its route sees it."""
-    refusals = {str(status): entry for status, entry in responses(400, 413).items()}
+    """Write into an OpenAPI document what any call may be answered.
+
+    A body is refused before its route sees it, the disk or the networks may be out of reach, and a
+    parameter unknown.
+    """
+    of_any = {str(status): entry for status, entry in responses(422, 503).items()}
+    of_bodies = {str(status): entry for status, entry in responses(400, 413).items()}
     for operations in schema["paths"].values():
         for operation in operations.values():
-            if "requestBody" in operation:
-                operation["responses"] = refusals | operation["responses"]
+            refusals = of_bodies | of_any if "requestBody" in operation else of_any
+            operation["responses"] = refusals | operation["responses"]
 
 
 def to_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -187,12 +193,16 @@ def install(app: FastAPI) -> None:
         return to_response(_problem(error.status_code, code, detail), headers)
 
     @app.exception_handler(RequestValidationError)
-    async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-        # The offending input is left out: it may be huge, or not representable in JSON.
-        errors = [
-            {"where": ".".join(map(str, item["loc"])), "message": item["msg"]}
-            for item in error.errors()
-        ]
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()
+        content_type = request.headers.get("content-type", "")
+        if found[0]["loc"] == ("body",) and "json" not in content_type:
+            stated = content_type[:80] or "not stated"
+            return to_response(_problem(415, "unsupported-body", _NO_JSON.format(stated)))
+        # The offending input is left out: it may be huge, or not representable in JSON. What two
+        # parts of a call ask of one parameter is told once.
+        told = dict.fromkeys((".".join(map(str, item["loc"])), item["msg"]) for item in found)
+        errors = [{"where": where, "message": message} for where, message in told]
         detail = "; ".join(f"{item['where']}: {item['message']}" for item in errors[:5])
         problem = _problem(422, "invalid-request", detail)
         problem.errors = errors
@@ -241,7 +251,9 @@ class AnswerFaults:
 def _allow(request: Request) -> dict[str, str]:
     """`Allow` with all operations at the request's path: Starlette names the first route's only."""
     path = getattr(request.scope.get("route"), "path", None)
-    operations = request.app.openapi()["paths"].get(path)
+    operations = set(request.app.openapi()["paths"].get(path, ()))
+    if "get" in operations:
+        operations.add("head")  # app.http.head
     return {"Allow": ", ".join(sorted(operations)).upper()} if operations else {}
 
 

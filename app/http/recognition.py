@@ -33,7 +33,7 @@ from models.detector import Detection, crop
 from models.preprocess import Pyramid
 
 router = APIRouter(
-    tags=["recognition"], responses=responses(400, 413, 415, 422, 503), dependencies=[ENTER]
+    tags=["recognition"], responses=responses(400, 413, 415, 422), dependencies=[ENTER]
 )
 
 

@@ -32,7 +32,7 @@ from models.detector import crop
 
 router = APIRouter(
     tags=["recognition"],
-    responses=responses(400, 404, 409, 413, 415, 422, 503),
+    responses=responses(400, 404, 409, 413, 415, 422),
     dependencies=[ENTER],
 )
 

@@ -101,7 +101,7 @@ def test_a_hand_is_never_taken_for_a_product_again(client: TestClient) -> None:
     item = say(client, seen, None)
     assert item["verdict"] == "none"
     before = client.get("/gallery/audit").json()
-    approved = client.post(f"/feedback/{item['id']}/approve", json={}).json()
+    approved = client.post(f"/feedback/{item['id']}/approve").json()
     assert (approved["kept_as"], approved["product_id"]) == ("negative", None)
     for hand in RASPBERRY[:2]:
         result = recognise(client, hand, threshold=0)["results"][0]

@@ -1,0 +1,59 @@
+"""What only a real socket shows: HEAD, and heads without an end."""
+
+import socket
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from app.bounded_head import MOST_HEAD_BYTES
+from tests.app.processes import RunningService, running_service
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    folder = tmp_path_factory.mktemp("wire") / "data"
+    with running_service(folder, sample_gallery=False) as service:
+        yield service
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/docs", "/metrics", "/gallery"])
+def test_head_is_answered_as_get_without_the_body(running: RunningService, path: str) -> None:
+    got, headed = running.client.get(path), running.client.head(path)
+    assert headed.status_code == got.status_code == httpx2.codes.OK
+    assert headed.content == b""
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    if path != "/metrics":  # its figures grow
+        assert headed.headers["content-length"] == got.headers["content-length"]
+
+
+def test_head_of_what_is_not_there_or_only_posted(running: RunningService) -> None:
+    assert running.client.head("/gallery/products/none").status_code == httpx2.codes.NOT_FOUND
+    refused = running.client.head("/recognize")
+    assert refused.status_code == httpx2.codes.METHOD_NOT_ALLOWED
+    assert refused.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("filled", [b"GET /healthz?", b"GET /healthz HTTP/1.1\r\nX-Filler: "])
+def test_a_head_without_an_end_is_hung_up_on(running: RunningService, filled: bytes) -> None:
+    address = running.client.base_url.host, running.client.base_url.port
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(filled)
+        sent = 0
+        try:
+            while sent < 100 * MOST_HEAD_BYTES:
+                connection.sendall(b"x" * 16_384)
+                sent += 16_384
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert sent < 100 * MOST_HEAD_BYTES
+    answer = running.client.get("/healthz", headers={"X-Filler": "x" * (MOST_HEAD_BYTES // 2)})
+    assert answer.status_code == httpx2.codes.OK
+
+
+def test_it_says_why(running: RunningService) -> None:
+    address = running.client.base_url.host, running.client.base_url.port
+    with socket.create_connection(address, timeout=30) as connection:
+        head = b"GET /healthz HTTP/1.1\r\nX-Filler: " + b"x" * (MOST_HEAD_BYTES + 1)
+        connection.sendall(head)
+        assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
