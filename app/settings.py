@@ -13,6 +13,7 @@ from app.images import ImageLimits
 from app.photographs import Bounds
 from gallery import InvalidValue, checked_place, checked_url, folder_of
 from models.session import Engine
+from models.thresholds import COARSEST_RATE, FINEST_RATE
 
 MIB = 1024 * 1024
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -77,7 +78,7 @@ class Settings(BaseSettings):
     false_accept_rate: float = Field(
         0.0,
         ge=0,
-        le=0.5,
+        le=COARSEST_RATE,
         description="Share of photographs of unknown products that may be named where a request "
         "says neither `threshold` nor `false_accept_rate`. 0: the pack's threshold for so many "
         "products.",
@@ -124,6 +125,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="A JSON document per line, or text; auto: text on a terminal only."
     )
+
+    @field_validator("false_accept_rate")
+    @classmethod
+    def _check_rate(cls, value: float) -> float:
+        if 0 < value < FINEST_RATE:
+            raise ValueError(f"a rate is 0, for the pack's threshold, or at least {FINEST_RATE}")
+        return value
 
     @field_validator("gallery_url")
     @classmethod

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import log10, sqrt
 
 USUAL_RATE = 0.05
+# Between which a rate can be asked for.
+FINEST_RATE, COARSEST_RATE = 0.0001, 0.5
 # From so many products with one photograph each on a threshold is the highest, and up to so few the
 # lowest: what a till is shown beside its first products is more often their like.
 MANY, FEW = 100, 8

@@ -274,17 +274,23 @@ def get_job(job_id: str) -> Call[Job]:
 
 
 def _path(product_id: str) -> str:
+    if product_id in (".", ".."):
+        # It would be another path: no product has such an id.
+        raise ValueError(f"{product_id!r} is no product id")
     return f"/gallery/products/{quote(product_id, safe='')}"
 
 
 def _files(images: Sequence[Picture]) -> list[tuple[str, tuple[str, bytes]]]:
-    return [
-        (
-            "images",
-            (image.name, image.read_bytes()) if isinstance(image, Path) else ("image", image),
-        )
-        for image in images
-    ]
+    return [("images", _file(image)) for image in images]
+
+
+def _file(image: Picture) -> tuple[str, bytes]:
+    if isinstance(image, Path):
+        return image.name, image.read_bytes()
+    if isinstance(image, bytes):
+        return "image", image
+    # HTTP libraries would send the text of a path as if it were the picture.
+    raise TypeError(f"an image is bytes or a pathlib.Path, not {type(image).__name__}")
 
 
 def _question(

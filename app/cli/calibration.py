@@ -8,12 +8,15 @@ from app.cli.client import call, connect
 from app.cli.console import console
 from app.cli.recognize import ServiceUrl, given
 from app.settings import Settings
+from models.thresholds import COARSEST_RATE, FINEST_RATE
 
 
 def calibration(
     false_accept_rate: Annotated[
         float,
-        typer.Option(min=0.0001, max=0.5, help="Share of unknown products that may be named."),
+        typer.Option(
+            min=FINEST_RATE, max=COARSEST_RATE, help="Share of unknown products that may be named."
+        ),
     ] = 0.05,
     where: Annotated[
         str | None, typer.Option(help="""For such products, as '{"department": "drinks"}'.""")

@@ -10,6 +10,7 @@ from rich.table import Table
 from app.cli.client import CommandError, call, connect
 from app.cli.console import console
 from app.settings import Settings
+from models.thresholds import COARSEST_RATE, FINEST_RATE
 
 ServiceUrl = Annotated[
     str | None,
@@ -17,7 +18,11 @@ ServiceUrl = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    typer.Option(min=0.0001, max=0.5, help="Instead: share of unknown products that may be named."),
+    typer.Option(
+        min=FINEST_RATE,
+        max=COARSEST_RATE,
+        help="Instead: share of unknown products that may be named.",
+    ),
 ]
 
 
@@ -66,7 +71,9 @@ def verify(
     ] = None,
     false_accept_rate: Annotated[
         float | None,
-        typer.Option(min=0.0001, max=0.5, help="Instead: share of wrong claims that may pass."),
+        typer.Option(
+            min=FINEST_RATE, max=COARSEST_RATE, help="Instead: share of wrong claims that may pass."
+        ),
     ] = None,
     url: ServiceUrl = None,
 ) -> None:

@@ -16,11 +16,12 @@ from app.http.state import ServiceDep
 from app.impostors import GalleryTooSmall
 from app.service import Service
 from gallery import Filter
+from models.thresholds import COARSEST_RATE, FINEST_RATE
 
 router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(409, 422))
 
 # Finer ones would take tens of thousands of references.
-Rate = Annotated[float, Field(ge=0.0001, le=0.5, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=FINEST_RATE, le=COARSEST_RATE, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

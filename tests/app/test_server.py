@@ -2,6 +2,7 @@ import asyncio
 import socket
 
 import pytest
+from pydantic import ValidationError
 
 from app.server import StartError, bind, url_of
 from app.settings import Settings, misspelt
@@ -45,3 +46,10 @@ def test_a_setting_that_is_misspelt_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TILLSIGHT_MAX_PENDIN", "1")
     assert "TILLSIGHT_MAX_PENDIN" in misspelt()
     assert "TILLSIGHT_PORT" not in misspelt()
+
+
+def test_a_rate_finer_than_can_be_asked_for_is_no_setting() -> None:
+    for rate in (0, 0.0001, 0.5):
+        assert Settings(false_accept_rate=rate).false_accept_rate == rate
+    with pytest.raises(ValidationError, match=r"at least 0\.0001"):
+        Settings(false_accept_rate=0.00001)

@@ -222,6 +222,14 @@ def test_a_stranger_is_told_what_to_bring(address: tuple[str, str, str]) -> None
     assert (raised.value.status, raised.value.retry_after) == (401, None)
 
 
+def test_what_would_be_another_request_is_not_sent(tillsight: Any) -> None:
+    for product_id in (".", ".."):
+        with pytest.raises(ValueError, match="no product id"):
+            tillsight.get_product(product_id)
+    with pytest.raises(TypeError, match=r"bytes or a pathlib\.Path"):
+        tillsight.recognize("photo.jpg")
+
+
 def test_no_service_is_no_answer() -> None:
     with (
         Client("http://127.0.0.1:9", trust_env=False) as nobody,
