@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -113,3 +114,44 @@ def test_the_proxy_lets_pass_what_the_service_takes(proxy: str) -> None:
     defaults = Settings.model_fields
     assert int(requests.removesuffix("m")) << 20 == defaults["max_request_bytes"].default
     assert int(imports.removesuffix("g")) << 30 == defaults["max_import_bytes"].default
+
+
+def replicas(document: str) -> list[dict[str, Any]]:
+    """Services of a compose file that run TillSight."""
+    services = yaml.safe_load((ROOT / document).read_text(encoding="utf-8"))["services"]
+    return [service for service in services.values() if service["image"].startswith("tillsight:")]
+
+
+@pytest.mark.parametrize("document", ["docker-compose.yml", "deploy/compose.cluster.yml"])
+def test_compose_passes_every_setting_but_those_of_the_container(document: str) -> None:
+    base = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    of_container = {"TILLSIGHT_HOST", "TILLSIGHT_PORT", "TILLSIGHT_DATA_DIR"}
+    environment = base.partition("ENV PATH")[2].partition("RUN")[0]
+    of_image = dict(re.findall(r"(TILLSIGHT_\w+)=(\S+)", environment))
+    assert replicas(document)
+    for service in replicas(document):
+        assert service["env_file"] == [{"path": ".env", "required": False}]
+        # What stands here wins over the file: nothing that an operator may want to choose, unless
+        # it is taken from there.
+        fixed = {name: value for name, value in service["environment"].items() if "$" not in value}
+        mine = {name for name in fixed if name.startswith("TILLSIGHT_")}
+        gallery = {"TILLSIGHT_GALLERY_URL", "TILLSIGHT_GALLERY_PICTURES"}
+        assert of_container <= mine <= of_container | gallery
+        assert {name: of_image[name] for name in of_container} == {
+            name: fixed[name] for name in of_container
+        }
+        # A pack that was trained here serves from the data folder: the build can't fetch it.
+        assert "TILLSIGHT_" not in str(service["build"])
+
+
+@pytest.mark.parametrize("document", ["docker-compose.yml", "deploy/compose.cluster.yml"])
+def test_compose_bounds_memory_and_logs(document: str) -> None:
+    services = yaml.safe_load((ROOT / document).read_text(encoding="utf-8"))["services"]
+    for name, service in services.items():
+        assert service.get("mem_limit"), name
+        assert service["logging"]["options"] == {"max-size": "50m", "max-file": "5"}, name
+
+
+def test_replicas_on_one_machine_share_its_cores() -> None:
+    for service in replicas("deploy/compose.cluster.yml"):
+        assert service["environment"]["TILLSIGHT_THREADS"] == "${TILLSIGHT_THREADS:-1}"
