@@ -19,12 +19,35 @@ from prometheus_client import (
 )
 
 from app.http.current import current_request
+from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
 from app.http.schemas import Timing
 from app.recognizer import Outcome
 from app.service import Service
 from gallery import GalleryStats, GalleryUnavailable
 from gallery.records import IndexState
 
+# Those of docs/errors.md that come neither from the domain nor from Starlette; a test compares.
+REQUEST_CODES = (
+    "missing-key",
+    "invalid-key",
+    "missing-scope",
+    "foreign-origin",
+    "refused-preflight",
+    "rate-limited",
+    "overloaded",
+    "deadline-exceeded",
+    "unsupported-body",
+    "missing-image",
+    "unexpected-field",
+    "too-many-images",
+    "invalid-request",
+    "malformed-precondition",
+    "malformed-idempotency-key",
+    "idempotency-key-in-use",
+    "idempotency-key-reused",
+    "not-ready",
+    "internal-error",
+)
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -76,6 +99,11 @@ class Metrics:
         self._problems = Counter(
             "tillsight_problems", "Errors by code (docs/errors.md).", ("code",), registry=registry
         )
+        # From the start as well: a series that begins at 1 is no increase to Prometheus, so that an
+        # alert would miss the first of its kind.
+        domain = [code for _, _, code in DOMAIN_PROBLEMS]
+        for code in (*domain, *HTTP_CODES.values(), *REQUEST_CODES):
+            self._problems.labels(code)
         self._gallery = Gauge(
             "tillsight_gallery_size", "What the gallery holds.", ("kind",), registry=registry
         )

@@ -38,6 +38,19 @@ def test_monitoring_asks_for_metrics_that_there_are(client: TestClient, document
     assert asked <= families
 
 
+def test_alerts_watch_series_that_are_there_before_the_first_problem(client: TestClient) -> None:
+    text = client.get("/metrics").text
+    watched = [
+        code
+        for expression in expressions("alerts.yml")
+        for codes in re.findall(r'problems_total\{code=~?"([^"]+)"', expression)
+        for code in codes.split("|")
+    ]
+    assert "storage-failed" in watched
+    for code in watched:
+        assert f'tillsight_problems_total{{code="{code}"}} 0.0' in text
+
+
 def test_manifests_set_what_can_be_set_in_the_version_that_there_is() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     settings = {f"TILLSIGHT_{name.upper()}" for name in Settings.model_fields}

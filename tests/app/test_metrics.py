@@ -1,10 +1,13 @@
 import re
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from app.service import Service
 from tests.app import pictures
+
+ROOT = Path(__file__).parents[2]
 
 
 def sample(client: TestClient, name: str, **labels: str) -> float | None:
@@ -60,6 +63,24 @@ def test_what_serves_is_told(client: TestClient, service: Service) -> None:
     assert sample(client, "tillsight_ready") == 1
     assert (sample(client, "process_resident_memory_bytes") or 0) > 50_000_000
     assert (sample(client, "process_open_fds") or 0) > 3
+
+
+def test_the_first_problem_of_a_kind_is_an_increase(client: TestClient) -> None:
+    def problems() -> dict[str, float]:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        return {
+            found.labels["code"]: found.value
+            for family in families
+            for found in family.samples
+            if found.name == "tillsight_problems_total"
+        }
+
+    before = problems()
+    table = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert before == dict.fromkeys(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE), 0)
+    client.get("/gallery/products/nobody")
+    after = problems()
+    assert {code for code in after if after[code] != before[code]} == {"unknown-product"}
 
 
 def test_ids_make_no_series(client: TestClient) -> None:
