@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a fresh machine: `make run` and `make test`.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 PACK ?= embedded
 BIN := .venv/bin
 
@@ -43,8 +43,14 @@ lock:  ## Resolve the dependencies again, for every platform, with hashes.
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra milvus --extra openvino --extra otel -c requirements.lock -o requirements-extras.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 
+# What a failed venv leaves behind would be taken for a whole one by the next call.
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+		echo "TillSight needs Python 3.11 or 3.12, and $(PYTHON) is neither."; \
+		echo "Name one that is (make run PYTHON=/path/to/python3.12), or use Docker: docker compose up"; \
+		exit 1; \
+	}
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.serve: .venv/bin/python requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock

@@ -168,3 +168,29 @@ def test_compose_bounds_memory_and_logs(document: str) -> None:
 def test_replicas_on_one_machine_share_its_cores() -> None:
     for service in replicas("deploy/compose.cluster.yml"):
         assert service["environment"]["TILLSIGHT_THREADS"] == "${TILLSIGHT_THREADS:-1}"
+
+
+def test_the_proxy_lets_people_behind_one_address_open_the_page() -> None:
+    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    page = ROOT / "app" / "page"
+    (shown,) = re.findall(r"const PAGE = (\d+)", (page / "gallery.js").read_text(encoding="utf-8"))
+    requests = len(list(page.iterdir())) + 2 * int(shown)
+    (burst,) = re.findall(r"burst=(\d+)", text)
+    assert int(burst) > 3 * requests
+    assert "limit_req_status 429;" in text
+
+
+def test_make_says_which_python_it_needs(tmp_path: Path) -> None:
+    wrong = tmp_path / "python3.13"
+    wrong.write_text("#!/bin/sh\nexit 1\n")
+    wrong.chmod(0o755)
+    made = subprocess.run(
+        ["make", "-f", ROOT / "Makefile", ".venv/bin/python", f"PYTHON={wrong}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert made.returncode
+    assert "needs Python 3.11 or 3.12" in made.stdout
+    assert not (tmp_path / ".venv").exists()
