@@ -46,3 +46,28 @@ def test_every_path_that_needs_a_key_is_in_the_table_of_scopes() -> None:
         scope = "no key" if access == "open" else str(access)
         if not any(call.startswith(path) for path in OF_PAGES):
             assert f"`{call}" in f"`{documented[scope]}`", call
+
+
+def anchors(document: Path) -> set[str]:
+    """As GitHub makes them of the headings."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    assert len(documents) > 12
+    for document in documents:
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            if "://" not in link:
+                path, _, anchor = link.partition("#")
+                target = (document.parent / path).resolve() if path else document
+                assert target.exists(), f"{document.name}: {link}"
+                assert not anchor or anchor in anchors(target), f"{document.name}: {link}"
+
+
+def test_no_document_installs_what_no_index_has() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = document.read_text(encoding="utf-8")
+        assert not re.search(r"pip install ['\"]?tillsight", text), document.name

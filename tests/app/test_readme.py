@@ -2,34 +2,17 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from tests.app.processes import RunningService, running_service, service_environment
+from tests.app.documents import json_documents, read, run
+from tests.app.documents import shell_blocks as blocks_of
+from tests.app.processes import RunningService, running_service
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ADDRESS = "http://127.0.0.1:8000"
-
-
-def shell_blocks(word: str) -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    return [block for block in blocks if word in block]
-
-
-def json_documents(text: str) -> list[dict]:
-    """The JSON documents that several commands wrote one behind the other."""
-    documents = []
-    decoder = json.JSONDecoder()
-    position = 0
-    while position < len(text):
-        document, position = decoder.raw_decode(text, position)
-        documents.append(document)
-        position += len(text[position:]) - len(text[position:].lstrip())
-    return documents
+README = read("README.md")
+shell_blocks = partial(blocks_of, "README.md")
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +20,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     folder = tmp_path_factory.mktemp("readme") / "data"
     with running_service(folder, sample_gallery=True) as service:
         yield service
-
-
-def run(block: str, running: RunningService) -> str:
-    environment = service_environment(running.log.parent / "data")
-    script = block.replace(ADDRESS, running.url).replace("out.png", f"{running.log.parent}/out.png")
-    done = subprocess.run(
-        [
-            "bash",
-            "-euo",
-            "pipefail",
-            "-c",
-            script,
-        ],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_first_look_recognises_a_product(running: RunningService) -> None:
@@ -87,7 +49,8 @@ def test_the_other_calls_answer(running: RunningService) -> None:
 
 
 def test_the_command_line(running: RunningService) -> None:
-    shown = run(shell_blocks("gallery stats")[0], running)
+    (block,) = shell_blocks("gallery stats")
+    shown = run(block.replace("out.png", f"{running.log.parent}/out.png"), running)
     assert "match" in shown
     assert '"products": 12' in shown
     assert "embedded" in shown
