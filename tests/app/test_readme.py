@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from models.pack import PACKS, Pack
 from tests.app.documents import json_documents, read, run
 from tests.app.documents import shell_blocks as blocks_of
 from tests.app.processes import RunningService, running_service
@@ -35,8 +36,27 @@ def test_teaching_a_product(running: RunningService) -> None:
     _, teach, *_ = shell_blocks("curl")
     created, added, recognised = json_documents(run(teach, running))
     assert created["id"] == "4006381333931"
-    assert added["images"][0]["id"]
-    assert recognised["results"][0]["product"]["id"] == "4006381333931"
+    # A picture of what it is called, which no sample product looks like.
+    assert added["images"][0]["warnings"] == []
+    named = {result["product"]["id"]: result["score"] for result in recognised["results"]}
+    assert named.keys() == {"4006381333931", "jorima-herbs-crisps"}
+    assert named["4006381333931"] > 0.9
+
+
+def test_feedback_is_given_on_an_answer_that_there_was(running: RunningService) -> None:
+    (block,) = shell_blocks("/feedback")
+    answer, said = json_documents(run(block, running))
+    assert said["request_id"] == answer["request_id"]
+    assert said["verdict"] == "right"
+
+
+def test_the_thresholds_shown_are_those_of_the_pack() -> None:
+    pack = Pack.load(PACKS / "embedded")
+    shown = re.findall(r"^\| (\d+)(?: and more)? \| (0\.\d+) \|$", README, re.MULTILINE)
+    assert len(shown) == 4
+    for products, threshold in shown:
+        among = pack.embedder.threshold.among(int(products), 3 * int(products))
+        assert round(among, 3) == float(threshold)
 
 
 def test_the_other_calls_answer(running: RunningService) -> None:
