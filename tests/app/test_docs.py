@@ -71,3 +71,11 @@ def test_no_document_installs_what_no_index_has() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         text = document.read_text(encoding="utf-8")
         assert not re.search(r"pip install ['\"]?tillsight", text), document.name
+
+
+def test_the_contents_of_the_benchmarks_are_complete() -> None:
+    document = ROOT / "docs" / "benchmarks.md"
+    contents, _, sections = document.read_text(encoding="utf-8").partition("<!-- begin ")
+    for heading in re.findall(r"^## (.+)$", sections, re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        assert f"](#{anchor})" in contents, heading
