@@ -1,7 +1,8 @@
 # Two stages: the build tools stay behind. BASE: Python 3.11 on Debian, the official image of
 # 2026-08-25 by its digest (of the index, so for every platform).
 ARG BASE=python:3.11.16-slim-bookworm@sha256:0bee7276f83efd4a1ee05bbbf4281d95ed28e079220a9457f25a93e3f1e3c31b
-# The model pack that serves: embedded, or an official one, which the build fetches and checks.
+# The model pack that serves by default: embedded, or an official one, which the build fetches. One
+# that was trained for a shop goes into the data folder instead (docs/operations.md).
 ARG PACK=embedded
 
 FROM ${BASE} AS build
