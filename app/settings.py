@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     engine: Engine = Field(
         "paddle-fp32",
         description="What runs the networks: `paddle-fp32`, `paddle-bf16`, `openvino-fp32` or "
-        "`openvino-bf16`. OpenVINO, the quicker one, comes with `tillsight[openvino]`; bf16 is "
+        "`openvino-bf16`. OpenVINO, the quicker one, comes with requirements-extras.lock; bf16 is "
         "for processors with AVX512_BF16 or AMX.",
     )
     sample_gallery: bool = Field(

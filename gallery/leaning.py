@@ -5,7 +5,8 @@ So a reference is compared as a direction between itself and the mean of its pro
 (prototypical networks, arXiv:1703.05175, have the mean alone). It is nearer to itself, so that a
 side of a package that few photographs show is not lost. Scenes (gallery.scenes) lean to the mean of
 scenes, all others to the mean of the others, so that no body takes on the place where it lies. A
-product's only reference stays as it is. What that is worth is measured in docs/embedded-pack.md.
+product's only reference stays as it is. What that is worth:
+docs/embedded-pack-experiments.md.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Stored = NDArray[np.float16] | Vectors
 # Of a product with more of them none leans: its nearest one is near, and a mean would take long.
 MOST_VECTORS = 256
 # Of the products with the nearest vectors so many are compared by vectors that lean: among more
-# than six of them no other one was ever the best (docs/embedded-pack.md).
+# than six of them no other one was ever the best (docs/embedded-pack-experiments.md).
 COMPARED = 8
 # Part of the way to the mean.
 LEAN = 0.3

@@ -86,13 +86,16 @@ def folder_of(url: str) -> Path | None:
     return Path(url.removeprefix(_FOLDER)) if url.startswith(_FOLDER) else None
 
 
+_INSTALL = ".venv/bin/pip install --require-hashes -r requirements-extras.lock"
+
+
 def _milvus() -> type[MilvusGallery]:
     try:
         # Only here: who keeps the gallery on one machine need not have it.
         from gallery.milvus import MilvusGallery
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"A gallery on Milvus needs its client: install tillsight[milvus] ({error})."
+            f"A gallery on Milvus needs its client: {_INSTALL} ({error})."
         ) from error
     return MilvusGallery
 
@@ -104,6 +107,6 @@ def _objects(pictures: str) -> Objects:
         from gallery.objects.bucket import BucketObjects
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"Pictures on an S3 server need its client: install tillsight[milvus] ({error})."
+            f"Pictures on an S3 server need its client: {_INSTALL} ({error})."
         ) from error
     return BucketObjects(pictures)

@@ -30,7 +30,7 @@ def main() -> None:
 def _load_converter() -> Any:
     package = importlib.util.find_spec("paddle2onnx")
     if package is None or package.origin is None:
-        sys.exit("paddle2onnx is not installed: pip install 'tillsight[openvino]'")
+        sys.exit("paddle2onnx is not installed: see requirements-extras.lock")
     (library,) = Path(package.origin).parent.glob("paddle2onnx_cpp2py_export*.so")
     spec = importlib.util.spec_from_file_location("paddle2onnx_cpp2py_export", library)
     if spec is None or spec.loader is None:

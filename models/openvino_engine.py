@@ -1,4 +1,4 @@
-"""Networks on OpenVINO, the engine of the extra `tillsight[openvino]`.
+"""Networks on OpenVINO, the engine of the extra `openvino`.
 
 It reads Paddle's legacy format and its own; the new one is converted to ONNX when it is loaded.
 """
@@ -62,7 +62,8 @@ def _core() -> Any:
         import openvino
     except ImportError as error:
         raise ModelError(
-            "OpenVINO is not installed in this environment: pip install 'tillsight[openvino]'"
+            "OpenVINO is not installed in this environment: "
+            ".venv/bin/pip install --require-hashes -r requirements-extras.lock"
         ) from error
     return openvino.Core()
 

@@ -1,6 +1,6 @@
 """OpenTelemetry traces: a span for each request, and one in it for each of its stages.
 
-Off unless OpenTelemetry's own variables say where to send them; needs `tillsight[otel]`.
+Off unless OpenTelemetry's own variables say where to send them; needs the extra `otel`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def provider() -> TracerProvider | None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
         # A cluster may set them for all that runs in it.
-        logger.warning("OTEL_… asks for traces: install `tillsight[otel]` to have them.")
+        logger.warning("OTEL_… asks for traces, which need what requirements-extras.lock lists.")
         return None
     name = os.environ.get("OTEL_SERVICE_NAME", "tillsight")
     resource = Resource.create({"service.name": name, "service.version": version("tillsight")})

@@ -130,7 +130,7 @@ def _nncf() -> Any:
     try:
         import nncf
     except ImportError as error:
-        raise ModelError("NNCF is not installed: pip install nncf 'tillsight[openvino]'") from error
+        raise ModelError("NNCF is not installed: .venv/bin/pip install -e '.[train]'") from error
     nncf.set_log_level(logging.ERROR)
     return nncf
 

@@ -114,7 +114,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with caplog.at_level(logging.WARNING):
         assert traces.provider() is None
-    assert "tillsight[otel]" in caplog.text
+    assert "requirements-extras.lock" in caplog.text
 
 
 def test_stages_lie_end_to_end_with_the_waiting_first() -> None:

@@ -59,5 +59,5 @@ def test_a_server_without_its_client_says_what_to_install(
                 patch.delitem(sys.modules, name)
             patch.delitem(sys.modules, package, raising=False)
             patch.setitem(sys.modules, client, None)
-            with pytest.raises(MissingExtra, match=r"tillsight\[milvus\]"):
+            with pytest.raises(MissingExtra, match=r"requirements-extras\.lock"):
                 open_gallery(url, pictures=pictures, dimension=DIMENSION, fingerprint=FINGERPRINT)

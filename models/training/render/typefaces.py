@@ -47,7 +47,7 @@ def _font(face: str, size: int) -> ImageFont.FreeTypeFont:
         return built_in
     spec = find_spec(package)
     if spec is None or spec.submodule_search_locations is None:
-        message = f"The typeface package {package} is missing: pip install 'tillsight[render]'"
+        message = f"The typeface package {package} is missing: .venv/bin/pip install -e '.[render]'"
         raise ModuleNotFoundError(message)
     return ImageFont.truetype(str(Path(spec.submodule_search_locations[0]) / "files" / name), size)
 
