@@ -131,6 +131,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "jpeg of 65535 a side": lambda: jpeg_of_size(65_535, 65_535),
     "jpeg of no height": lambda: jpeg_of_size(64, 0),
     "jpeg of 1000 scans": lambda: jpeg_of_scans(2_000, 1_000),
+    "jpeg of a million comments": lambda: b"\xff\xd8" + b"\xff\xfe\0\2" * 1_000_000,
     "jpeg with a profile of nonsense": lambda: jpeg_with(
         0xE2, b"ICC_PROFILE\0\1\1" + b"\xff" * 900
     ),

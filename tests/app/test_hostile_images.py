@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from app.images import ImageError, ImageLimits, ImageTooLarge, decode
 from tests.app import pictures
-from tests.app.hostile import HOSTILE, jpeg_of_scans
+from tests.app.hostile import HOSTILE, jpeg_of_scans, jpeg_with
 from tests.app.problems import assert_problem
 
 LIMITS = ImageLimits(max_bytes=20_000_000, max_pixels=50_000_000, min_side=16)
@@ -75,6 +75,31 @@ def test_a_jpeg_may_have_as_many_scans_as_encoders_write() -> None:
     assert decode(picture, LIMITS).shape == (40, 80, 3)
     with pytest.raises(ImageError, match="scans"):
         decode(jpeg_of_scans(64, 60), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("before", "hidden"),
+    [
+        (b"\xff\xd8", b"\xff\xd8\xff\xd9\xff\xd8"),
+        (b"\xff\xda", b"garbage\xff\xff\xff\xda"),
+        (b"\xff\xda", b"\xff\0\xff\xd0\xff\xda"),
+        (b"\xff\xda", b"\xff\xfe\0\0\xff\xda"),
+    ],
+    ids=["tables alone", "garbage and fill", "markers of no length", "a length of nothing"],
+)
+def test_scans_are_found_wherever_the_decoder_finds_them(before: bytes, hidden: bytes) -> None:
+    few, many = (jpeg_of_scans(64, count).replace(before, hidden) for count in (20, 60))
+    assert decode(few, LIMITS).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="scans"):
+        decode(many, LIMITS)
+
+
+def test_only_the_scans_of_the_picture_itself_count() -> None:
+    other = jpeg_of_scans(64, 60)
+    thumbnail = jpeg_with(0xE1, other)
+    film = pictures.jpeg(1) + bytes(1000) + other
+    assert decode(thumbnail, LIMITS).shape == (64, 64, 3)
+    assert np.array_equal(decode(film, LIMITS), decode(pictures.jpeg(1), LIMITS))
 
 
 def test_the_service_answers_each_and_goes_on(client: TestClient) -> None:
