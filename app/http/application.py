@@ -83,11 +83,7 @@ def create_app(service: Service) -> FastAPI:
     # The last added is the first that a request meets.
     app.add_middleware(AnswerHead)
     app.add_middleware(AnswerFaults)
-    app.add_middleware(
-        LimitBody,
-        max_upload_bytes=settings.max_request_bytes,
-        max_archive_bytes=settings.max_import_bytes,
-    )
+    app.add_middleware(LimitBody)
     app.add_middleware(
         Authenticate,
         ring=service.keys,

@@ -14,7 +14,7 @@ from app.http.idempotency import OnceDep
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import JobAccepted
 from app.http.state import ServiceDep
-from app.http.uploads import media_type
+from app.http.uploads import allow_body, media_type
 from app.importing import ARCHIVE
 from app.jobs import Job
 from app.service import Service
@@ -59,6 +59,7 @@ async def import_archive(
             "Send the zip file as it is: curl -H 'Content-Type: application/zip' "
             "--data-binary @shop.zip …",
         )
+    allow_body(request, service.settings.max_import_bytes)
     folder = service.jobs.prepare()
     try:
         digest = await _receive(request, folder / ARCHIVE)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,8 +13,9 @@ from app.images import ImageLimits, check_bytes
 from app.settings import Settings
 
 FIELDS = ("image", "images")
-# Documents are small; only uploads may be large.
+# Documents are small; only what reads uploads takes more.
 MAX_DOCUMENT_BYTES = 1024 * 1024
+_LIMIT = "tillsight.most_body_bytes"  # in the request's scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,21 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def allow_body(request: Request, most_bytes: int) -> None:
+    """Let a body be larger than a document; to be called before it is read."""
+    request.scope[_LIMIT] = most_bytes
+
+
 async def read_images(request: Request) -> list[Upload]:
     """All images of a request, in order.
 
     Raises:
         RequestProblem: the body is neither of the two forms, holds no image or too many.
-        ImageTooLarge: a file is over the limit; reading stops there.
+        ImageTooLarge: a file is over the limit. A raw body is read no further; of a form all has
+            arrived by then, what is larger than 1 MB on the disk.
     """
     settings: Settings = request.app.state.service.settings
+    allow_body(request, settings.max_request_bytes)
     content_type = media_type(request)
     if content_type == "multipart/form-data":
         return await _read_form(request, settings)
@@ -88,34 +96,28 @@ def request_body(*, several: bool = False) -> dict[str, Any]:
 
 
 class LimitBody:
-    """ASGI middleware: a body over the limit is refused while it arrives."""
+    """ASGI middleware: a body over the limit is refused while it arrives.
 
-    def __init__(self, app: ASGIApp, max_upload_bytes: int, max_archive_bytes: int) -> None:
+    The limit is a document's, whatever the body says that it is, unless what reads it allows more.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._limits = {
-            b"multipart/form-data": max_upload_bytes,
-            b"image/": max_upload_bytes,
-            b"application/zip": max_archive_bytes,
-            b"application/x-zip-compressed": max_archive_bytes,
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        content_type = headers.get(b"content-type", b"").lower()
-        limits = [most for kind, most in self._limits.items() if content_type.startswith(kind)]
-        limit = limits[0] if limits else MAX_DOCUMENT_BYTES
-        declared = headers.get(b"content-length", b"")
-        refused = declared.isdigit() and int(declared) > limit
+        stated = Headers(scope=scope).get("content-length", "")
+        declared = int(stated) if stated.isdecimal() else 0
         received = 0
 
         async def limited() -> Message:
             nonlocal received
+            limit = scope.get(_LIMIT, MAX_DOCUMENT_BYTES)
             message = await receive()
             received += len(message.get("body", b""))
-            if refused or received > limit:
+            if max(declared, received) > limit:
                 raise HTTPException(
                     413, f"The request body is too large; at most {limit:,} bytes are read."
                 )

@@ -75,9 +75,30 @@ def test_a_document_that_is_none(client: TestClient, body: bytes) -> None:
     assert client.get("/gallery/products/p").status_code == 404
 
 
-def test_a_document_that_is_too_long(client: TestClient) -> None:
-    answer = client.put("/gallery/products/p", content=b" " * 1_100_000, headers=JSON)
-    assert_problem(answer, 413, "request-too-large")
+@pytest.mark.parametrize(
+    "types",
+    [
+        ["application/json"],
+        ["application/zip"],
+        ["image/jpeg"],
+        ["multipart/form-data; boundary=x"],
+        ["application/json", "application/zip"],
+        [],
+    ],
+)
+def test_a_document_is_small_whatever_it_is_called(client: TestClient, types: list[str]) -> None:
+    calls = [
+        (method, path)
+        for path, operations in client.get("/openapi.json").json()["paths"].items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    ]
+    assert ("post", "/feedback") in calls
+    headers = [("Content-Type", kind) for kind in types]
+    for method, path in calls:
+        for body in (bytes(1_100_000), iter([bytes(600_000)] * 2)):
+            answer = client.request(method, address(path), content=body, headers=headers)
+            assert_problem(answer, 413, "request-too-large")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,18 @@ def test_another_type_is_refused(client: TestClient) -> None:
     assert_problem(client.post("/gallery/import", files={"f": shop()}), 415, "unsupported-body")
 
 
+def test_an_archive_may_be_larger_than_a_request_of_images(client: TestClient) -> None:
+    data = archive({"products.csv": b"id\n1\n", "large": bytes(6_000_000)}, zipfile.ZIP_STORED)
+    assert run(client, data, "?dry_run=true")["state"] == "done"
+
+
+def test_an_archive_over_the_limit_is_refused_unread(client: TestClient) -> None:
+    answer = client.post(
+        "/gallery/import", content=b"PK", headers=ZIP | {"Content-Length": str(4096 * 2**20 + 1)}
+    )
+    assert_problem(answer, 413, "request-too-large")
+
+
 def test_a_bomb_costs_no_more_than_an_image_may(client: TestClient) -> None:
     # 300 MB of zeros in 300 KB: read up to the limit of one image, then refused.
     job = run(client, archive({"p/bomb.jpg": bytes(300_000_000)}))
