@@ -126,7 +126,7 @@ class Authenticate:
     def _check_origin(self, headers: Headers) -> None:
         host = headers.get("host", "")
         origin = headers.get("origin")
-        own = origin is None or urlsplit(origin).netloc == host or origin in self._origins
+        own = origin is None or origin.partition("://")[2] == host or origin in self._origins
         # A name that someone made point here (DNS rebinding) is its own origin, so the name counts
         # as well.
         if not own or (self._local_only and not _is_local(host)):
@@ -169,9 +169,10 @@ def document(schema: dict[str, Any]) -> None:
 
 def _is_local(host: str) -> bool:
     """Whether a `Host` can't be a name that someone else has registered: an address, or no dot."""
-    name = urlsplit(f"//{host}").hostname or ""
     try:
-        ip_address(name)
+        name = urlsplit(f"//{host}").hostname or ""
+        if "." in name:
+            ip_address(name)
     except ValueError:
-        return "." not in name
+        return False
     return True

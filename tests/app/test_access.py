@@ -201,7 +201,9 @@ class TestWithoutKeys:
         headers = {"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000"}
         assert client.post("/gallery/rebuild", headers=headers).is_success
 
-    @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9000"])
+    @pytest.mark.parametrize(
+        "origin", ["https://evil.example", "null", "http://127.0.0.1:9000", "http://[", ""]
+    )
     def test_a_foreign_page_may_not(self, client: TestClient, origin: str) -> None:
         headers = {"Host": "127.0.0.1:8000", "Origin": origin}
         answer = client.post("/detect", headers=headers, files={"image": pictures.jpeg(1)})
@@ -210,6 +212,10 @@ class TestWithoutKeys:
     def test_nor_one_whose_name_was_made_to_point_here(self, client: TestClient) -> None:
         headers = {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}
         assert_problem(client.get("/gallery", headers=headers), 403, "foreign-origin")
+
+    @pytest.mark.parametrize("host", ["[", "[::1", "[evil]:8000", "evil.example:port"])
+    def test_what_is_no_host_is_no_local_one(self, client: TestClient, host: str) -> None:
+        assert_problem(client.get("/gallery", headers={"Host": host}), 403, "foreign-origin")
 
     @pytest.mark.parametrize("host", ["localhost:8000", "[::1]:8000", "tillsight", "192.0.2.7"])
     def test_local_names_are_fine(self, client: TestClient, host: str) -> None:
