@@ -178,6 +178,20 @@ class TestWebPages:
         assert answer.headers["access-control-allow-origin"] == PAGE
         assert "access-control-allow-credentials" not in answer.headers
 
+    def test_may_send_every_header_that_is_read(self, caller: TestClient) -> None:
+        paths = caller.get("/openapi.json").json()["paths"]
+        read = {
+            parameter["name"]
+            for method, path in OPERATIONS
+            for parameter in paths[path][method.lower()].get("parameters", [])
+            if parameter["in"] == "header"
+        }
+        assert {"if-match", "idempotency-key"} <= read
+        read |= {"authorization", "content-type", "x-request-id", "traceparent", "tracestate"}
+        asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+        asked["Access-Control-Request-Headers"] = ",".join(sorted(read))
+        assert caller.options("/gallery/products/x/images", headers=asked).is_success
+
     def test_may_read_why_they_were_refused(self, caller: TestClient) -> None:
         answer = caller.get("/gallery", headers={"Origin": PAGE})
         assert_problem(answer, 401, "missing-key")
