@@ -10,6 +10,7 @@ import io
 import json
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -24,6 +25,7 @@ from gallery import JSON
 PRODUCTS = "products.csv"
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 MOST_ENTRIES = 1_250_000
+MOST_CONTENTS_BYTES = 256 * 1024 * 1024
 MOST_TABLE_BYTES = 64 * 1024 * 1024
 
 
@@ -70,38 +72,22 @@ class Archive:
             UnusableArchive: not a zip file, encrypted, too many entries, nothing in it, or an
                 export of a newer release.
         """
-        try:
-            self._zip = ZipFile(path)
-        except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise UnusableArchive(f"This is not a zip file that can be read ({error}).") from error
-        entries = self._zip.infolist()
-        if len(entries) > MOST_ENTRIES:
-            raise UnusableArchive(
-                f"The archive has {len(entries):,} entries; at most {MOST_ENTRIES:,} are read. "
-                "Split it."
-            )
-        if any(entry.flag_bits & 1 for entry in entries):
-            raise UnusableArchive("The archive is encrypted; send it without a password.")
-        self._images = sorted(filter(_is_image, entries), key=lambda entry: entry.filename)
-        self._tables = [
-            entry for entry in entries if PurePosixPath(entry.filename).name == PRODUCTS
-        ]
-        if not self._images and not self._tables:
-            raise UnusableArchive(
-                "The archive holds neither images nor products.csv. Put the images of each product "
-                "into a folder named by its id."
-            )
-        self.manifest = self._read_manifest()
-        self._references = sorted(
-            (entry for entry in entries if self.manifest and _is_references(entry)),
-            key=lambda entry: entry.filename,
-        )
+        with ExitStack() as opened:
+            try:
+                file = opened.enter_context(_Bounded(io.FileIO(path)))
+                self._zip = opened.enter_context(ZipFile(file))
+            except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+                raise UnusableArchive(
+                    f"This is not a zip file that can be read ({error})."
+                ) from error
+            self._look_over(self._zip.infolist())
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> "Archive":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._zip.close()
+        self._opened.close()
 
     def items(self) -> Iterator[Item]:
         """Products, the pictures of an export in its order, other images by name.
@@ -134,6 +120,25 @@ class Archive:
         except Exception as error:
             # zipfile raises what its decompressors do (zlib.error, EOFError …).
             raise ValueError(f"the entry can't be read ({error})") from error
+
+    def _look_over(self, entries: list[ZipInfo]) -> None:
+        """Note what is in it; raises UnusableArchive."""
+        if any(entry.flag_bits & 1 for entry in entries):
+            raise UnusableArchive("The archive is encrypted; send it without a password.")
+        self._images = sorted(filter(_is_image, entries), key=lambda entry: entry.filename)
+        self._tables = [
+            entry for entry in entries if PurePosixPath(entry.filename).name == PRODUCTS
+        ]
+        if not self._images and not self._tables:
+            raise UnusableArchive(
+                "The archive holds neither images nor products.csv. Put the images of each product "
+                "into a folder named by its id."
+            )
+        self.manifest = self._read_manifest()
+        self._references = sorted(
+            (entry for entry in entries if self.manifest and _is_references(entry)),
+            key=lambda entry: entry.filename,
+        )
 
     def _read_manifest(self) -> Manifest | None:
         entry = self._zip.NameToInfo.get(MANIFEST)
@@ -185,6 +190,31 @@ class Archive:
                 yield Refused(place, ValueError(f"{where}: {first['msg']}"))
             except ValueError as error:
                 yield Refused(place, error)
+
+
+class _Bounded(io.BufferedReader):
+    """A zip file for ZipFile, which takes up the whole table of contents before it can be asked.
+
+    It reads that at once, whatever size the file claims, and makes 400 bytes of each entry.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As many bytes; no more entries and contents than may be.
+
+        Raises:
+            UnusableArchive: there are more.
+        """
+        if size is not None and size > MOST_CONTENTS_BYTES:
+            raise UnusableArchive(
+                f"The archive's table of contents has {size:,} bytes; at most "
+                f"{MOST_CONTENTS_BYTES:,} are read. Split it."
+            )
+        data = super().read(size)
+        if (entries := data.count(b"PK\x01\x02")) > MOST_ENTRIES:
+            raise UnusableArchive(
+                f"The archive has {entries:,} entries; at most {MOST_ENTRIES:,} are read. Split it."
+            )
+        return data
 
 
 def _product_of(entry: ZipInfo) -> str:

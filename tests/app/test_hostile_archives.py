@@ -47,6 +47,15 @@ def overlapping(copies: int) -> bytes:
     return bytes(data[:start]) + directory + tail
 
 
+def contents_alone(size: int, *, zip64: bool) -> bytes:
+    """The end of a zip file that says that its table of contents, before it, has `size` bytes."""
+    if not zip64:
+        return struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, size, 0, 0)
+    end = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 1, 1, size, 0)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, size, 1)
+    return end + locator + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, 2**32 - 1, 0, 0)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "archive.zip"
@@ -113,6 +122,26 @@ def test_entries_that_lie_over_each_other_cost_one_read_each(file: Path) -> None
     except UnusableArchive:
         return
     assert len(found) <= 500
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+@pytest.mark.parametrize(
+    ("entry", "size", "why"),
+    [(b"PK\x01\x02" + bytes(42), 1_250_001 * 46, "1,250,001 entries"), (b"", 2**30, "table of")],
+    ids=["of too many entries", "of too many bytes"],
+)
+def test_a_table_of_contents_is_refused_before_it_is_taken_up(
+    file: Path, entry: bytes, size: int, why: str, zip64: bool
+) -> None:
+    with file.open("wb") as written:
+        written.write(entry * (size // 46) if entry else b"")
+        written.seek(size)
+        written.write(contents_alone(size, zip64=zip64))
+    tracemalloc.start()
+    with pytest.raises(UnusableArchive, match=why):
+        Archive(file)
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    tracemalloc.stop()
 
 
 def test_a_zip_in_a_zip_is_not_opened(file: Path) -> None:
