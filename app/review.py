@@ -79,9 +79,17 @@ class Review:
         self._search_negatives()
 
     def say(
-        self, request_id: str, result: int, product_id: str | None, by: str | None
+        self,
+        request_id: str,
+        result: int,
+        product_id: str | None,
+        *,
+        by: str | None,
+        proceed: Callable[[], None],
     ) -> tuple[Item, bool]:
         """Note what a result really shows, None for none of the products; True when it is new.
+
+        `proceed` is called before the photograph is decoded; what it raises ends the work.
 
         Raises:
             UnknownRecognition, UnknownResult: there is no such result, or no longer.
@@ -94,6 +102,7 @@ class Review:
         if product_id is not None:
             self._gallery.get_product(product_id)
         seen = results[result]
+        proceed()
         picture = self._cut_out(data, seen)
         with self._lock, self._feedback.change():
             item, new = self._feedback.say(request_id, result, seen, product_id, picture)

@@ -93,15 +93,23 @@ class FeedbackPage(Document):
 
 
 @router.post(
-    "", summary="Say what a result really shows", status_code=201, responses=responses(409)
+    "",
+    summary="Say what a result really shows",
+    status_code=201,
+    responses=responses(409),
+    dependencies=[ENTER],
 )
-def say(body: FeedbackBody, service: ServiceDep, response: Response) -> FeedbackItem:
+def say(body: FeedbackBody, service: ServiceDep, turn: TurnDep, response: Response) -> FeedbackItem:
     """For review, by the picture of that body. Said again before the review, it is corrected: 200.
 
     The photograph of the request has to be kept still: TILLSIGHT_KEEP_PHOTOGRAPHS.
     """
     item, new = service.review.say(
-        body.request_id, body.result, body.product_id, current_request().key
+        body.request_id,
+        body.result,
+        body.product_id,
+        by=current_request().key,
+        proceed=turn.proceed,
     )
     if not new:
         response.status_code = 200

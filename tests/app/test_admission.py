@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from threading import Thread
 from time import monotonic, sleep
@@ -190,6 +191,7 @@ def upload(port: int, path: str, *, length: int | None = None) -> socket.socket:
         ("/embed", "image/jpeg"),
         ("/gallery/products/a/images", "image/jpeg"),
         ("/gallery/import", "application/zip"),
+        ("/feedback", "application/json"),
     ],
 )
 def test_more_than_may_wait_are_told_when_to_come_back(
@@ -199,7 +201,7 @@ def test_more_than_may_wait_are_told_when_to_come_back(
         running.app.state.admission._most = 2
         half = [upload(running.port, "/recognize", length=1_500_000) for _ in range(2)]
         assert running.inside(2)
-        answer = httpx2.post(running.url + path, content=b"x", headers={"Content-Type": kind})
+        answer = httpx2.post(running.url + path, content=b"{}", headers={"Content-Type": kind})
         assert answer.status_code == 429
         assert answer.json()["code"] == "overloaded"
         assert int(answer.headers["retry-after"]) >= 1
@@ -207,9 +209,21 @@ def test_more_than_may_wait_are_told_when_to_come_back(
         assert httpx2.get(running.url + "/gallery").status_code == 200
         half.pop().close()
         assert running.inside(1)
-        answer = httpx2.post(running.url + path, content=b"x", headers={"Content-Type": kind})
+        answer = httpx2.post(running.url + path, content=b"{}", headers={"Content-Type": kind})
         assert answer.status_code in (404, 415, 422)
         half.pop().close()
+
+
+def test_a_photograph_is_decoded_for_feedback_in_its_turn(service: Service) -> None:
+    with Running(service) as running, ThreadPoolExecutor(1) as pool:
+        seen = httpx2.post(running.url + "/recognize", files={"image": pictures.jpeg(1)}).json()
+        body = {"request_id": seen["request_id"], "product_id": None}
+        with running.all_places_taken():
+            said = pool.submit(httpx2.post, running.url + "/feedback", json=body)
+            assert running.inside(1)
+            with pytest.raises(TimeoutError):
+                said.result(0.3)
+        assert said.result().status_code == 201
 
 
 def test_who_has_gone_costs_no_network_a_pass(service: Service) -> None:
