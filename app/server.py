@@ -33,7 +33,9 @@ class StartError(Exception):
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Listen before the models are loaded, so that a taken port is known at once.
+    """Take the address before the models are loaded, so that one in use is known at once.
+
+    Connections are refused until `listen`: a proxy asks another replica then.
 
     Raises:
         StartError: the address is in use, or not ours.
@@ -47,11 +49,20 @@ def bind(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise StartError(
-            f"Can't listen on {settings.host}:{settings.port} ({error.strerror}). "
-            "Choose another port with TILLSIGHT_PORT."
-        ) from None
+        raise _cannot_listen(settings, error) from None
     return listener
+
+
+def listen(listener: socket.socket, settings: Settings) -> None:
+    """Have connections wait for an answer from here on.
+
+    Raises:
+        StartError: another process took the address before it was listened on, and listens.
+    """
+    try:
+        listener.listen()
+    except OSError as error:
+        raise _cannot_listen(settings, error) from None
 
 
 def check_exposure(settings: Settings) -> None:
@@ -93,6 +104,7 @@ def serve(settings: Settings) -> None:
         # What is loaded by now stays: looking through it for garbage takes 60 ms of a request.
         gc.collect()
         gc.freeze()
+        listen(listener, settings)
         url = url_of(listener)
         service.folder.announce(Serving(url, service.keys.own_token))
         logger.info("TillSight is ready at %s (documentation: %s/docs).", url, url)
@@ -108,6 +120,7 @@ def background_service(settings: Settings) -> Iterator[Serving]:
     """
     settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
     with bind(settings) as listener, closing(_started(settings)) as service:
+        listen(listener, settings)
         server = _uvicorn(service, "critical")
         thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="service")
         thread.start()
@@ -118,6 +131,13 @@ def background_service(settings: Settings) -> Iterator[Serving]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> StartError:
+    return StartError(
+        f"Can't listen on {settings.host}:{settings.port} ({error.strerror}). "
+        "Choose another port with TILLSIGHT_PORT."
+    )
 
 
 def _started(settings: Settings) -> Service:

@@ -4,7 +4,7 @@ import socket
 import pytest
 from pydantic import ValidationError
 
-from app.server import StartError, bind, url_of
+from app.server import StartError, bind, listen, url_of
 from app.settings import Settings, misspelt
 
 
@@ -39,6 +39,15 @@ def test_a_taken_port_is_a_start_error() -> None:
         listener.listen()
         with pytest.raises(StartError, match="TILLSIGHT_PORT"):
             bind(Settings(port=listener.getsockname()[1]))
+
+
+def test_of_two_that_start_on_a_port_at_once_one_listens() -> None:
+    with bind(Settings(port=0)) as first:
+        settings = Settings(port=first.getsockname()[1])
+        with bind(settings) as second:
+            listen(first, settings)
+            with pytest.raises(StartError, match="TILLSIGHT_PORT"):
+                listen(second, settings)
 
 
 def test_a_setting_that_is_misspelt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
