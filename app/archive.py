@@ -7,20 +7,19 @@ harm.
 
 import csv
 import io
-import json
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from pydantic import ValidationError
 
-from app.checks import check_metadata, check_name, check_product_id
+from app.checks import check_product_id
 from app.export_format import MANIFEST, REFERENCES, VERSION, Manifest, ReferenceLine
-from gallery import JSON
+from app.product_table import ProductRow, read_row
 
 PRODUCTS = "products.csv"
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
@@ -31,15 +30,6 @@ MOST_TABLE_BYTES = 64 * 1024 * 1024
 
 class UnusableArchive(Exception):
     """The file as a whole can't be imported; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProductRow:
-    """A line of `products.csv`."""
-
-    id: str
-    name: str
-    metadata: dict[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +146,14 @@ class Archive:
         return manifest
 
     def _rows(self, table: ZipInfo) -> Iterator[ProductRow | Refused]:
-        """Columns: `id`, `name` (the id by default), `metadata` (a JSON object).
-
-        Any other column becomes metadata under its own name.
-        """
         try:
-            reader = csv.DictReader(_text(self.read(table, MOST_TABLE_BYTES)))
+            reader = csv.DictReader(_text(self.read(table, MOST_TABLE_BYTES)), restval="")
             for row in reader:
+                place = f"{table.filename}:{reader.line_num}"
                 try:
-                    yield _product(row)
+                    yield read_row(row, place)
                 except ValueError as error:
-                    yield Refused(f"{table.filename}:{reader.line_num}", error)
+                    yield Refused(place, error)
         except (csv.Error, ValueError) as error:
             yield Refused(table.filename, ValueError(f"the rest of the table is lost ({error})"))
 
@@ -243,18 +230,3 @@ def _is_references(entry: ZipInfo) -> bool:
 
 def _text(data: bytes) -> io.StringIO:
     return io.StringIO(data.decode("utf-8-sig", errors="replace"), newline="")
-
-
-def _product(row: dict[str | None, str | None]) -> ProductRow:
-    values = {key.strip(): value.strip() for key, value in row.items() if key and value}
-    if "id" not in values:
-        raise ValueError("the row has no id")
-    product_id = check_product_id(values.pop("id"))
-    name = check_name(values.pop("name", product_id))
-    try:
-        given = json.loads(values.pop("metadata", "{}"))
-    except RecursionError:
-        raise ValueError("metadata is nested too deeply") from None
-    if not isinstance(given, dict):
-        raise ValueError("metadata is not a JSON object")
-    return ProductRow(product_id, name, check_metadata({**values, **given}))

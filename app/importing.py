@@ -8,10 +8,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-from app.archive import Archive, Item, Picture, ProductRow, Refused
+from app.archive import Archive, Item, Picture, Refused
 from app.enrolment import Enroller, Photograph
 from app.images import ImageError, ImageLimits, RGBImage, UnsupportedImage, decode
 from app.jobs import Job
+from app.product_table import ProductRow
 from gallery import (
     JSON,
     AddedImage,
@@ -19,6 +20,7 @@ from gallery import (
     InvalidValue,
     InvalidVector,
     NewImage,
+    Product,
     UnknownProduct,
 )
 from models.errors import ModelError
@@ -34,6 +36,38 @@ LOOK_SECONDS = 0.005
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+
+
+class _Products:
+    """What a job makes of products; each counts once. A dry run only counts."""
+
+    def __init__(self, gallery: GalleryProtocol, job: Job) -> None:
+        self._gallery = gallery
+        self._job = job
+        self._counted: set[str] = set()
+
+    def take(self, row: ProductRow) -> None:
+        """Make the product what the row says of it.
+
+        Raises:
+            ValueError: the row can't be laid upon what is there.
+        """
+        before = self._find(row.id)
+        name, metadata = row.upon(before)
+        if before and (before.name, _text(before.metadata)) == (name, _text(metadata)):
+            return
+        if not self._job.dry_run:
+            self._gallery.put_product(row.id, name, metadata)
+        if row.id not in self._counted:
+            self._counted.add(row.id)
+            self._job.created += before is None
+            self._job.changed += before is not None
+
+    def _find(self, product_id: str) -> Product | None:
+        try:
+            return self._gallery.get_product(product_id)
+        except UnknownProduct:
+            return None
 
 
 class Importer:
@@ -63,33 +97,21 @@ class Importer:
             GalleryError: the storage refuses: what is counted by then is kept.
         """
         ours = self._gallery.stats().fingerprint
+        products = _Products(self._gallery, job)
         with Archive(folder / ARCHIVE) as archive:
             job.total = sum(1 for _ in archive.items())
             fits = archive.manifest is not None and archive.manifest.fingerprint == ours
             for kind, batch in _batches(islice(archive.items(), job.done, None), fits=fits):
                 pictures = [item for item in batch if isinstance(item, Picture)]
                 if kind == "reference":
-                    self._add(job, pictures, [self._stored(archive, item) for item in pictures])
+                    images = [self._stored(archive, item) for item in pictures]
+                    self._add(job, products, pictures, images)
                 elif kind == "photograph":
-                    self._add(job, pictures, self._embedded(job, archive, pictures))
+                    self._add(job, products, pictures, self._embedded(job, archive, pictures))
                 else:
-                    self._take_rows(job, batch)
+                    _take_rows(job, products, batch)
                 job.done += len(batch)
                 save()
-
-    def _take_rows(self, job: Job, rows: Sequence[Item]) -> None:
-        for row in rows:
-            if isinstance(row, Refused):
-                _refuse(job, row.place, row.error)
-            elif isinstance(row, ProductRow) and not job.dry_run and not self._has(row):
-                self._gallery.put_product(row.id, row.name, row.metadata)
-
-    def _has(self, row: ProductRow) -> bool:
-        try:
-            product = self._gallery.get_product(row.id)
-        except UnknownProduct:
-            return False
-        return (product.name, _text(product.metadata)) == (row.name, _text(row.metadata))
 
     def _stored(self, archive: Archive, picture: Picture) -> NewImage | Exception:
         """The reference as it was stored where it was exported, vectors and all."""
@@ -138,7 +160,11 @@ class Importer:
             time.sleep(LOOK_SECONDS)
 
     def _add(
-        self, job: Job, pictures: Sequence[Picture], images: Sequence[NewImage | Exception]
+        self,
+        job: Job,
+        products: _Products,
+        pictures: Sequence[Picture],
+        images: Sequence[NewImage | Exception],
     ) -> None:
         good: list[tuple[Picture, NewImage]] = []
         for picture, image in zip(pictures, images, strict=True):
@@ -146,12 +172,13 @@ class Importer:
                 good.append((picture, image))
             else:
                 _refuse(job, picture.entry.filename, image)
-        if job.dry_run:
-            return
         for product, group in groupby(good, key=lambda pair: pair[0].product):
+            if job.dry_run:
+                products.take(ProductRow(product))
+                continue
             pairs = list(group)
             answers = _together(
-                partial(self._added, product),
+                partial(self._added, products, product),
                 [image for _, image in pairs],
                 InvalidValue,
                 InvalidVector,
@@ -164,11 +191,13 @@ class Importer:
                 else:
                     job.added += 1
 
-    def _added(self, product: str, images: Sequence[NewImage]) -> list[AddedImage]:
+    def _added(
+        self, products: _Products, product: str, images: Sequence[NewImage]
+    ) -> list[AddedImage]:
         try:
             return self._gallery.add_images(product, images)
         except UnknownProduct:
-            self._gallery.put_product(product, product, {})
+            products.take(ProductRow(product))
             return self._gallery.add_images(product, images)
 
 
@@ -208,6 +237,17 @@ def _together(
         if len(given) == 1:
             return [error]
         return [made for one in given for made in _together(make, [one], *refusals)]
+
+
+def _take_rows(job: Job, products: _Products, rows: Sequence[Item]) -> None:
+    for row in rows:
+        if isinstance(row, Refused):
+            _refuse(job, row.place, row.error)
+        elif isinstance(row, ProductRow):
+            try:
+                products.take(row)
+            except ValueError as error:
+                _refuse(job, row.place, error)
 
 
 def _refuse(job: Job, place: str, error: Exception) -> None:

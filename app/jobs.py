@@ -46,6 +46,10 @@ class Job(BaseModel):
     dry_run: bool = False
     done: int = 0
     total: int = 0
+    created: int = Field(0, description="Products that are new, or in a dry run would be.")
+    changed: int = Field(
+        0, description="Products with another name or metadata than before, or in a dry run so."
+    )
     added: int = Field(0, description="Images that are new in the gallery.")
     duplicates: int = Field(0, description="Images that their product already had.")
     embedded_again: int = Field(

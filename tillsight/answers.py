@@ -260,6 +260,8 @@ class Job(TypedDict):
     dry_run: bool
     done: int
     total: int
+    created: int
+    changed: int
     added: int
     duplicates: int
     embedded_again: int

@@ -109,6 +109,8 @@ def import_archive(
             job = call(client, "GET", f"/jobs/{accepted.json()['job_id']}").json()
             progress.update(task, completed=job["done"], total=job["total"])
     out = console()
+    would = "would be " if dry_run else ""
+    out.print(f"{job['created']} products {would}created, {job['changed']} {would}changed.")
     out.print(
         f"{job['added']} images added, {job['duplicates']} were there already, "
         f"{job['failed']} items refused."

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TextColumn
 
-from app.archive import Archive, Picture, ProductRow
+from app.archive import Archive, Picture
 from app.cli.client import CommandError, connect, download
 from app.packs import pack_folders
+from app.product_table import ProductRow
 from app.settings import Settings
 from gallery.database import DATABASE_NAME
 from models.pack import list_packs

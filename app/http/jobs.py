@@ -48,9 +48,14 @@ async def import_archive(
 ) -> Response:
     """A folder of images per product, named by its id, and perhaps `products.csv`; or an export.
 
-    Its columns are `id`, `name` and `metadata` (JSON); any other column becomes metadata. The
-    archive is looked over before the answer; its items are taken one after another by the job, also
-    after a restart. The same archive may be sent again: what is there is not added twice.
+    The table's columns are `id`, `name` and `metadata`, a JSON object that replaces all metadata;
+    any other column is one key of the metadata, which an empty cell takes away. What there is no
+    column for stays as it is, and so does what an empty `name` or `metadata` says nothing of: a new
+    product without a name is called by its id.
+
+    The archive is looked over before the answer; its items are taken one after another by the job,
+    also after a restart. The same archive may be sent again: what is there is not added twice. A
+    dry run tells how many products would be created or changed, and what would be refused.
     """
     if media_type(request) not in ARCHIVE_TYPES:
         raise RequestProblem(

@@ -77,10 +77,11 @@ function heading({ dry_run: dryRun, kind, state }) {
 }
 
 function figures(job) {
-  const parts = [
-    `${job.done} of ${plural(job.total, "item")}`,
-    `${plural(job.added, "photograph")} ${job.dry_run ? "would be added" : "added"}`,
-  ];
+  const parts = [`${job.done} of ${plural(job.total, "item")}`];
+  const would = job.dry_run ? "would be " : "";
+  if (job.created) parts.push(`${plural(job.created, "product")} ${would}created`);
+  if (job.changed) parts.push(`${plural(job.changed, "product")} ${would}changed`);
+  if (!job.dry_run) parts.push(`${plural(job.added, "photograph")} added`);
   if (job.duplicates) parts.push(`${job.duplicates} already there`);
   if (job.embedded_again) parts.push(`${job.embedded_again} embedded again`);
   if (job.failed) parts.push(`${job.failed} left out`);

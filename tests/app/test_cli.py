@@ -130,6 +130,7 @@ def test_an_archive_is_imported(data_dir: Path, shop: Path, tmp_path: Path) -> N
     archive = shutil.make_archive(str(tmp_path / "shop"), "zip", shop)
     dry = tillsight("gallery", "import", "--dry-run", archive, data_dir=data_dir)
     assert dry.returncode == 0, dry.stderr
+    assert "2 products would be created, 0 would be changed" in dry.stdout
     assert "0 images added" in dry.stdout
     imported = tillsight("gallery", "import", archive, data_dir=data_dir)
     assert imported.returncode == 0, imported.stderr

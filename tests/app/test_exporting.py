@@ -276,6 +276,12 @@ def test_over_http_there_and_back(client: TestClient, service: Service) -> None:
     before, seen = held(service.gallery), recognised(client)
     exported = client.get("/gallery/export")
     assert exported.headers["content-type"] == "application/zip"
+    juice = client.get("/gallery/products/4001").json()
+    more = {"name": "Juice", "metadata": juice["metadata"] | {"a key that was not there": 1}}
+    client.put("/gallery/products/4001", json=more)
+    job = run(client, exported.content)
+    assert (job["created"], job["changed"], job["duplicates"]) == (0, 1, 4)
+    assert held(service.gallery) == before
     for product in service.gallery.list_products(None, 100)[0]:
         service.gallery.delete_product(product.id)
     job = run(client, exported.content)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.archive import Archive, Picture, ProductRow, Refused, UnusableArchive
+from app.archive import Archive, Picture, Refused, UnusableArchive
+from app.product_table import ProductRow
 from tests.app import pictures
 
 MOST_BYTES = 2_000_000

@@ -63,6 +63,7 @@ def test_a_shop_is_imported_and_recognised(client: TestClient) -> None:
     job = run(client, shop())
     assert (job["state"], job["added"], job["duplicates"], job["failed"]) == ("done", 4, 0, 4)
     assert job["done"] == job["total"] == 10
+    assert (job["created"], job["changed"]) == (3, 0)
     assert {error["item"] for error in job["errors"]} == {
         "shop/products.csv:4",
         "shop/products.csv:5",
@@ -81,13 +82,63 @@ def test_the_same_archive_again_adds_nothing(client: TestClient) -> None:
     run(client, shop())
     again = run(client, shop())
     assert (again["added"], again["duplicates"]) == (0, 4)
+    assert (again["created"], again["changed"]) == (0, 0)
     assert client.get("/gallery").json()["images"] == 4
 
 
 def test_a_dry_run_stores_nothing(client: TestClient) -> None:
     job = run(client, shop(), "?dry_run=true")
     assert (job["state"], job["failed"]) == ("done", 4)
+    assert (job["created"], job["changed"]) == (3, 0)
     assert client.get("/gallery").json()["products"] == 0
+
+
+LEMONADE = {"name": "Orange lemonade", "metadata": {"aisle": 3, "brand": "Sunhill"}}
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "metadata"),
+    [
+        ("id\n100\n", "Orange lemonade", {"aisle": 3, "brand": "Sunhill"}),
+        ("id,name\n100,Lemonade\n", "Lemonade", {"aisle": 3, "brand": "Sunhill"}),
+        ("id,name,metadata\n100,,\n", "Orange lemonade", {"aisle": 3, "brand": "Sunhill"}),
+        ("id,aisle\n100,4\n", "Orange lemonade", {"aisle": "4", "brand": "Sunhill"}),
+        ("id,aisle,shelf\n100,,2\n", "Orange lemonade", {"brand": "Sunhill", "shelf": "2"}),
+        ("id,shelf,aisle\n100,2\n", "Orange lemonade", {"brand": "Sunhill", "shelf": "2"}),
+        ('id,metadata\n100,"{""aisle"": 4}"\n', "Orange lemonade", {"aisle": 4}),
+        ('id,metadata,b\n100,"{""a"": 4}",2\n', "Orange lemonade", {"a": 4, "b": "2"}),
+        ("id,metadata\n100,{}\n", "Orange lemonade", {}),
+    ],
+    ids=["id", "name", "nothing", "a key", "a key taken away", "a row cut short", "all metadata",
+         "metadata and a key", "no metadata"],
+)  # fmt: skip
+def test_a_table_changes_what_it_speaks_of(
+    client: TestClient, table: str, name: str, metadata: dict[str, object]
+) -> None:
+    client.put("/gallery/products/100", json=LEMONADE)
+    # A new product twice, and in the end as at first: each product counts once.
+    data = archive({"products.csv": table.replace("\n100", "\n200\n200\n100").encode()})
+    changed = int({"name": name, "metadata": metadata} != LEMONADE)
+    for query, created in (("?dry_run=true", 1), ("", 1), ("", 0)):
+        job = run(client, data, query)
+        assert (job["created"], job["changed"], job["failed"]) == (created, changed, 0)
+        if query:
+            assert client.get("/gallery/products/200").status_code == 404
+        else:
+            changed = 0
+    product = client.get("/gallery/products/100").json()
+    assert (product["name"], product["metadata"]) == (name, metadata)
+    assert client.get("/gallery/products/200").json()["name"] == "200"
+
+
+def test_metadata_that_gets_too_large_is_refused_where_it_stands(client: TestClient) -> None:
+    metadata = {"note": "x" * 16_000}
+    client.put("/gallery/products/100", json={"name": "Orange lemonade", "metadata": metadata})
+    job = run(client, archive({"products.csv": f"id,more\n100,{'y' * 1000}\n".encode()}))
+    (error,) = job["errors"]
+    assert error["item"] == "products.csv:2"
+    assert "metadata has" in error["detail"]
+    assert client.get("/gallery/products/100").json()["metadata"] == metadata
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["app.archive", "app.checks", "zipfile"]):
+with atheris.instrument_imports(
+    include=["app.archive", "app.checks", "app.product_table", "zipfile"]
+):
     import zipfile
 
     from app.archive import Archive, Picture, Refused, UnusableArchive

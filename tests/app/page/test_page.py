@@ -198,6 +198,7 @@ def test_an_archive_is_checked_and_imported(unlocked: Shop, running: RunningServ
     page = unlocked.open("import")
     give(page, "drop", ".dropzone", sent)
     expect(page.locator("h2")).to_have_text("Checked; nothing was stored")
+    expect(page.locator(".job .figures")).to_contain_text("1 product would be created")
     expect(page.locator(".errors tbody tr")).to_have_count(2)
     expect(page.locator(".errors")).to_contain_text("4001/broken.jpg")
     unlocked.check()
