@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from app.checks import check_product_id
 from app.export_format import MANIFEST, REFERENCES, VERSION, Manifest, ReferenceLine
-from app.product_table import ProductRow, read_row
+from app.product_table import ProductRow, open_table, read_row
 
 PRODUCTS = "products.csv"
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
@@ -145,21 +145,30 @@ class Archive:
             raise UnusableArchive("A newer release wrote this export: import it with that one.")
         return manifest
 
+    def _table(self, entry: ZipInfo) -> bytes:
+        """All of a file of lines. Raises ValueError."""
+        data = self.read(entry, MOST_TABLE_BYTES)
+        if len(data) > MOST_TABLE_BYTES:
+            raise ValueError(f"it has more than {MOST_TABLE_BYTES:,} bytes: split it")
+        return data
+
     def _rows(self, table: ZipInfo) -> Iterator[ProductRow | Refused]:
         try:
-            reader = csv.DictReader(_text(self.read(table, MOST_TABLE_BYTES)), restval="")
+            reader = open_table(self._table(table))
             for row in reader:
                 place = f"{table.filename}:{reader.line_num}"
                 try:
                     yield read_row(row, place)
                 except ValueError as error:
                     yield Refused(place, error)
-        except (csv.Error, ValueError) as error:
+        except csv.Error as error:
             yield Refused(table.filename, ValueError(f"the rest of the table is lost ({error})"))
+        except ValueError as error:
+            yield Refused(table.filename, error)
 
     def _lines(self, part: ZipInfo) -> Iterator[Picture | Refused]:
         try:
-            lines = _text(self.read(part, MOST_TABLE_BYTES))
+            lines = io.BytesIO(self._table(part))
         except ValueError as error:
             yield Refused(part.filename, error)
             return
@@ -226,7 +235,3 @@ def _is_image(entry: ZipInfo) -> bool:
 
 def _is_references(entry: ZipInfo) -> bool:
     return entry.filename.startswith(REFERENCES) and entry.filename.endswith(".jsonl")
-
-
-def _text(data: bytes) -> io.StringIO:
-    return io.StringIO(data.decode("utf-8-sig", errors="replace"), newline="")

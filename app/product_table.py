@@ -1,10 +1,19 @@
 """`products.csv`: what it says of products, and what they become by it."""
 
+import codecs
+import csv
+import io
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.checks import check_metadata, check_name, check_product_id
 from gallery import JSON, Product
+
+# Excel writes what separates lists where it stands: a semicolon in much of Europe.
+SEPARATORS = (",", ";", "\t")
+COLUMNS = ("id", "name", "metadata")
+_SAVE = "in Excel, save the table as CSV UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,25 @@ class ProductRow:
         return name, check_metadata({**kept, **self.metadata})
 
 
-def read_row(row: dict[str, str], place: str) -> ProductRow:
+def open_table(data: bytes) -> "csv.DictReader[str]":
+    """A table's rows; its header tells whether commas, semicolons or tabs separate the cells.
+
+    Raises:
+        ValueError: it is not UTF-8, or has no column `id`.
+        csv.Error: the header can't be read.
+    """
+    text = io.StringIO(_decoded(data), newline="")
+    for separator in SEPARATORS:
+        text.seek(0)
+        reader = csv.DictReader(text, restval="", delimiter=separator)
+        reader.fieldnames = [_column(title) for title in reader.fieldnames or ()]
+        if "id" in reader.fieldnames:
+            return reader
+    text.seek(0)
+    raise ValueError(f"its header has no column id: {text.readline(200).strip()!r}")
+
+
+def read_row(row: dict[str | None, Any], place: str) -> ProductRow:
     """A row by its header.
 
     Columns: `id`, `name`, `metadata` (a JSON object, all of it; `{}` for none). Any other column
@@ -45,9 +72,10 @@ def read_row(row: dict[str, str], place: str) -> ProductRow:
     Raises:
         ValueError: what is wrong with it.
     """
-    # Cells beyond the header are a list under None.
-    cells = {key.strip(): value.strip() for key, value in row.items() if key and key.strip()}
-    product_id, name, given = (cells.pop(column, "") for column in ("id", "name", "metadata"))
+    if any(row.get(None, ())):
+        raise ValueError("the row has more cells than the header")
+    cells = {key: value.strip() for key, value in row.items() if key}
+    product_id, name, given = (cells.pop(column, "") for column in COLUMNS)
     if not product_id:
         raise ValueError("the row has no id")
     try:
@@ -65,3 +93,21 @@ def read_row(row: dict[str, str], place: str) -> ProductRow:
         emptied=frozenset(cells.keys() - filled.keys()),
         place=place,
     )
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"it is UTF-16: {_SAVE}")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        good = data[: error.start]
+        line = 1 + good.count(b"\n") + good.count(b"\r") - good.count(b"\r\n")
+        raise ValueError(f"line {line} is not UTF-8: {_SAVE}") from None
+
+
+def _column(title: str) -> str:
+    """The name of a column: ours in any case."""
+    title = title.strip()
+    return title.lower() if title.lower() in COLUMNS else title

@@ -51,7 +51,8 @@ async def import_archive(
     The table's columns are `id`, `name` and `metadata`, a JSON object that replaces all metadata;
     any other column is one key of the metadata, which an empty cell takes away. What there is no
     column for stays as it is, and so does what an empty `name` or `metadata` says nothing of: a new
-    product without a name is called by its id.
+    product without a name is called by its id. It is CSV in UTF-8, with commas, semicolons or tabs
+    between the cells.
 
     The archive is looked over before the answer; its items are taken one after another by the job,
     also after a restart. The same archive may be sent again: what is there is not added twice. A

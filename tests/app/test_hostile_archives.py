@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.archive import Archive, Picture, Refused, UnusableArchive
+from app.archive import MOST_TABLE_BYTES, Archive, Picture, Refused, UnusableArchive
 from app.product_table import ProductRow
 from tests.app import pictures
 
@@ -174,10 +174,11 @@ def test_a_size_that_is_a_lie_is_an_error_of_the_item(file: Path) -> None:
         "../../etc,x,",
         "1," + "x" * 300 + ",",
         '"1\x00",x,',
+        "1,Juice, orange,{}",
         "\udcff".encode("utf-8", "surrogateescape").decode("latin-1") + "\x1b[2J,x,",
     ],
     ids=["deep list", "deep object", "long field", "infinity", "nan", "two lines", "slash",
-         "long name", "nul", "escape"],
+         "long name", "nul", "more cells", "escape"],
 )  # fmt: skip
 def test_a_row_that_is_wrong_is_refused_alone(file: Path, row: str) -> None:
     found = items(file, table("0,Good,", row))
@@ -185,6 +186,40 @@ def test_a_row_that_is_wrong_is_refused_alone(file: Path, row: str) -> None:
     (refused,) = found[1:]
     assert isinstance(refused, Refused)
     assert len(str(refused.error)) < 500
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"id,name,aisle", b"id;name;aisle", b"id\tname\taisle", b"ID, Name ,aisle",
+     b'\xef\xbb\xbf"Id";"NAME";"aisle"'],
+    ids=["commas", "semicolons", "tabs", "capitals", "byte order mark"],
+)  # fmt: skip
+def test_a_table_is_read_as_spreadsheets_write_it(file: Path, header: bytes) -> None:
+    separator = next(mark for mark in (b",", b";", b"\t") if mark in header)
+    row = separator.join((b"1", '"Müsli, fein; 1 kg"'.encode(), b"3"))
+    (found,) = items(file, zipped(("products.csv", header + b"\r\n" + row + b"\r\n")))
+    assert isinstance(found, ProductRow)
+    assert (found.id, found.name, found.metadata) == ("1", "Müsli, fein; 1 kg", {"aisle": "3"})
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("id,name\n1,Brot\n2,Müsli\n3,Käse\n".encode("cp1252"), "line 3 is not UTF-8"),
+        ("id,name\r1,Müsli\r".encode("cp1252"), "line 2 is not UTF-8"),
+        ("id\tname\n1\tMüsli\n".encode("utf-16"), "it is UTF-16"),
+        (b"EAN,name\n1,Juice\n2,Bread\n", "no column id: 'EAN,name'"),
+        (b"1,Juice\n2,Bread\n", "no column id: '1,Juice'"),
+        (b"", "no column id: ''"),
+        (b"x" * (MOST_TABLE_BYTES + 1), "split it"),
+    ],
+    ids=["Windows-1252", "of a Mac", "UTF-16", "no id", "no header", "empty", "too long"],
+)
+def test_a_table_that_is_none_is_refused_once(file: Path, table: bytes, says: str) -> None:
+    (found,) = items(file, zipped(("shop/products.csv", table)))
+    assert isinstance(found, Refused)
+    assert found.place == "shop/products.csv"
+    assert says in str(found.error)
 
 
 def test_an_encrypted_archive_is_refused(file: Path) -> None:
