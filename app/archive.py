@@ -9,7 +9,7 @@ import csv
 import io
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from pydantic import ValidationError
 
-from app.checks import check_product_id
+from app.checks import check_product_id, check_written_id
 from app.export_format import MANIFEST, REFERENCES, VERSION, Manifest, ReferenceLine
 from app.product_table import ProductRow, open_table, read_row
 
@@ -26,6 +26,9 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 MOST_ENTRIES = 1_250_000
 MOST_CONTENTS_BYTES = 256 * 1024 * 1024
 MOST_TABLE_BYTES = 64 * 1024 * 1024
+# APPNOTE.TXT 4.4.4: bit 11 of an entry's flags; names of others are in the first PCs' code page.
+_SAYS_UTF8 = 1 << 11
+_OLD_ENCODING = "cp437"
 
 
 class UnusableArchive(Exception):
@@ -153,12 +156,14 @@ class Archive:
         return data
 
     def _rows(self, table: ZipInfo) -> Iterator[ProductRow | Refused]:
+        # An export brings back what was there, however it was spelt.
+        check_id = check_product_id if self.manifest else check_written_id
         try:
             reader = open_table(self._table(table))
             for row in reader:
                 place = f"{table.filename}:{reader.line_num}"
                 try:
-                    yield read_row(row, place)
+                    yield read_row(row, place, check_id)
                 except ValueError as error:
                     yield Refused(place, error)
         except csv.Error as error:
@@ -222,7 +227,11 @@ def _product_of(entry: ZipInfo) -> str:
     parent = PurePosixPath(entry.filename).parent.name
     if not parent:
         raise ValueError("the image lies in no folder; its folder's name is its product's id")
-    return check_product_id(parent)
+    if not entry.flag_bits & _SAYS_UTF8:
+        # macOS writes UTF-8 and does not say so.
+        with suppress(UnicodeError):
+            parent = parent.encode(_OLD_ENCODING).decode()
+    return check_written_id(parent)
 
 
 def _is_image(entry: ZipInfo) -> bool:

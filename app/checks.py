@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 
 from pydantic import JsonValue
 
@@ -19,6 +20,24 @@ def check_product_id(value: str) -> str:
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("an id holds no slash or backslash and is not '.' or '..'")
     return value
+
+
+def check_new_id(value: str) -> str:
+    """The id of a product to come. One of old may hold U+FFFD: it can be read, exported, deleted.
+
+    Whoever decodes bytes that are not UTF-8 puts U+FFFD in their place: `café` and `cafè` in
+    Latin-1 would be one id.
+    """
+    if "\ufffd" in value:
+        raise ValueError(
+            "an id holds no U+FFFD, which stands for text that was not UTF-8: send UTF-8"
+        )
+    return check_product_id(value)
+
+
+def check_written_id(value: str) -> str:
+    """The new id that a folder or a table has, composed (NFC): Macs take folders' letters apart."""
+    return check_new_id(unicodedata.normalize("NFC", value))
 
 
 def check_name(value: str) -> str:

@@ -4,10 +4,11 @@ import codecs
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.checks import check_metadata, check_name, check_product_id
+from app.checks import check_metadata, check_name
 from gallery import JSON, Product
 
 # Excel writes what separates lists where it stands: a semicolon in much of Europe.
@@ -62,7 +63,7 @@ def open_table(data: bytes) -> "csv.DictReader[str]":
     raise ValueError(f"its header has no column id: {text.readline(200).strip()!r}")
 
 
-def read_row(row: dict[str | None, Any], place: str) -> ProductRow:
+def read_row(row: dict[str | None, Any], place: str, check_id: Callable[[str], str]) -> ProductRow:
     """A row by its header.
 
     Columns: `id`, `name`, `metadata` (a JSON object, all of it; `{}` for none). Any other column
@@ -86,7 +87,7 @@ def read_row(row: dict[str | None, Any], place: str) -> ProductRow:
         raise ValueError("metadata is not a JSON object")
     filled = {key: value for key, value in cells.items() if value}
     return ProductRow(
-        check_product_id(product_id),
+        check_id(product_id),
         check_name(name) if name else None,
         check_metadata({**filled, **whole}),
         whole=bool(given),

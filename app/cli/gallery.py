@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
+from unicodedata import normalize
 from urllib.parse import quote
 
 import httpx2
@@ -46,10 +47,12 @@ def add(
 
     Run again after an interruption: an image that a product already has is not added twice.
     """
-    products = {
-        path.name: sorted(_images_in(path)) for path in sorted(folder.iterdir()) if path.is_dir()
-    }
-    total = sum(map(len, products.values()))
+    products = [
+        (normalize("NFC", path.name), sorted(_images_in(path)))
+        for path in sorted(folder.iterdir())
+        if path.is_dir()
+    ]
+    total = sum(len(images) for _, images in products)
     if not total:
         raise CommandError(
             f"{folder} holds no images in sub-folders. Make one folder per product, named by its "
@@ -59,7 +62,7 @@ def add(
     refused: list[str] = []
     with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Enrolling", total=total)
-        for product_id, images in products.items():
+        for product_id, images in products:
             path = product_path(product_id)
             if send(client, "GET", path).status_code == httpx2.codes.NOT_FOUND:
                 call(client, "PUT", path, json={"name": product_id})

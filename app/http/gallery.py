@@ -30,6 +30,7 @@ from app.http.schemas import (
     HistoryItem,
     ImageAnswer,
     IndexState,
+    NewProductId,
     ProductAnswer,
     ProductBody,
     ProductDetail,
@@ -159,7 +160,7 @@ def list_products(
     responses={201: {"model": ProductAnswer, "description": "Created"}, **responses(404, 412, 413)},
 )
 def put_product(
-    product_id: ProductPath,
+    product_id: Annotated[NewProductId, Path()],
     body: ProductBody,
     service: ServiceDep,
     expected: ExpectedVersion,

@@ -10,6 +10,7 @@ from app.checks import (
     MAX_NAME_LENGTH,
     check_metadata,
     check_name,
+    check_new_id,
     check_product_id,
 )
 from app.guard import Doubt
@@ -19,8 +20,13 @@ ProductId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_ID_LENGTH),
     AfterValidator(check_product_id),
-    Field(description="The client's own id: SKU, GTIN …", examples=["4006381333931"]),
+    Field(
+        description="The client's own id: SKU, GTIN … An `é` of one code point and one of two make "
+        "two ids.",
+        examples=["4006381333931"],
+    ),
 ]
+NewProductId = Annotated[ProductId, AfterValidator(check_new_id)]
 ProductName = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(check_name)
 ]

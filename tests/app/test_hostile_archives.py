@@ -4,6 +4,7 @@ import io
 import stat
 import struct
 import tracemalloc
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -220,6 +221,42 @@ def test_a_table_that_is_none_is_refused_once(file: Path, table: bytes, says: st
     assert isinstance(found, Refused)
     assert found.place == "shop/products.csv"
     assert says in str(found.error)
+
+
+@pytest.mark.parametrize("says_utf8", [True, False])
+def test_folders_of_a_mac_are_the_products_of_the_table(file: Path, says_utf8: bool) -> None:
+    apart = unicodedata.normalize("NFD", "café")
+    assert apart != "café"
+    data = zipped(
+        (f"{apart}/1.jpg", pictures.jpeg(1)),
+        ("products.csv", f"id\ncafé\n{apart}\n".encode()),
+    )
+    if not says_utf8:
+        # Bit 11 of the flags, in the entry's own header and in the directory.
+        for mark, place in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+            start = data.index(mark) + place
+            data = data[:start] + bytes([data[start] & ~8]) + data[start + 1 :]
+    first, second, picture = items(file, data)
+    assert isinstance(first, ProductRow)
+    assert isinstance(second, ProductRow)
+    assert isinstance(picture, Picture)
+    assert first.id == second.id == picture.product == "café"
+
+
+def test_a_name_in_the_first_code_page_is_read_as_such(file: Path) -> None:
+    data = zipped(("cafXX/1.jpg", pictures.jpeg(1))).replace(b"cafXX", b"caf\x82\x8a")
+    (picture,) = items(file, data)
+    assert isinstance(picture, Picture)
+    assert picture.product == "caféè"
+
+
+def test_ids_of_what_was_not_decoded_are_refused(file: Path) -> None:
+    data = zipped(
+        ("products.csv", "id\ncaf\ufffd\n".encode()), ("caf\ufffd/1.jpg", pictures.jpeg(1))
+    )
+    for refused in items(file, data):
+        assert isinstance(refused, Refused)
+        assert "U+FFFD" in str(refused.error)
 
 
 def test_an_encrypted_archive_is_refused(file: Path) -> None:

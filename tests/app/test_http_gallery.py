@@ -1,9 +1,11 @@
 import io
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.service import Service
 from tests.app import pictures
 from tests.app.problems import assert_problem
 
@@ -168,8 +170,6 @@ def test_the_gallery_tells_counts_revision_index_and_model(client: TestClient) -
 
 @pytest.mark.parametrize("product_id", ["näh-🧀", "a b", "GTIN:4006381333931", "x" * 128])
 def test_ids_of_the_client_come_back_as_they_were(client: TestClient, product_id: str) -> None:
-    from urllib.parse import quote
-
     path = f"/gallery/products/{quote(product_id, safe='')}"
     assert client.put(path, json={"name": "x"}).status_code == 201
     assert client.get(path).json()["id"] == product_id
@@ -180,6 +180,23 @@ def test_ids_that_could_do_harm_are_refused(client: TestClient, path: str) -> No
     assert_problem(
         client.put(f"/gallery/products/{path}", json={"name": "x"}), 422, "invalid-request"
     )
+
+
+@pytest.mark.parametrize("path", ["caf%E9", "caf%E8", "caf%EF%BF%BD"])
+def test_ids_that_were_not_utf8_are_refused(client: TestClient, path: str) -> None:
+    answer = client.put(f"/gallery/products/{path}", json={"name": "Coffee"})
+    assert "send UTF-8" in assert_problem(answer, 422, "invalid-request")["detail"]
+
+
+@pytest.mark.parametrize("product_id", ["caf\ufffd", "cafe\u0301"])
+def test_ids_of_old_galleries_are_reached_as_they_are(
+    client: TestClient, service: Service, product_id: str
+) -> None:
+    service.gallery.put_product(product_id, "Coffee", {})
+    path = f"/gallery/products/{quote(product_id)}"
+    assert add(client, quote(product_id), pictures.jpeg(1)).status_code == 201
+    assert client.get(path).json()["id"] == product_id
+    assert client.delete(path).status_code == 204
 
 
 @pytest.mark.parametrize("path", ["a%2Fb", "..%2F..%2Fetc%2Fpasswd", "a/b/c"])
