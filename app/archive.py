@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeAlias
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -22,7 +22,12 @@ from app.export_format import MANIFEST, REFERENCES, VERSION, Manifest, Reference
 from app.product_table import ProductRow, open_table, read_row
 
 PRODUCTS = "products.csv"
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+# Of what is read, and of what else cameras write: that is refused, and not passed over in silence.
+PICTURE_SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp"),
+    *(".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".jp2", ".jxl"),
+    *(".dng", ".arw", ".cr2", ".cr3", ".nef", ".orf", ".raf", ".rw2"),
+}
 MOST_ENTRIES = 1_250_000
 MOST_CONTENTS_BYTES = 256 * 1024 * 1024
 MOST_TABLE_BYTES = 64 * 1024 * 1024
@@ -218,6 +223,17 @@ class _Bounded(io.BufferedReader):
         return data
 
 
+def is_picture(path: PurePath) -> bool:
+    """Whether a file is a picture by its name, and not hidden."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path)
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a file or folder, or one that it lies in, is none that people made."""
+    # macOS puts a shadow of every file into __MACOSX.
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+
+
 def _product_of(entry: ZipInfo) -> str:
     """The product that an image belongs to: the folder it lies in.
 
@@ -235,11 +251,8 @@ def _product_of(entry: ZipInfo) -> str:
 
 
 def _is_image(entry: ZipInfo) -> bool:
-    path = PurePosixPath(entry.filename)
-    # macOS puts a shadow of every file into __MACOSX.
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     link = stat.S_ISLNK(entry.external_attr >> 16)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not (entry.is_dir() or hidden or link)
+    return is_picture(PurePosixPath(entry.filename)) and not (entry.is_dir() or link)
 
 
 def _is_references(entry: ZipInfo) -> bool:

@@ -24,6 +24,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _JPEG = ("JPEG", "MPO")
 FORMAT_NAMES = "JPEG, PNG, WebP, GIF or BMP"
 
+# Brands of ISO/IEC 23008-12 and of the AV1 Image File Format.
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_AVIF = {b"avif", b"avis"}
+
 # Encoders write ten or so. Each is a pass over all pixels for as little as 75 bytes: a hundred cost
 # 2 s at 49 megapixels, and a file may have thousands. The library leaves the limit to its callers.
 MOST_JPEG_SCANS = 50
@@ -124,9 +128,7 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise UnsupportedImage(
-            f"This is not an image that can be read. Send {FORMAT_NAMES}."
-        ) from None
+        raise UnsupportedImage(_not_read(data)) from None
     except Exception as error:
         # Pillow's decoders raise whatever their parsing ran into (OSError, SyntaxError,
         # struct.error, IndexError, zlib.error …): to the sender they all mean the same.
@@ -161,6 +163,22 @@ def encode_thumbnail(image: RGBImage, *, max_side: int = 512, quality: int = 88)
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def _not_read(data: bytes) -> str:
+    """What a file is that is none of ours, and what to do."""
+    # ISO/IEC 14496-12, 4.3: a size, "ftyp", and brands of four bytes; AVIF has some of HEIF's.
+    size = int.from_bytes(data[:4], "big")
+    head = data[: min(size, 256)]
+    brands = {head[at : at + 4] for at in range(8, len(head), 4)} if head[4:8] == b"ftyp" else set()
+    if brands & _AVIF:
+        return f"AVIF is not read. Send {FORMAT_NAMES}."
+    if brands & _HEIF:
+        return (
+            "HEIC is not read. Set the iPhone to Most Compatible (Settings, Camera, Formats), or "
+            f"convert the image: send {FORMAT_NAMES}."
+        )
+    return f"This is not an image that can be read. Send {FORMAT_NAMES}."
 
 
 def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:

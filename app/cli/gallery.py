@@ -22,7 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from app.archive import IMAGE_SUFFIXES
+from app.archive import is_hidden, is_picture
 from app.cli.client import CommandError, call, connect, download, problem_text, send
 from app.cli.console import console
 from app.cli.recognize import ServiceUrl
@@ -48,9 +48,9 @@ def add(
     Run again after an interruption: an image that a product already has is not added twice.
     """
     products = [
-        (normalize("NFC", path.name), sorted(_images_in(path)))
+        (normalize("NFC", path.name), sorted(_pictures_in(path)))
         for path in sorted(folder.iterdir())
-        if path.is_dir()
+        if path.is_dir() and not is_hidden(Path(path.name))
     ]
     total = sum(len(images) for _, images in products)
     if not total:
@@ -188,8 +188,8 @@ def product_path(product_id: str) -> str:
     return f"/gallery/products/{quote(product_id, safe='')}"
 
 
-def _images_in(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+def _pictures_in(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if is_picture(Path(path.name)) and path.is_file())
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -126,6 +126,39 @@ def test_a_refused_file_is_named_and_the_others_are_kept(data_dir: Path, tmp_pat
     assert "broken.jpg: This is not an image" in added.stdout
 
 
+def test_pictures_that_are_not_read_are_named(data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shop" / "milk"
+    hidden = tmp_path / "shop" / "__MACOSX"
+    for made in (folder, hidden, folder / "old.jpg"):
+        made.mkdir(parents=True)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    for name, data in {
+        "a.jfif": pictures.jpeg(20),
+        "b.HEIC": heic,
+        "c.tiff": pictures.encode(pictures.quarters(), "TIFF"),
+        "d.JPG": pictures.jpeg(21),
+        "e.heic": pictures.jpeg(22),
+        "._d.JPG": b"shadow",
+        "Thumbs.db": b"",
+        ".DS_Store": b"",
+        "notes.txt": b"",
+    }.items():
+        (folder / name).write_bytes(data)
+    (hidden / "d.jpg").write_bytes(b"shadow")
+    added = tillsight("gallery", "add", str(tmp_path / "shop"), data_dir=data_dir)
+    assert added.returncode == 1
+    shadow = tillsight("gallery", "history", "--product", "__MACOSX", data_dir=data_dir)
+    assert shadow.stdout == ""
+    archive = shutil.make_archive(str(tmp_path / "shop"), "zip", tmp_path / "shop")
+    imported = tillsight("gallery", "import", archive, data_dir=data_dir)
+    assert imported.returncode == 1
+    assert "3 images added, 0 were there already, 2 refused" in added.stdout
+    assert "0 images added, 3 were there already, 2 items refused" in imported.stdout
+    for told in (added.stdout, imported.stdout):
+        assert "b.HEIC: HEIC is not read. Set the iPhone to Most Compatible" in told
+        assert "c.tiff: This is not an image that can be read" in told
+
+
 def test_folders_of_a_mac_are_composed(data_dir: Path, tmp_path: Path) -> None:
     for number, product in enumerate(("cafe\u0301", "café")):
         folder = tmp_path / "shop" / product

@@ -9,8 +9,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from app.archive import MOST_TABLE_BYTES, Archive, Picture, Refused, UnusableArchive
+from app.archive import (
+    MOST_TABLE_BYTES,
+    PICTURE_SUFFIXES,
+    Archive,
+    Picture,
+    Refused,
+    UnusableArchive,
+)
+from app.images import FORMATS
 from app.product_table import ProductRow
 from tests.app import pictures
 
@@ -144,6 +153,12 @@ def test_a_table_of_contents_is_refused_before_it_is_taken_up(
         Archive(file)
     assert tracemalloc.get_traced_memory()[1] < 100_000_000
     tracemalloc.stop()
+
+
+def test_every_ending_of_a_format_that_is_read_is_a_picture() -> None:
+    kinds = {*FORMATS, "MPO"}
+    endings = {name for name, kind in Image.registered_extensions().items() if kind in kinds}
+    assert endings <= PICTURE_SUFFIXES
 
 
 def test_a_zip_in_a_zip_is_not_opened(file: Path) -> None:

@@ -151,6 +151,29 @@ def test_not_an_image(data: bytes) -> None:
         decode(data, LIMITS)
 
 
+@pytest.mark.parametrize(
+    ("brands", "says"),
+    [
+        (b"heic\0\0\0\0mif1heic", "HEIC is not read. Set the iPhone to Most Compatible"),
+        (b"mif1\0\0\0\0mif1heic", "HEIC is not read"),
+        (b"hevc\0\0\0\0", "HEIC is not read"),
+        (b"avif\0\0\0\0avifmif1miaf", "AVIF is not read"),
+        (b"mif1\0\0\0\0avifmif1", "AVIF is not read"),
+        (b"isom\0\0\2\0isommp41", "not an image that can be read"),
+    ],
+    ids=["heic", "heif", "sequence", "avif", "avif second", "film"],
+)
+def test_what_phones_write_is_named(brands: bytes, says: str) -> None:
+    box = (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands
+    with pytest.raises(UnsupportedImage, match=says):
+        decode(box + b"\0\0\0\x10metaheicavif" + bytes(100), LIMITS)
+
+
+def test_avif_is_named() -> None:
+    with pytest.raises(UnsupportedImage, match="AVIF is not read"):
+        decode(pictures.encode(pictures.quarters(), "AVIF"), LIMITS)
+
+
 def test_tiff_is_not_read() -> None:
     with pytest.raises(UnsupportedImage):
         decode(pictures.encode(pictures.quarters(), "TIFF"), LIMITS)
