@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import BaseModel, Field
 
 from gallery import Author, authored, current_author
-from gallery.snapshot import flush
+from gallery.durable import flush, put_in_place
 
 Kind = Literal["import", "rebuild"]
 State = Literal["queued", "running", "done", "failed"]
@@ -194,9 +194,7 @@ class Jobs:
         path = self._folder / job.id / RECORD
         written = path.with_suffix(".partial")
         written.write_text(job.model_dump_json(), encoding="utf-8")
-        flush(written)
-        written.replace(path)
-        flush(path.parent)
+        put_in_place(written, path)
 
     def _forget_old(self) -> None:
         # In the order they were started: the clock may have been set since.

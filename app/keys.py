@@ -18,6 +18,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.checks import check_name
+from gallery.durable import put_in_place
 
 logger = logging.getLogger(__name__)
 
@@ -212,15 +213,9 @@ def _edit(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
                 os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
             ) as f:
                 f.write(content)
-                f.flush()
-                os.fsync(f.fileno())
-            partial.replace(path)
+            put_in_place(partial, path)
     except OSError as error:
         raise KeyProblem(
             f"The keys in {path} can't be written ({error.strerror}). "
             "Check TILLSIGHT_DATA_DIR, free space and permissions."
         ) from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from gallery.database import DATABASE_NAME, Database
+from gallery.durable import put_in_place
 from gallery.errors import GalleryDamaged, StorageFailed, UnsupportedSchema
 from gallery.schema import MIGRATIONS
-from gallery.snapshot import flush
 
 # Done and all, in pages of the database.
 Progress = Callable[[int, int], None]
@@ -31,7 +31,7 @@ def back_up(database: Database, path: Path, progress: Progress | None = None) ->
         try:
             with closing(_connected(partial)) as target:
                 _copy_pages(db, target, progress)
-            _put(partial, path)
+            put_in_place(partial, path)
         except (OSError, sqlite3.Error) as error:
             raise StorageFailed(
                 f"The backup could not be written to {path} ({error}). Check free space, and that "
@@ -52,7 +52,7 @@ def restore(backup: Path, folder: Path, progress: Progress | None = None) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         _copy(backup, partial, progress)
         _set_aside(folder / DATABASE_NAME)
-        _put(partial, folder / DATABASE_NAME)
+        put_in_place(partial, folder / DATABASE_NAME)
     except OSError as error:
         raise StorageFailed(
             f"The gallery in {folder} could not be replaced ({error}). Check free space and "
@@ -124,12 +124,6 @@ def _set_aside(database: Path) -> None:
             # Damaged, which is why it is replaced.
     for suffix in ("-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
-
-
-def _put(partial: Path, target: Path) -> None:
-    flush(partial)
-    partial.rename(target)
-    flush(target.parent)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -28,6 +28,7 @@ import numpy as np
 
 from gallery.base import FLAT, GRAPH, Base
 from gallery.coarse import Coarse
+from gallery.durable import flush, put_in_place
 from gallery.errors import StorageFailed
 from gallery.faiss_quiet import faiss
 from gallery.store import State
@@ -82,12 +83,11 @@ def write(folder: Path, base: Base, state: State) -> int:
         }
         manifest["sha256"] = _digest(manifest)
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-        for path in (*partial.iterdir(), partial):
+        for path in partial.iterdir():
             flush(path)
         if target.exists():
             shutil.rmtree(target)
-        partial.rename(target)
-        flush(folder)
+        put_in_place(partial, target)
     # Faiss reports a failed write as RuntimeError.
     except (OSError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -200,15 +200,6 @@ def _snapshots(folder: Path) -> list[tuple[int, Path]]:
     """Sequences and folders, newest first."""
     matches = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
-
-
-def flush(path: Path) -> None:
-    """Have the file or folder on the disk itself (fsync)."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

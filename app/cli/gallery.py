@@ -1,7 +1,6 @@
 """`tillsight gallery`: fill and inspect the gallery."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,6 +26,7 @@ from app.cli.client import CommandError, call, connect, download, problem_text, 
 from app.cli.console import console
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
+from gallery.durable import put_in_place
 
 DOWNLOAD = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -148,9 +148,7 @@ def export_archive(
                 for chunk in download(client, "/gallery/export"):
                     target.write(chunk)
                     progress.advance(task, len(chunk))
-                target.flush()
-                os.fsync(target.fileno())
-            partial.replace(file)
+            put_in_place(partial, file)
         except OSError as error:
             raise CommandError(f"Can't write {file} ({error.strerror}).") from error
         finally:

@@ -18,7 +18,7 @@ from app.http.uploads import allow_body, media_type
 from app.importing import ARCHIVE
 from app.jobs import Job
 from app.service import Service
-from gallery.snapshot import flush
+from gallery.durable import flush
 
 router = APIRouter(tags=["jobs"])
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")

@@ -6,9 +6,9 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from gallery.durable import put_in_place
 from gallery.errors import GalleryDamaged, StorageFailed
 from gallery.objects.base import Objects, place_of
-from gallery.snapshot import flush
 
 
 class FolderObjects(Objects):
@@ -36,9 +36,7 @@ class FolderObjects(Objects):
         try:
             path.parent.mkdir(exist_ok=True)
             partial.write_bytes(data)
-            flush(partial)
-            partial.replace(path)
-            flush(path.parent)
+            put_in_place(partial, path)
         except OSError as error:
             raise StorageFailed(
                 f"A picture could not be written to {self._folder} ({error}). Check free space, "

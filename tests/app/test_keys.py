@@ -21,6 +21,15 @@ def test_only_hashes_are_kept_and_only_for_the_owner(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_key_that_was_printed_is_on_the_disk_and_so_is_the_name_of_its_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda open_file: flushed.append(os.fstat(open_file).st_ino))
+    create_key(path, "till-1", [Scope.RECOGNIZE])
+    assert flushed == [path.stat().st_ino, path.parent.stat().st_ino]
+
+
 def test_a_ring_follows_the_file(path: Path) -> None:
     ring = KeyRing(path)
     assert not ring.required
