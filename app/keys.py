@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -131,6 +132,7 @@ class KeyRing:
         self._path = path
         self._seen = _signature(path)
         self._keys = {key.id: key for key in read_keys(path)}
+        self._fault: str | None = None
         # Whoever can read the data folder is its operator: commands find this key in it.
         self._own, self.own_token = _new_key("command line", list(Scope), None)
 
@@ -154,16 +156,19 @@ class KeyRing:
         signature = _signature(self._path)
         if signature == self._seen:
             return
-        self._seen = signature
         try:
             keys = read_keys(self._path)
             if self._keys and not keys:
                 raise KeyProblem(f"{self._path} is gone.")
         except KeyProblem as error:
-            # Neither open to all nor closed to the tills because of a damaged file.
-            logger.error("%s The keys known so far stay in use until the file is back.", error)
+            # Neither open to all nor closed to the tills because of a damaged file. It is read
+            # again at each call, because what makes it readable need not show, and told of once.
+            if str(error) != self._fault:
+                logger.error("%s The keys known so far stay in use until the file is back.", error)
+            self._fault = str(error)
             return
         self._keys = {key.id: key for key in keys}
+        self._seen, self._fault = signature, None
 
 
 def _new_key(name: str, scopes: list[Scope], per_minute: int | None) -> tuple[Key, str]:
@@ -212,6 +217,7 @@ def _edit(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
             with os.fdopen(
                 os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
             ) as f:
+                _keep_owner(f.fileno(), path)
                 f.write(content)
             put_in_place(partial, path)
     except OSError as error:
@@ -219,3 +225,16 @@ def _edit(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
             f"The keys in {path} can't be written ({error.strerror}). "
             "Check TILLSIGHT_DATA_DIR, free space and permissions."
         ) from error
+
+
+def _keep_owner(descriptor: int, path: Path) -> None:
+    """Make the file that is to be at `path` readable to whom the one before it was.
+
+    The first one is for the owner of the folder: the service, though root has called the command.
+    """
+    known = path.exists()
+    before = (path if known else path.parent).stat()
+    if known:
+        os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+    if os.geteuid() == 0:
+        os.fchown(descriptor, before.st_uid, before.st_gid)

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,38 @@ def test_a_damaged_or_lost_file_changes_nothing_while_serving(
     path.write_bytes(whole)
     revoke_key(path, "till-1")
     assert ring.find(token) is None
+
+
+def test_a_key_revoked_while_the_file_could_not_be_read_is_refused_once_it_can(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, token = create_key(path, "till-1", [Scope.RECOGNIZE])
+    create_key(path, "till-2", [Scope.RECOGNIZE])
+    ring = KeyRing(path)
+    revoke_key(path, "till-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        for _ in range(3):
+            assert ring.find(token) is not None
+    assert caplog.text.count("stay in use") == 1
+    assert ring.find(token) is None
+
+
+def refuse(path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_makes_or_changes_stays_the_service_s(path: Path) -> None:
+    os.chown(path.parent, 1234, 2345)
+    create_key(path, "till-1", [Scope.RECOGNIZE])
+    made = path.stat()
+    assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (1234, 2345, 0o600)
+    os.chown(path, 1234, 3456)
+    path.chmod(0o640)
+    revoke_key(path, "till-1")
+    changed = path.stat()
+    assert (changed.st_uid, changed.st_gid, stat.S_IMODE(changed.st_mode)) == (1234, 3456, 0o640)
 
 
 def test_a_damaged_file_is_named_at_the_start(path: Path) -> None:
