@@ -87,7 +87,7 @@ def take(
     changed = False
     for product_id, name, metadata in products:
         before = product_store.described(db, product_id)
-        if before is None or product_store.named(db, product_id) != (name, metadata):
+        if product_store.named(db, product_id) != (name, metadata):
             product_store.put_product(db, product_id, name, metadata, sequence)
             after = product_store.described(db, product_id)
             history.record(db, sequence, "put product", product_id, [(None, before, after)])

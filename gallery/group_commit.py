@@ -1,8 +1,9 @@
 """Changes that wait for the disk at the same time share one commit.
 
 The first of them to come leads: it runs all that wait in one transaction, each in a savepoint of
-its own, so that one that fails doesn't undo its neighbours. Those that come meanwhile wait for
-the next commit, so one fsync serves as many writers as there are.
+its own, so that one that is refused doesn't undo its neighbours. What SQLite raises (disk full,
+I/O) fails all of them: after that it may have rolled back by itself. Those that come meanwhile wait
+for the next commit, so one fsync serves as many writers as there are.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ class Index:
     def change(self, edit: Edit[T]) -> T:
         """Run one change in a transaction, and publish its view when it is on the disk.
 
-        Changes of several threads may share the transaction; each succeeds or fails by itself.
+        Changes of several threads may share the transaction: one that is refused leaves the others,
+        what the database or the disk refuses fails all of them.
         """
         return self._changes.submit(edit)
 

@@ -1,4 +1,4 @@
-"""Waiting changes share a commit, and each succeeds or fails by itself."""
+"""Waiting changes share a commit, and one that is refused leaves its neighbours."""
 
 from __future__ import annotations
 
