@@ -9,11 +9,13 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from gallery import StorageFailed
+from gallery.database import is_damage
 
 KEPT_SECONDS = 24 * 60 * 60
 # Faults of the service's own are not answers: the request may be sent again.
@@ -29,6 +31,10 @@ CREATE TABLE IF NOT EXISTS answers (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS answers_by_time ON answers (at);
 """
+
+
+class _Damaged(Exception):
+    """The file is no sound database."""
 
 
 class KeyInUse(Exception):
@@ -52,12 +58,16 @@ class Answers:
     """The answers of the last day. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file; one that is damaged is replaced."""
+        """Open or create the file; one that is damaged is replaced.
+
+        Raises:
+            StorageFailed: it can't be opened just now; it stays as it is.
+        """
         self._lock = Lock()
         self._running: set[str] = set()
         try:
             self._db = _opened(path)
-        except sqlite3.DatabaseError as error:
+        except _Damaged as error:
             logger.warning("%s can't be read (%s) and is made anew.", path, error)
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -99,9 +109,7 @@ class Answers:
                 (key, _now() - KEPT_SECONDS),
             ).fetchone()
         except sqlite3.Error as error:
-            raise StorageFailed(
-                f"Kept answers can't be read ({error}). Check free space and permissions."
-            ) from error
+            raise _unreadable(error) from error
         if row is None:
             return None
         if row[0] != request:
@@ -122,17 +130,27 @@ class Answers:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False)
     try:
-        db.executescript(_SCHEMA)
-        # Pages are read when they are needed: all of them now, while the file may be replaced.
-        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
-    except BaseException:
-        db.close()
-        raise
-    return db
+        with ExitStack() as opened:
+            db = opened.enter_context(closing(sqlite3.connect(path, check_same_thread=False)))
+            db.executescript(_SCHEMA)
+            # Pages are read when they are needed: all of them now, while the file may be replaced.
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise _Damaged(found)
+            opened.pop_all()
+            return db
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise _Damaged(error) from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: sqlite3.Error) -> StorageFailed:
+    return StorageFailed(
+        f"Kept answers can't be read ({error}). Check free space and permissions of the data "
+        "folder, and that no other program holds answers.sqlite3."
+    )
 
 
 def _now() -> int:

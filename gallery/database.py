@@ -153,8 +153,7 @@ class Database:
                     self._writer.rollback()
 
     def _translated(self, error: sqlite3.Error) -> GalleryError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if is_damage(error):
             return GalleryDamaged(
                 f"{self._path} is damaged or not an SQLite database ({error}). "
                 "Restore it from a backup, or move it away to start with an empty gallery."
@@ -163,3 +162,9 @@ class Database:
             f"{self._path} could not be read or written ({error}). "
             "Check free space and permissions, and that no other program holds the file."
         )
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is at fault, rather than the disk, its permissions or who else holds it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

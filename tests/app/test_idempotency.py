@@ -1,5 +1,6 @@
+import sqlite3
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 from app import idempotency
 from app.idempotency import Answer, Answers, KeyInUse, KeyReused
 from app.service import Service
+from gallery import StorageFailed
 from tests.app import pictures
 from tests.app.problems import assert_problem
 from tests.app.test_http_gallery import put
@@ -142,6 +144,24 @@ def test_answers_are_forgotten_after_a_day(file: Path, monkeypatch: pytest.Monke
         now += 1
         again = Answer(200, "text/plain", b"again")
         assert answers.once("key", "another request", lambda: again) == again
+
+
+@pytest.mark.parametrize("fault", ["held by another program", "a folder in its way"])
+def test_a_sound_file_that_can_not_be_opened_is_left_alone(file: Path, fault: str) -> None:
+    with closing(Answers(file)) as answers:
+        answers.once("key", "request", lambda: DONE)
+    with ExitStack() as undone:
+        if fault == "held by another program":
+            other = undone.enter_context(closing(sqlite3.connect(file, isolation_level=None)))
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+        else:
+            file.with_name("answers.sqlite3-wal").mkdir()
+            undone.callback(file.with_name("answers.sqlite3-wal").rmdir)
+        with pytest.raises(StorageFailed, match="no other program holds"):
+            Answers(file)
+    with closing(Answers(file)) as answers:
+        assert answers.once("key", "request", never) == DONE
 
 
 @pytest.mark.parametrize("start", [0, 100, 2000])
