@@ -209,7 +209,10 @@ def _read_jobs(folder: Path) -> list[Job]:
     for path in folder.iterdir():
         try:
             jobs.append(Job.model_validate_json((path / RECORD).read_bytes()))
-        except (OSError, ValueError):
+        except FileNotFoundError:
             # An upload that never became a job, because the service was killed meanwhile.
             shutil.rmtree(path, ignore_errors=True)
+        except (OSError, ValueError):
+            # It was accepted: the next start may be able to read it, or a newer release.
+            logger.exception("The job in %s can't be read and is left alone.", path)
     return sorted(jobs, key=lambda job: job.created_at)

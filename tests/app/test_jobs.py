@@ -1,3 +1,4 @@
+import errno
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -5,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from app.jobs import KEPT_JOBS, Job, Jobs, UnknownJob
+from app.jobs import KEPT_JOBS, Job, Jobs, StopJob, UnknownJob
 
 
 def wait(jobs: Jobs, job_id: str) -> Job:
@@ -83,6 +84,34 @@ def test_what_never_became_a_job_is_swept_away(tmp_path: Path) -> None:
     jobs.close()
     Jobs(tmp_path, {}).close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_can_not_be_read_is_kept_for_a_start_that_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / "job.json").write_text('{"id": "newer", "kind": "import-v2", "state": "queued"}')
+    with closing(Jobs(tmp_path, {"import": stopped})) as jobs:
+        folder = jobs.prepare()
+        (folder / "archive.zip").write_bytes(b"accepted")
+        job = jobs.start("import", folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        Jobs(tmp_path, {}).close()
+    assert (folder / "archive.zip").exists()
+    with closing(Jobs(tmp_path, {"import": counting(1, [])})) as jobs:
+        assert wait(jobs, job.id).state == "done"
+    assert (newer / "job.json").exists()
+    assert f"{newer} can't be read" in caplog.text
+
+
+def stopped(job: Job, _: Path, __) -> None:
+    raise StopJob
+
+
+def refuse(path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_an_unknown_job(tmp_path: Path) -> None:
