@@ -117,8 +117,14 @@ class Index:
     def _compact_if_due(self) -> None:
         running = self._compaction is not None and self._compaction.is_alive()
         if not running and self._folding.due(self.view):
-            self._compaction = threading.Thread(target=self._compact, name="gallery-compaction")
-            self._compaction.start()
+            thread = threading.Thread(target=self._compact, name="gallery-compaction")
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # No more threads for now. The change before it is made; the next one tries again.
+                logger.warning("the index could not be compacted (%s)", error)
+            else:
+                self._compaction = thread
 
     def _compact(self) -> None:
         """Until nothing is due: at once what only copies, and a graph when few rows come."""

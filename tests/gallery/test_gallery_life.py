@@ -1,6 +1,7 @@
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,27 @@ def test_it_compacts_when_enough_has_changed(tmp_path: Path) -> None:
     assert len(folders) == 2
     with opened(tmp_path) as gallery:
         assert gallery.stats().index_rows == 40
+
+
+def test_a_change_holds_though_no_thread_can_be_started_to_compact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    gallery = opened(tmp_path, compact_at=3)
+    gallery.put_product("p", "P", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for n in range(5):
+            gallery.add_images("p", [new_image(n)])
+    assert "can't start new thread" in caplog.text
+    assert gallery.stats().delta_rows == 5
+    gallery.add_images("p", [new_image(5)])
+    assert gallery._index._compaction is not None
+    gallery._index._compaction.join()
+    assert (gallery.stats().index_rows, gallery.stats().delta_rows) == (6, 0)
+    gallery.close()
 
 
 def test_an_index_that_disagrees_with_the_database_is_reported(tmp_path: Path) -> None:
