@@ -69,8 +69,7 @@ class Answers:
             self._db = _opened(path)
         except _Damaged as error:
             logger.warning("%s can't be read (%s) and is made anew.", path, error)
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            forget_answers(path)
             self._db = _opened(path)
 
     def once(self, key: str, request: str, make: Callable[[], Answer]) -> Answer:
@@ -127,6 +126,12 @@ class Answers:
         except sqlite3.Error:
             # The change is made and told; only sending the request again would do it again.
             logger.exception("An answer could not be kept.")
+
+
+def forget_answers(path: Path) -> None:
+    """Remove the file, which nobody has open: what its answers tell is no longer so."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

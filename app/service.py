@@ -49,9 +49,7 @@ class Service:
         self.keys = KeyRing(settings.keys_path)
         with ExitStack() as opened:
             self.folder = opened.enter_context(closing(DataFolder(settings.data_dir)))
-            self.answers = opened.enter_context(
-                closing(Answers(settings.data_dir / "answers.sqlite3"))
-            )
+            self.answers = opened.enter_context(closing(Answers(settings.answers_path)))
             self.pack = find_pack(settings.pack, pack_folders(settings))
             self.cores = Cores()
             how = settings.threads, settings.engine, self.cores

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from gallery import store
 from gallery.database import DATABASE_NAME, Database
 from gallery.durable import put_in_place
 from gallery.errors import GalleryDamaged, StorageFailed, UnsupportedSchema
@@ -46,12 +48,16 @@ def restore(backup: Path, folder: Path, progress: Progress | None = None) -> Non
 
     What was in it is replaced at once when the backup has been checked and copied, or, when this
     raises GalleryDamaged, UnsupportedSchema or StorageFailed, is still there.
+
+    Revisions and versions of changes that the backup doesn't know of never come again, and whoever
+    follows the changes starts anew.
     """
     partial = folder / f".{DATABASE_NAME}.{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _copy(backup, partial, progress)
-        _set_aside(folder / DATABASE_NAME)
+        replaced = _set_aside(folder / DATABASE_NAME)
+        _start_anew(partial, replaced)
         put_in_place(partial, folder / DATABASE_NAME)
     except OSError as error:
         raise StorageFailed(
@@ -72,9 +78,6 @@ def _copy(backup: Path, partial: Path, progress: Progress | None) -> None:
         ):
             _copy_pages(source, target, progress)
             _check(target, backup)
-            # Another identity: index snapshots of the gallery that this one replaces, or of what
-            # became of it after the backup, are not this one's though their sequences may agree.
-            target.execute("UPDATE state SET gallery = ?", (uuid.uuid4().hex,))
     except sqlite3.Error as error:
         raise GalleryDamaged(
             f"{backup} is damaged or no backup of a gallery ({error}). Use another backup."
@@ -107,15 +110,18 @@ def _check(db: sqlite3.Connection, backup: Path) -> None:
         raise GalleryDamaged(f"{backup} is not a backup of a gallery. Use another file.")
 
 
-def _set_aside(database: Path) -> None:
+def _set_aside(database: Path) -> int:
     """Fold the old database's write-ahead log into it, so that it can't be taken for the new one's.
 
-    Raises StorageFailed when somebody has it open.
+    Returns its sequence, 0 when there is none to be read. Raises StorageFailed when somebody has it
+    open.
     """
+    sequence = 0
     if database.exists():
         try:
             with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as old:
                 old.execute("PRAGMA journal_mode = DELETE")
+                sequence = old.execute("SELECT coalesce(max(sequence), 0) FROM state").fetchone()[0]
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise StorageFailed(
@@ -124,6 +130,18 @@ def _set_aside(database: Path) -> None:
             # Damaged, which is why it is replaced.
     for suffix in ("-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
+    return sequence
+
+
+def _start_anew(partial: Path, replaced: int) -> None:
+    """Bring the copy up to date, and beyond the sequence of the gallery that it replaces.
+
+    Where a disk was lost nobody knows how far that had come, but hardly by more than a change a
+    millisecond since it was made or restored: the time is beyond it, unless the clock is wrong.
+    """
+    with closing(Database(partial)) as database, database.write() as db:
+        known = max(store.state(db).sequence, replaced)
+        store.start_anew(db, max(known + 1, time.time_ns() // 1_000_000))
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -45,12 +45,13 @@ class VersionConflict(GalleryError):
 
 
 class HistoryForgotten(GalleryError):
-    """The changes that were asked for are no longer kept."""
+    """The changes that were asked for are no longer kept, or are of before a backup came back."""
 
-    def __init__(self, after: int, oldest: int) -> None:
+    def __init__(self, after: int, oldest: int, newest: int) -> None:
         super().__init__(
-            f"The changes after revision {after} are no longer kept, only those after {oldest}. "
-            "Read the products anew and follow the changes from the revision they were read at."
+            f"The changes after revision {after} can't be told, only those after {oldest}; the "
+            f"gallery is at {newest}. Read the products anew and follow the changes from the "
+            "revision they were read at."
         )
         self.oldest = oldest
 

@@ -271,7 +271,8 @@ class Gallery(GalleryProtocol):
     def changes(self, after: int, limit: int) -> list[Change]:
         """What the `limit` revisions after the revision `after` changed, in their order.
 
-        Raises HistoryForgotten when that is too long ago, InvalidValue.
+        Raises HistoryForgotten when that is too long ago or was before a backup came back,
+        InvalidValue.
         """
         if after != 0:
             checked_count(after, "revision")

@@ -50,12 +50,13 @@ def record(
 def after(db: sqlite3.Connection, sequence: int, limit: int) -> list[Change]:
     """The changes of the `limit` revisions after `sequence`, in their order.
 
-    Raises HistoryForgotten when some of them are no longer kept.
+    Raises HistoryForgotten when some of them are no longer kept, or there was no such revision.
     """
+    current = state(db)
     first = db.execute("SELECT min(sequence) FROM changes").fetchone()[0]
-    oldest = state(db).sequence if first is None else first - 1
-    if sequence < oldest:
-        raise HistoryForgotten(sequence, oldest)
+    oldest = max(current.history_floor, current.sequence if first is None else first - 1)
+    if not oldest <= sequence <= current.sequence:
+        raise HistoryForgotten(sequence, oldest, current.sequence)
     rows = db.execute(
         "SELECT sequence, kind, product, image, at FROM changes"
         " WHERE sequence > ? AND sequence <= ? ORDER BY number",

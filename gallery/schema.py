@@ -124,4 +124,9 @@ DROP TRIGGER image_added;
 DROP TRIGGER vector_added;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
+# What led to a backup is still told when it has been restored, but nobody follows it any more.
+VERSION_7 = """
+ALTER TABLE state ADD COLUMN history_floor INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7)

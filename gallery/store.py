@@ -7,6 +7,7 @@ images have an id for clients and a number for the index; numbers ascend and are
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ class State:
     """Which gallery this is, whose vectors it holds and how many changes it has seen.
 
     `replay_floor`: an index older than this sequence can't be brought up to date by replay.
+    `history_floor`: neither can a client's copy, by the changes after it.
     """
 
     gallery: str
@@ -31,6 +33,7 @@ class State:
     dimension: int
     sequence: int
     replay_floor: int
+    history_floor: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +77,7 @@ def adopt(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
 
 def state(db: sqlite3.Connection) -> State:
     row = db.execute(
-        "SELECT gallery, fingerprint, dimension, sequence, replay_floor FROM state"
+        "SELECT gallery, fingerprint, dimension, sequence, replay_floor, history_floor FROM state"
     ).fetchone()
     return State(*row)
 
@@ -83,6 +86,18 @@ def advance(db: sqlite3.Connection) -> int:
     """Count one more change and return its number."""
     row = db.execute("UPDATE state SET sequence = sequence + 1 RETURNING sequence").fetchone()
     return int(row[0])
+
+
+def start_anew(db: sqlite3.Connection, sequence: int) -> None:
+    """Be another gallery from `sequence` on, which is beyond any that was told of before.
+
+    Index snapshots of what it was, and of what became of that, are not this one's any more, and
+    clients' copies can't be brought up to date.
+    """
+    db.execute(
+        "UPDATE state SET gallery = ?, sequence = ?, history_floor = ?",
+        (uuid.uuid4().hex, sequence, sequence),
+    )
 
 
 def counts(db: sqlite3.Connection) -> Counts:

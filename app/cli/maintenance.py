@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from app.cli.client import CommandError
 from app.cli.console import console
 from app.data_folder import DataFolder
+from app.idempotency import forget_answers
 from app.packs import pack_folders
 from app.settings import Settings
 from gallery import folder_of, open_gallery
@@ -41,8 +42,11 @@ def restore(
 ) -> None:
     """Replace the gallery by a backup; the service must be stopped."""
     settings = Settings()
+    folder = _folder(settings)
     with closing(DataFolder(settings.data_dir)), _progress("Restoring") as report:
-        restore_gallery(file, _folder(settings), report)
+        # They tell of changes that are undone. First, because at worst one is then made again.
+        forget_answers(settings.answers_path)
+        restore_gallery(file, folder, report)
     console().print(f"Restored from {file}")
 
 

@@ -156,9 +156,12 @@ class Log:
 
     def after(self, revision: int, limit: int) -> list[Change]:
         """The changes of the `limit` revisions after `revision`. Raises HistoryForgotten."""
-        oldest = self._oldest()
-        if revision < oldest:
-            raise HistoryForgotten(revision, oldest)
+        if revision > self.head.revision:
+            # Told by another replica, perhaps, that has seen more.
+            self.refresh("Strong")
+        oldest, newest = self._oldest(), self.head.revision
+        if not oldest <= revision <= newest:
+            raise HistoryForgotten(revision, oldest, newest)
         where = f"revision > {revision} and revision <= {min(revision + limit, self.head.revision)}"
         rows = self._connection.query(CHANGES, where, _CHANGE)
         return [_change(row) for row in sorted(rows, key=_order)]

@@ -139,6 +139,8 @@ def test_changes_since_a_revision(client: TestClient) -> None:
     assert [item["sequence"] for item in changes] == [before + 1, before + 2, before + 3]
     assert {item["product_id"] for item in changes} == {"sku-1"}
     assert [item["image_id"] for item in changes] == [None, image_id, image_id]
+    ahead = client.get("/gallery/changes", params={"after": before + 4})
+    assert_problem(ahead, 410, "history-forgotten")
 
 
 def test_paging_reaches_every_product_once(client: TestClient) -> None:

@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app import idempotency
+from app.cli.maintenance import restore
 from app.idempotency import Answer, Answers, KeyInUse, KeyReused
 from app.service import Service
 from gallery import StorageFailed
@@ -14,6 +15,7 @@ from tests.app import pictures
 from tests.app.problems import assert_problem
 from tests.app.test_http_gallery import put
 from tests.app.test_http_import import ZIP, finished, shop
+from tests.gallery.samples import opened
 
 DONE = Answer(201, "application/json", b"{}")
 
@@ -144,6 +146,20 @@ def test_answers_are_forgotten_after_a_day(file: Path, monkeypatch: pytest.Monke
         now += 1
         again = Answer(200, "text/plain", b"again")
         assert answers.once("key", "another request", lambda: again) == again
+
+
+def test_what_a_restored_gallery_does_not_know_of_is_done_again(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILLSIGHT_DATA_DIR", str(tmp_path))
+    with opened(tmp_path / "gallery") as gallery:
+        gallery.backup(tmp_path / "backup")
+        with closing(Answers(file)) as answers:
+            answers.once("key", "request", lambda: DONE)
+    restore(tmp_path / "backup")
+    again = Answer(201, "application/json", b'{"again": true}')
+    with closing(Answers(file)) as answers:
+        assert answers.once("key", "request", lambda: again) == again
 
 
 @pytest.mark.parametrize("fault", ["held by another program", "a folder in its way"])

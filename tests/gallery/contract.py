@@ -21,6 +21,7 @@ from gallery import (
     Filter,
     GalleryClosed,
     GalleryProtocol,
+    HistoryForgotten,
     In,
     InvalidValue,
     InvalidVector,
@@ -183,7 +184,10 @@ class GalleryContract:
         gallery.delete_product("p", expected_version=version)
         kinds = [change.kind for change in gallery.changes(0, 100)]
         assert kinds == ["put product", "add image", "delete product"]
-        assert gallery.changes(gallery.stats().revision, 100) == []
+        revision = gallery.stats().revision
+        assert gallery.changes(revision, 100) == []
+        with pytest.raises(HistoryForgotten, match=rf"revision {revision + 1} .* is at {revision}"):
+            gallery.changes(revision + 1, 100)
         assert [change.sequence for change in gallery.changes(1, 1)] == [2]
         with authored(Author("office", "r1")):
             gallery.put_product("audited", "A", {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,20 @@ class GalleryMachine(RuleBasedStateMachine):
         self.ids: dict[tuple[str, int], str] = {}
         self.contents: dict[str, int] = {}
         self.gallery = self.opened()
+        self.read_all()
+
+    def read_all(self) -> None:
+        """As a client does that is to follow the changes."""
+        self.revision = self.gallery.stats().revision
+        self.versions, self.images = self.held()
+
+    def held(self) -> tuple[dict[str, int], dict[str, set[str]]]:
+        """The products' versions and images."""
+        listed = self.gallery.list_products(None, 10)[0]
+        return (
+            {product.id: product.version for product in listed},
+            {p.id: {image.id for image in self.gallery.list_images(p.id)} for p in listed},
+        )
 
     def opened(self) -> GalleryProtocol:
         """What has been closed, or an empty gallery in `folder`."""
@@ -159,9 +174,8 @@ class GalleryMachine(RuleBasedStateMachine):
     def the_history_leads_to_what_there_is(self) -> None:
         if not hasattr(self, "gallery"):
             return
-        versions: dict[str, int] = {}
-        images: dict[str, set[str]] = {}
-        for change in self.gallery.changes(0, 10**6):
+        versions, images = dict(self.versions), deepcopy(self.images)
+        for change in self.gallery.changes(self.revision, 10**6):
             versions[change.product_id] = change.sequence
             held = images.setdefault(change.product_id, set())
             if change.kind == "delete product":
@@ -170,7 +184,4 @@ class GalleryMachine(RuleBasedStateMachine):
                 held.add(change.image_id)
             elif change.kind == "delete image":
                 held.remove(change.image_id)
-        listed = self.gallery.list_products(None, 10)[0]
-        assert {product.id: product.version for product in listed} == versions
-        for product in listed:
-            assert {i.id for i in self.gallery.list_images(product.id)} == images[product.id]
+        assert (versions, images) == self.held()

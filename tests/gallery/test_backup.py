@@ -5,20 +5,25 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gallery import (
+    Candidate,
     Gallery,
     GalleryDamaged,
     GalleryError,
-    SearchResult,
+    HistoryForgotten,
     StorageFailed,
     UnsupportedSchema,
+    VersionConflict,
     restore,
 )
+from gallery.database import Database
+from gallery.schema import VERSION_1
 from tests.gallery.samples import flip_byte, new_image, opened, vectors_of
 
 
@@ -28,15 +33,15 @@ def fill(gallery: Gallery, products: range) -> None:
         gallery.add_images(f"p{product}", [new_image((product, n)) for n in range(6)])
 
 
-def answers(gallery: Gallery) -> SearchResult:
-    return gallery.search(vectors_of("queries", 10), 5)
+def answers(gallery: Gallery) -> list[list[Candidate]]:
+    return gallery.search(vectors_of("queries", 10), 5).candidates
 
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def backed_up(tmp_path: Path) -> tuple[Path, SearchResult]:
+def backed_up(tmp_path: Path) -> tuple[Path, list[list[Candidate]]]:
     """A backup of a gallery that went on afterwards."""
     with opened(tmp_path / "g") as gallery:
         fill(gallery, range(8))
@@ -60,7 +65,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_snapshots_of_what_was_given_up_are_not_used(tmp_path: Path) -> None:
-    """Another timeline with the same sequences and counts: only the identity tells."""
+    """Another timeline with the same counts: only the identity tells."""
     with opened(tmp_path / "g") as gallery:
         fill(gallery, range(4))
         gallery.backup(tmp_path / "backup")
@@ -77,6 +82,43 @@ def test_snapshots_of_what_was_given_up_are_not_used(tmp_path: Path) -> None:
     shutil.copytree(abandoned, tmp_path / "g" / "index")
     with opened(tmp_path / "g") as gallery:
         assert answers(gallery) == expected
+
+
+def test_who_follows_what_is_restored_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Onto a gallery that went on, and where nothing is left of it."""
+    with opened(tmp_path / "g") as gallery:
+        gallery.put_product("p", "of the backup", {})
+        gallery.backup(tmp_path / "backup")
+        for n in range(9):
+            lost, _ = gallery.put_product("p", f"lost {n}", {})
+    for folder in (tmp_path / "g", tmp_path / "new"):
+        restore(tmp_path / "backup", folder)
+        with opened(folder) as gallery:
+            for _ in range(12):
+                kept, _ = gallery.put_product("p", "kept", {})
+            for revision in (0, 1, 5, lost.version):
+                with pytest.raises(HistoryForgotten):
+                    gallery.changes(revision, 100)
+            with pytest.raises(VersionConflict):
+                gallery.put_product("p", "unseen", {}, expected_version=lost.version)
+            assert gallery.changes(kept.version - 12, 1)[0].sequence == kept.version - 11
+            # Nothing is forgotten of who did what.
+            assert len(gallery.history(None, 100)[0]) == 13
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    restore(tmp_path / "backup", tmp_path / "new")
+    with opened(tmp_path / "new") as gallery:
+        assert gallery.stats().revision == kept.version + 1
+
+
+def test_a_backup_of_the_first_release_comes_back(tmp_path: Path) -> None:
+    Database(tmp_path / "backup", (VERSION_1,)).close()
+    restore(tmp_path / "backup", tmp_path / "g")
+    with opened(tmp_path / "g") as gallery:
+        assert gallery.changes(gallery.stats().revision, 10) == []
+        with pytest.raises(HistoryForgotten):
+            gallery.changes(0, 10)
 
 
 def test_it_is_of_one_moment_while_the_gallery_goes_on(tmp_path: Path) -> None:
@@ -99,10 +141,11 @@ def test_it_is_of_one_moment_while_the_gallery_goes_on(tmp_path: Path) -> None:
                 gallery.backup(tmp_path / str(number), lambda *pages: seen.append(pages))
                 restore(tmp_path / str(number), tmp_path / f"restored {number}")
                 with opened(tmp_path / f"restored {number}") as copy:
-                    assert before <= copy.stats().revision <= gallery.stats().revision
                     assert copy.consistent()
-                    sequences = {change.sequence for change in copy.changes(0, 10**6)}
-                    assert sequences == set(range(1, copy.stats().revision + 1))
+                    entries, _ = copy.history(None, 10**6)
+                    last = entries[0].change.sequence
+                    assert before <= last <= gallery.stats().revision
+                    assert {entry.change.sequence for entry in entries} == set(range(1, last + 1))
         finally:
             done.set()
             writer.join()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from gallery import Gallery, restore
+from gallery import Gallery, HistoryForgotten, restore
 from tests.gallery.machine import DIMENSION, GalleryMachine
 from tests.gallery.samples import flip_byte, index_files, opened
 
@@ -50,6 +51,9 @@ class LocalMachine(GalleryMachine):
         restore(backup, self.folder)
         backup.unlink()
         self.gallery = self.opened()
+        with pytest.raises(HistoryForgotten):
+            self.gallery.changes(self.revision, 1)
+        self.read_all()
 
     @rule()
     def snapshot(self) -> None:

@@ -14,7 +14,7 @@ from gallery.store import State
 from gallery.vectors import stored_vectors
 from tests.gallery.samples import DIMENSION, FINGERPRINT, flip_byte, vectors_of
 
-STATE = State("a gallery", FINGERPRINT, DIMENSION, sequence=50, replay_floor=0)
+STATE = State("a gallery", FINGERPRINT, DIMENSION, sequence=50, replay_floor=0, history_floor=0)
 
 
 def base(sequence: int, count: int = 20) -> Base:
