@@ -5,7 +5,8 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+
+from gallery.lock import locked
 
 
 class DataFolderInUse(Exception):
@@ -37,24 +38,20 @@ class DataFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock: IO[str] = (path / "service.lock").open("a+", encoding="utf-8")
+            self._lock = locked(path / "service.lock")
             # It holds a key: for the owner of the folder only.
             os.fchmod(self._lock.fileno(), 0o600)
-        except OSError as error:
-            raise DataFolderUnusable(
-                f"The data folder {path.resolve()} can't be written ({error.strerror}). Check its "
-                "owner and permissions, or choose another with TILLSIGHT_DATA_DIR."
-            ) from error
-        try:
-            # The kernel drops the lock with the process, however it ends.
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
             raise DataFolderInUse(
                 f"Another TillSight already serves the data folder {path.resolve()}"
                 f"{_at(serving(path))}. Stop it first, or choose another folder with "
                 "TILLSIGHT_DATA_DIR."
             ) from None
+        except OSError as error:
+            raise DataFolderUnusable(
+                f"The data folder {path.resolve()} can't be written ({error.strerror}). Check its "
+                "owner and permissions, or choose another with TILLSIGHT_DATA_DIR."
+            ) from error
         self.announce(None)
 
     def announce(self, serving: Serving | None) -> None:

@@ -13,6 +13,7 @@ from gallery import store
 from gallery.database import DATABASE_NAME, Database
 from gallery.durable import put_in_place
 from gallery.errors import GalleryDamaged, StorageFailed, UnsupportedSchema
+from gallery.lock import lock_gallery
 from gallery.schema import MIGRATIONS
 
 # Done and all, in pages of the database.
@@ -44,28 +45,28 @@ def back_up(database: Database, path: Path, progress: Progress | None = None) ->
 
 
 def restore(backup: Path, folder: Path, progress: Progress | None = None) -> None:
-    """Make the gallery in `folder`, which nobody has open, the one of the backup.
+    """Make the gallery in `folder` the one of the backup.
 
     What was in it is replaced at once when the backup has been checked and copied, or, when this
-    raises GalleryDamaged, UnsupportedSchema or StorageFailed, is still there.
+    raises GalleryInUse, GalleryDamaged, UnsupportedSchema or StorageFailed, is still there.
 
     Revisions and versions of changes that the backup doesn't know of never come again, and whoever
     follows the changes starts anew.
     """
     partial = folder / f".{DATABASE_NAME}.{uuid.uuid4().hex}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _copy(backup, partial, progress)
-        replaced = _set_aside(folder / DATABASE_NAME)
-        _start_anew(partial, replaced)
-        put_in_place(partial, folder / DATABASE_NAME)
-    except OSError as error:
-        raise StorageFailed(
-            f"The gallery in {folder} could not be replaced ({error}). Check free space and "
-            "permissions."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with lock_gallery(folder):
+        try:
+            _copy(backup, partial, progress)
+            replaced = _set_aside(folder / DATABASE_NAME)
+            _start_anew(partial, replaced)
+            put_in_place(partial, folder / DATABASE_NAME)
+        except OSError as error:
+            raise StorageFailed(
+                f"The gallery in {folder} could not be replaced ({error}). Check free space and "
+                "permissions."
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _copy(backup: Path, partial: Path, progress: Progress | None) -> None:
@@ -113,8 +114,8 @@ def _check(db: sqlite3.Connection, backup: Path) -> None:
 def _set_aside(database: Path) -> int:
     """Fold the old database's write-ahead log into it, so that it can't be taken for the new one's.
 
-    Returns its sequence, 0 when there is none to be read. Raises StorageFailed when somebody has it
-    open.
+    Returns its sequence, 0 when there is none to be read. Raises StorageFailed when somebody reads
+    it, for a backup say.
     """
     sequence = 0
     if database.exists():
@@ -125,7 +126,7 @@ def _set_aside(database: Path) -> int:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise StorageFailed(
-                    f"{database} is in use. Stop the service first, then restore."
+                    f"Another program is reading {database}. Wait for it or end it, then restore."
                 ) from error
             # Damaged, which is why it is replaced.
     for suffix in ("-wal", "-shm"):

@@ -84,6 +84,10 @@ class StorageFailed(GalleryError):
     """The disk or the file system refused: full, read-only, locked by another process."""
 
 
+class GalleryInUse(GalleryError):
+    """Another process has the gallery's folder open."""
+
+
 class GalleryUnavailable(GalleryError):
     """A server that the gallery is on doesn't answer; the same call may succeed soon."""
 

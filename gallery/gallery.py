@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +16,10 @@ from gallery.backup import Progress, back_up
 from gallery.columns import Columns
 from gallery.contents import SQLiteContents
 from gallery.database import DATABASE_NAME, Database
-from gallery.errors import GalleryDamaged, StorageFailed
+from gallery.errors import GalleryDamaged
 from gallery.filters import Filter
 from gallery.index import Index
+from gallery.lock import lock_gallery
 from gallery.protocol import GalleryProtocol
 from gallery.records import (
     JSON,
@@ -55,7 +56,7 @@ class Gallery(GalleryProtocol):
     """Thread-safe: any number of readers, one writer at a time; searches never wait for a write.
 
     A change that has returned is on the disk, and every search that starts after it sees it.
-    One process at a time may have a folder open; the caller sees to that.
+    Of all processes one at a time has a folder open.
     """
 
     @classmethod
@@ -72,26 +73,30 @@ class Gallery(GalleryProtocol):
 
         `compact_at`: so many rows added or deleted since the index was built have it built again.
         `graph_from`: search is exact for fewer vectors than this, approximate and quicker for more.
-        Raises FingerprintMismatch, GalleryDamaged, UnsupportedSchema or StorageFailed.
+        Raises GalleryInUse, FingerprintMismatch, GalleryDamaged, UnsupportedSchema or
+        StorageFailed.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed(f"The folder {folder} can't be made ({error}).") from error
-        database = Database(folder / DATABASE_NAME)
-        try:
+        with ExitStack() as opened:
+            opened.enter_context(lock_gallery(folder))
+            database = opened.enter_context(closing(Database(folder / DATABASE_NAME)))
             with database.write() as db:
                 store.adopt(db, fingerprint, dimension)
             index = Index(
                 folder / INDEX_FOLDER, database, compact_at=compact_at, graph_from=graph_from
             )
-        except BaseException:
-            database.close()
-            raise
-        return cls(database, index, dimension, fingerprint)
+            opened.callback(index.close)
+            return cls(opened.pop_all(), database, index, dimension, fingerprint)
 
-    def __init__(self, database: Database, index: Index, dimension: int, fingerprint: str) -> None:
-        """Not called directly: use `Gallery.open`."""
+    def __init__(
+        self,
+        opened: ExitStack,
+        database: Database,
+        index: Index,
+        dimension: int,
+        fingerprint: str,
+    ) -> None:
+        """Not called directly: use `Gallery.open`. `opened` is what `close` closes."""
+        self._opened = opened
         self._database = database
         self._index = index
         self._columns = Columns(database)
@@ -100,10 +105,7 @@ class Gallery(GalleryProtocol):
 
     def close(self) -> None:
         """Finish what is running, save the index and close. A second call does nothing."""
-        try:
-            self._index.close()
-        finally:
-            self._database.close()
+        self._opened.close()
 
     # Products
 

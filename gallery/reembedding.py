@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gallery import image_store, store
 from gallery.database import DATABASE_NAME, Database
 from gallery.errors import InvalidVector, StorageFailed
+from gallery.lock import lock_gallery
 from gallery.schema import COUNT_DELETED_VECTORS
 from gallery.vectors import stored_vectors
 
@@ -37,14 +38,14 @@ def reembed(
     embed: Embed,
     progress: Progress | None = None,
 ) -> int:
-    """Make the gallery in `folder`, which nobody has open, that of another embedder.
+    """Make the gallery in `folder` that of another embedder.
 
     Returns how many images were embedded. What `embed` raises ends it; calling again goes on.
-    Raises InvalidVector, GalleryDamaged, UnsupportedSchema or StorageFailed.
+    Raises GalleryInUse, InvalidVector, GalleryDamaged, UnsupportedSchema or StorageFailed.
     """
     if not (folder / DATABASE_NAME).is_file():
         raise StorageFailed(f"There is no gallery in {folder}. Check the path.")
-    with closing(Database(folder / DATABASE_NAME)) as database:
+    with lock_gallery(folder), closing(Database(folder / DATABASE_NAME)) as database:
         with database.write() as db:
             state = store.state(db)
             if (state.fingerprint, state.dimension) == (fingerprint, dimension):

@@ -16,7 +16,7 @@ from app.data_folder import DataFolder
 from app.idempotency import forget_answers
 from app.packs import pack_folders
 from app.settings import Settings
-from gallery import folder_of, open_gallery
+from gallery import open_gallery
 from gallery.backup import back_up
 from gallery.backup import restore as restore_gallery
 from gallery.database import DATABASE_NAME, Database
@@ -64,7 +64,6 @@ def reembed() -> None:
 
     settings = Settings()
     with ExitStack() as opened:
-        opened.enter_context(closing(DataFolder(settings.data_dir)))
         pack = find_pack(settings.pack, pack_folders(settings))
         how = settings.threads, settings.engine
         detector = opened.enter_context(closing(Detector(pack, *how)))
@@ -109,8 +108,6 @@ def migrate(
     pictures = Settings().pictures
     with ExitStack() as opened:
         held = opened.enter_context(read_contents(source, pictures=pictures))
-        if folder := folder_of(target):
-            opened.enter_context(closing(DataFolder(folder.parent)))
         into = opened.enter_context(
             open_gallery(
                 target,

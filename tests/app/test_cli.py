@@ -225,6 +225,20 @@ def test_a_second_service_on_the_same_folder_is_refused(data_dir: Path) -> None:
     assert "Traceback" not in second.stderr
 
 
+def test_a_gallery_is_one_process_s_whatever_their_data_folders(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    gallery = f"sqlite:///{data_dir / 'gallery'}"
+    backup = str(tmp_path / "backup")
+    made = tillsight("gallery", "backup", backup, data_dir=tmp_path / "data", gallery_url=gallery)
+    assert made.returncode == 0, made.stderr
+    for command in ("serve --port 0", f"gallery restore {backup}", "gallery reembed"):
+        refused = tillsight(*command.split(), data_dir=tmp_path / "data", gallery_url=gallery)
+        assert refused.returncode == 1
+        assert f"has the gallery in {data_dir / 'gallery'} open" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
 def test_a_taken_port_is_said_at_once(running: RunningService, tmp_path: Path) -> None:
     port = running.url.rsplit(":", 1)[1]
     second = tillsight("serve", "--port", port, data_dir=tmp_path)

@@ -16,6 +16,7 @@ from gallery import (
     Gallery,
     GalleryDamaged,
     GalleryError,
+    GalleryInUse,
     HistoryForgotten,
     StorageFailed,
     UnsupportedSchema,
@@ -23,6 +24,7 @@ from gallery import (
     restore,
 )
 from gallery.database import Database
+from gallery.opening import read_contents
 from gallery.schema import VERSION_1
 from tests.gallery.samples import flip_byte, new_image, opened, vectors_of
 
@@ -61,7 +63,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
             assert answers(gallery) == expected
             assert gallery.consistent()
             assert gallery.get_product("p0").image_count == 6
-    assert files(tmp_path / "new" / "place") == ["gallery.sqlite3", "index"]
+    assert files(tmp_path / "new" / "place") == ["gallery.lock", "gallery.sqlite3", "index"]
 
 
 def test_snapshots_of_what_was_given_up_are_not_used(tmp_path: Path) -> None:
@@ -237,11 +239,21 @@ def test_what_is_no_sound_backup_is_refused_and_nothing_changes(
 def test_an_open_gallery_is_not_replaced(tmp_path: Path) -> None:
     backup, _ = backed_up(tmp_path)
     with opened(tmp_path / "g") as gallery:
-        with pytest.raises(StorageFailed, match="is in use"):
+        with pytest.raises(GalleryInUse):
             restore(backup, tmp_path / "g")
         fill(gallery, range(20, 21))
         assert gallery.get_product("p20").image_count == 6
         assert gallery.consistent()
+
+
+def test_nor_is_one_that_is_being_read(tmp_path: Path) -> None:
+    backup, _ = backed_up(tmp_path)
+    with read_contents(f"sqlite:///{tmp_path / 'g'}", pictures="") as held:
+        before = held.revision
+        with pytest.raises(StorageFailed, match="is reading"):
+            restore(backup, tmp_path / "g")
+    with opened(tmp_path / "g") as gallery:
+        assert gallery.stats().revision == before
 
 
 def test_a_damaged_gallery_can_be_replaced(tmp_path: Path) -> None:

@@ -77,12 +77,13 @@ def test_what_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
     with (
         read_contents(f"sqlite:///{source}", pictures="") as contents,
         opened(target) as into,
+        opened(tmp_path / "other") as other,
     ):
         references = list(contents.references())
         into.take(list(contents.products()), references[:25])
         revision = into.stats().revision
         with pytest.raises(UnknownProduct):
-            opened(tmp_path / "other").take([], references[:1])
+            other.take([], references[:1])
     copy(f"sqlite:///{source}", f"sqlite:///{target}")
     with opened(target) as into, opened(source) as gallery:
         assert held(into) == held(gallery)
