@@ -34,10 +34,12 @@ class VersionConflict(GalleryError):
 
     def __init__(self, product_id: str, expected: int, actual: int) -> None:
         now = f"is at version {actual}" if actual else "doesn't exist"
-        wanted = f"version {expected}" if expected else "none of that id"
         super().__init__(
-            f"The product {_shown(product_id)} {now}, the change was meant for {wanted}. "
+            f"The product {_shown(product_id)} {now}, the change was meant for version {expected}. "
             "Read the product again and decide anew."
+            if expected
+            else f"There is a product {_shown(product_id)} already, at version {actual}. "
+            "Choose another id, or read that product and decide anew."
         )
         self.product_id = product_id
         self.expected = expected

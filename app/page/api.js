@@ -77,12 +77,13 @@ export function idempotencyKey() {
   return { "Idempotency-Key": Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("") };
 }
 
-export function problemBox(problem) {
+export function problemBox(problem, ...more) {
   return h(
     "div",
     { class: "problem", role: "alert" },
     h("strong", {}, problem.title ?? "Error"),
     h("p", {}, problem.message),
+    more,
     problem.code ? h("code", {}, problem.code) : null,
   );
 }

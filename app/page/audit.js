@@ -1,6 +1,6 @@
 // What is wrong with the gallery, with the pictures that show it.
 import { call } from "./api.js";
-import { h, plural, progress } from "./dom.js";
+import { addressOf, h, plural, progress } from "./dom.js";
 import { thumbnail } from "./thumbnails.js";
 
 const SHOWN = 12; // of each kind at first
@@ -54,7 +54,7 @@ function pair({ image_id: image, other_image_id: other, product_id: product }, t
     h("div", { class: "pair" }, thumbnail(image, `Reference of ${product}`), other ? thumbnail(other, "The other reference") : null),
     h("strong", {}, title),
     h("span", { class: "hint" }, note),
-    h("a", { href: `#product/${encodeURIComponent(product)}` }, `Open ${product}`),
+    h("a", { href: addressOf(product) }, `Open ${product}`),
   );
 }
 
@@ -75,7 +75,7 @@ function group(title, faults) {
 
 function advice(items) {
   const rows = items.map(({ product_id: id, reason }) =>
-    h("li", {}, h("a", { href: `#product/${encodeURIComponent(id)}` }, id), ` ${reason}`),
+    h("li", {}, h("a", { href: addressOf(id) }, id), ` ${reason}`),
   );
   return h("details", { class: "group" }, h("summary", {}, `Photograph next (${items.length})`), h("ul", { class: "advice" }, rows));
 }

@@ -37,6 +37,9 @@ export function progress(label) {
 export const plural = (count, one, many = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
+// Where the page shows a product.
+export const addressOf = (productId) => `#product/${encodeURIComponent(productId)}`;
+
 // A question that stands before the page until it is answered; true when it was affirmed.
 export function confirm(title, text, action) {
   const yes = h("button", { value: "yes", class: "danger" }, action);

@@ -1,6 +1,6 @@
 // The products there are, a page at a time.
 import { call, get, path, problemBox } from "./api.js";
-import { confirm, field, h, plural, say } from "./dom.js";
+import { addressOf, confirm, field, h, plural, say } from "./dom.js";
 import { cover } from "./thumbnails.js";
 
 const PAGE = 60;
@@ -101,7 +101,7 @@ function card(product) {
     {},
     h(
       "a",
-      { class: "card product-card", href: `#product/${encodeURIComponent(product.id)}` },
+      { class: "card product-card", href: addressOf(product.id) },
       cover(product),
       h("strong", {}, product.name),
       h("span", { class: "id" }, product.id),

@@ -1,6 +1,6 @@
 // A product: its name, its metadata, its reference photographs.
 import { call, get, path, problemBox } from "./api.js";
-import { confirm, field, h, plural, say } from "./dom.js";
+import { addressOf, confirm, field, h, plural, say } from "./dom.js";
 import { dropzone } from "./files.js";
 import { metadataEditor } from "./metadata.js";
 import { thumbnail } from "./thumbnails.js";
@@ -32,10 +32,20 @@ export function newProduct(root, { signal }) {
         const address = path`/gallery/products/${id.value.trim()}`;
         await call("PUT", address, { json: body, headers: { "If-None-Match": "*" }, signal });
         learnt = photographs;
-        location.hash = `#product/${encodeURIComponent(id.value.trim())}`;
+        location.hash = addressOf(id.value.trim());
       },
+      refused: (error) => (error.code === "version-conflict" ? taken(id.value.trim(), error) : problemBox(error)),
     }),
   );
+}
+
+function taken(id, { code }) {
+  const problem = {
+    title: "There is such a product already",
+    message: "Choose another id, or change that product.",
+    code,
+  };
+  return problemBox(problem, h("a", { href: addressOf(id) }, `Open ${id}`));
 }
 
 export async function product(root, { argument: id, signal }) {
@@ -143,7 +153,7 @@ export async function product(root, { argument: id, signal }) {
   }
 }
 
-function editor({ id, name, metadata, action, note, save }) {
+function editor({ id, name, metadata, action, note, save, refused = problemBox }) {
   const called = h("input", { required: true, maxlength: 256, value: name, autocomplete: "off" });
   const entries = metadataEditor(metadata);
   const outcome = h("div", { "aria-live": "polite" });
@@ -166,7 +176,7 @@ function editor({ id, name, metadata, action, note, save }) {
       const said = await save({ name: called.value.trim(), metadata: entries.value() });
       if (said) outcome.append(h("p", { class: "good" }, said));
     } catch (error) {
-      outcome.append(problemBox(error));
+      outcome.append(refused(error));
     } finally {
       button.disabled = false;
     }

@@ -105,7 +105,9 @@ def test_nobody_overwrites_a_change_they_have_not_seen(client: TestClient) -> No
     only_new = {"If-None-Match": "*"}
     created = client.put(path, json={"name": "Oat milk"}, headers=only_new)
     assert created.status_code == 201
-    assert_problem(client.put(path, json={"name": "x"}, headers=only_new), 412, "version-conflict")
+    there = client.put(path, json={"name": "x"}, headers=only_new)
+    problem = assert_problem(there, 412, "version-conflict")
+    assert problem["detail"].startswith("There is a product 'sku-1' already")
 
     seen = created.headers["ETag"]
     assert client.get(path).headers["ETag"] == seen

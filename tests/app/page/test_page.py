@@ -78,7 +78,12 @@ def test_a_product_from_its_first_photograph_to_its_end(
     page.get_by_label("Id", exact=True).fill("faminix-mint-tea")
     page.get_by_label("Name", exact=True).fill("Patchwork quilt")
     page.get_by_role("button", name="Add product").click()
-    expect(page.locator(".problem code")).to_have_text("version-conflict")  # nothing overwritten
+    # Nothing is overwritten; what is there can be looked at.
+    expect(page.locator(".problem")).to_contain_text("There is such a product already")
+    expect(page.locator(".problem code")).to_have_text("version-conflict")
+    there = page.get_by_role("link", name="Open faminix-mint-tea")
+    expect(there).to_have_attribute("href", "#product/faminix-mint-tea")
+    unlocked.check()
     page.get_by_label("Id", exact=True).fill("40 quilt")
     page.get_by_role("button", name="Add product").click()
     expect(page.locator(".uploads .good")).to_have_text(re.compile("added"))
