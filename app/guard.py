@@ -26,10 +26,11 @@ _NOISE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A doubt about a reference, and what to do about it."""
+    """A doubt about a reference, what to do about it, and the product that it looks like."""
 
     code: Doubt
     detail: str
+    product_id: str | None = None
 
 
 class DoubtfulReference(Exception):
@@ -102,8 +103,9 @@ class Guard:
             return None
         return Doubtful(
             "look-alike",
-            f"It looks like {best.product_id!r} ({best.score:.2f}) rather than its own product. "
-            "Check the label; photograph the side that tells them apart.",
+            f"It looks like {best.name}, {best.product_id!r} ({best.score:.2f}), rather than its "
+            "own product. Check the label; photograph the side that tells them apart.",
+            best.product_id,
         )
 
 

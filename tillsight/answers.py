@@ -168,13 +168,21 @@ class ProductPage(TypedDict):
     next_cursor: str | None
 
 
+class Doubt(TypedDict):
+    """A doubt about a reference; `product_id`: that it looks like, of a `look-alike`."""
+
+    code: Literal["look-alike", "no-body", "blurred", "too-small"]
+    detail: str
+    product_id: NotRequired[str]
+
+
 class AddedImage(TypedDict, total=False):
     """`id` and `duplicate` of a file that was taken, `error` (a problem) of one that was not."""
 
     filename: str
     id: str
     duplicate: bool
-    warnings: list[dict[str, str]]
+    warnings: list[Doubt]
     error: dict[str, Any]
 
 

@@ -60,6 +60,7 @@ def add(
         )
     added = known = 0
     refused: list[str] = []
+    doubtful: list[str] = []
     with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Enrolling", total=total)
         for product_id, images in products:
@@ -70,14 +71,20 @@ def add(
                 # One file a request: each is kept the moment it is counted.
                 response = send(client, "POST", f"{path}/images", files={"image": _part(image)})
                 if response.is_success:
-                    duplicate = response.json()["images"][0]["duplicate"]
+                    (entry,) = response.json()["images"]
+                    duplicate = entry["duplicate"]
                     added, known = added + (not duplicate), known + duplicate
+                    doubtful += [f"{image}: {doubt['detail']}" for doubt in entry["warnings"]]
                 else:
                     refused.append(f"{image}: {problem_text(response)}")
                 progress.advance(task)
     out = console()
     out.print(f"{added} images added, {known} were there already, {len(refused)} refused.")
     for line in refused:
+        out.print(f"  {line}")
+    if doubtful:
+        out.print("There are doubts about references that were taken all the same:")
+    for line in doubtful:
         out.print(f"  {line}")
     if refused:
         raise typer.Exit(1)

@@ -298,6 +298,7 @@ class HistoryAnswer(Document):
 class WarningItem(Document):
     code: Doubt
     detail: str
+    product_id: str | None = Field(None, description="That it looks like, of a `look-alike`.")
 
 
 class AddedImageItem(Document):

@@ -1,6 +1,6 @@
 // Photographs on their way into a product: each by itself, so that each has its progress and error.
 import { idempotencyKey, path, send } from "./api.js";
-import { h, progress, say } from "./dom.js";
+import { addressOf, h, progress, say } from "./dom.js";
 
 const AT_ONCE = 2;
 const MOST_TRIES = 5;
@@ -33,7 +33,8 @@ export class Uploads {
     this.next();
     try {
       const added = await this.sent(item);
-      this.finish(item, added.duplicate ? "already there" : "added", "good");
+      const kind = added.warnings.length ? "doubtful" : "good";
+      this.finish(item, added.duplicate ? "already there" : "added", kind, added.warnings);
     } catch (error) {
       if (!this.signal.aborted) this.finish(item, error.message, "bad");
     }
@@ -63,10 +64,16 @@ export class Uploads {
     }
   }
 
-  finish({ row, bar, state, file }, text, kind) {
+  finish({ row, bar, state, file }, text, kind, doubts = []) {
     bar.remove();
     row.className = kind;
     state.textContent = text;
-    say(`${file.name}: ${text}`);
+    row.append(...doubts.map(told));
+    say([`${file.name}: ${text}`, ...doubts.map((doubt) => doubt.detail)].join(". "));
   }
+}
+
+function told({ detail, product_id: alike }) {
+  const link = alike && h("a", { href: addressOf(alike) }, `Open ${alike}`);
+  return h("p", {}, detail, link ? [" ", link] : null);
 }

@@ -51,6 +51,9 @@ def test_a_folder_is_enrolled_and_recognised(data_dir: Path, shop: Path, tmp_pat
     added = tillsight("gallery", "add", str(shop), data_dir=data_dir)
     assert added.returncode == 0, added.stderr
     assert "3 images added, 0 were there already, 0 refused" in added.stdout
+    # What is doubtful is named, and no failure.
+    small = f"{shop / 'apple juice' / '1.jpg'}: The photograph is 120 × 90 pixels"
+    assert small in " ".join(added.stdout.split())
     again = tillsight("gallery", "add", str(shop), data_dir=data_dir)
     assert "0 images added, 3 were there already, 0 refused" in again.stdout
 

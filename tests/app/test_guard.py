@@ -72,9 +72,12 @@ def test_each_doubt_is_told_and_the_reference_added(client: TestClient) -> None:
 
 def test_a_reference_like_another_product_is_told(client: TestClient) -> None:
     add(client, "crisps", *CRISPS[:2])
+    client.put("/gallery/products/crisps", json={"name": "Crisps"})
     answer = add(client, "coffee", CRISPS[2])
     assert doubts(answer) == [["look-alike"]]
-    assert "'crisps'" in answer["images"][0]["warnings"][0]["detail"]
+    (warning,) = answer["images"][0]["warnings"]
+    assert warning["product_id"] == "crisps"
+    assert "like Crisps, 'crisps' (" in warning["detail"]
     # One of its own that is nearer ends the doubt.
     assert doubts(add(client, "coffee", CRISPS[2])) == [[]]
 

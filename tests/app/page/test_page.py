@@ -86,7 +86,7 @@ def test_a_product_from_its_first_photograph_to_its_end(
     unlocked.check()
     page.get_by_label("Id", exact=True).fill("40 quilt")
     page.get_by_role("button", name="Add product").click()
-    expect(page.locator(".uploads .good")).to_have_text(re.compile("added"))
+    expect(page.locator(".uploads .state")).to_have_text("added")
     expect(page.locator(".references li")).to_have_count(1)
 
     # It is recognised from here on.
@@ -135,6 +135,29 @@ def test_a_product_from_its_first_photograph_to_its_end(
     expect(page.locator("h1")).to_have_text("Gallery")
     assert_problem(running.client.get("/gallery/products/40%20quilt"), 404, "unknown-product")
     assert unlocked.refused == [412, 415]
+
+
+def test_doubts_about_photographs_are_told(
+    unlocked: Shop, running: RunningService, samples: Path
+) -> None:
+    address = "/gallery/products/twin"
+    assert running.client.put(address, json={"name": "Twin of the mint tea"}).is_success
+    page = unlocked.open("product/twin")
+    tea = samples / "references" / "faminix-mint-tea" / "01.jpg"
+    files = (("small.jpg", pictures.jpeg(13)), ("tea.jpg", tea.read_bytes()))
+    give(page, "drop", ".dropzone", *((name, "image/jpeg", data) for name, data in files))
+    small, alike = (page.locator(".uploads li", has_text=name) for name, _ in files)
+    for row in (small, alike):
+        expect(row.locator(".state")).to_have_text("added")
+        expect(row).to_have_class("doubtful")
+    expect(small).to_contain_text("The photograph is 120 × 90 pixels")
+    expect(small).to_contain_text("No clear body is seen.")
+    expect(alike).to_contain_text("It looks like Faminix Mint Tea 20 bags, 'faminix-mint-tea'")
+    unlocked.check()
+    alike.get_by_role("link", name="Open faminix-mint-tea").click()
+    expect(page.locator("h1")).to_have_text("Faminix Mint Tea 20 bags")
+    assert running.client.delete(address).is_success
+    assert unlocked.refused == []
 
 
 def test_a_change_by_somebody_else_is_not_overwritten(
