@@ -19,16 +19,16 @@ export const path = (strings, ...values) =>
   strings.reduce((made, text, at) => made + encodeURIComponent(values[at - 1]) + text);
 
 // A request without a body of files; resolves to the Response of a success.
-export async function call(method, url, { json, headers = {}, signal } = {}) {
+export async function call(method, url, { json, body = JSON.stringify(json), headers = {}, signal } = {}) {
   const key = currentKey();
   const all = { ...headers, ...authorization(key) };
-  if (json !== undefined) all["Content-Type"] = "application/json";
+  if (body !== undefined) all["Content-Type"] = "application/json";
   let answer;
   try {
     answer = await fetch(url, {
       method,
       headers: all,
-      body: json === undefined ? undefined : JSON.stringify(json),
+      body,
       signal,
       cache: "no-store",
     });
@@ -38,7 +38,7 @@ export async function call(method, url, { json, headers = {}, signal } = {}) {
   }
   if (answer.ok) return answer;
   const problem = read(answer.status, await answer.text(), answer.headers.get("Retry-After"));
-  if (await unlocked(problem, key)) return call(method, url, { json, headers, signal });
+  if (await unlocked(problem, key)) return call(method, url, { body, headers, signal });
   throw problem;
 }
 

@@ -1,25 +1,34 @@
-// Metadata as rows of name and value. A value is read as JSON where it is JSON, and as text where
-// not; a text that looks like JSON is therefore shown in quotes.
+// Metadata as rows of name and value, from JSON text to JSON text: what nobody touches stays as it
+// is. A value is read as JSON where it is JSON, and as text where not; a text that looks like JSON,
+// or that an input would not keep, is therefore shown in quotes.
 import { h } from "./dom.js";
+import { members } from "./json.js";
 
 export function metadataEditor(metadata) {
   const rows = h("div", { class: "rows" });
-  const add = (name = "", value = "") => {
+  const add = (name = null, value = "") => {
+    const key = h("input", { value: name, required: name !== "", "aria-label": "Name of the entry", placeholder: "brand" });
+    const shown = key.value; // without line breaks
+    const content = h("input", { value, "aria-label": "Value of the entry", placeholder: "Sunhill" });
     const row = h(
       "div",
       { class: "row" },
-      h("input", { value: name, "aria-label": "Name of the entry", placeholder: "brand" }),
-      h("input", { value, "aria-label": "Value of the entry", placeholder: "Sunhill" }),
+      key,
+      content,
       h(
         "button",
         { type: "button", class: "quiet", "aria-label": "Remove the entry", onclick: () => row.remove() },
         "×",
       ),
     );
+    row.text = () => {
+      const called = key.value === shown ? name : key.value.trim();
+      return `${JSON.stringify(called)}:${read(content.value)}`;
+    };
     rows.append(row);
     return row;
   };
-  for (const [name, value] of Object.entries(metadata)) add(name, written(value));
+  for (const [name, value] of members(metadata)) add(name, written(value));
   const button = h(
     "button",
     { type: "button", class: "quiet", onclick: () => add().querySelector("input").focus() },
@@ -31,27 +40,25 @@ export function metadataEditor(metadata) {
     h("legend", {}, "Metadata"),
     rows,
     button,
-    h("p", { class: "hint" }, "Numbers, true, false, lists and objects as in JSON; all else is text."),
+    h("p", { class: "hint" }, "Numbers, true, false, lists and objects as in JSON; all else is text, in quotes where it has line breaks (\\n) or spaces around it."),
   );
-  return { element, value: () => collected(rows) };
+  return { element, text: () => `{${[...rows.children].map((row) => row.text()).join()}}` };
 }
 
-function collected(rows) {
-  const pairs = [...rows.children].map((row) => {
-    const [name, value] = row.querySelectorAll("input");
-    return [name.value.trim(), readValue(value.value.trim())];
-  });
-  return Object.fromEntries(pairs.filter(([name]) => name));
+// JSON as an input shows it, so that it is read as the same.
+function written(json) {
+  const value = JSON.parse(json);
+  const plain = typeof value === "string" && !/[\r\n]/.test(value) && read(value) === JSON.stringify(value);
+  return plain ? value : json;
 }
 
-function written(value) {
-  return typeof value === "string" && readValue(value) === value ? value : JSON.stringify(value);
-}
-
-function readValue(text) {
+// What stands in an input, as JSON.
+function read(text) {
+  const trimmed = text.trim();
   try {
-    return JSON.parse(text);
+    JSON.parse(trimmed);
+    return trimmed;
   } catch {
-    return text;
+    return JSON.stringify(trimmed);
   }
 }

@@ -137,6 +137,36 @@ def test_a_product_from_its_first_photograph_to_its_end(
     assert unlocked.refused == [412, 415]
 
 
+def test_metadata_that_nobody_touched_stays_as_it_was(
+    unlocked: Shop, running: RunningService
+) -> None:
+    address = "/gallery/products/kept"
+    kept = (
+        r""""lines":"a\nb","lead":" lead","big":12345678901234567890,"":"no name"," key ":1.0,"""
+        r""""two\nlines":true,"7":"7","__proto__":"\"q\"","empty":"","none":null,"""
+        r""""deep":{"big":[98765432109876543210,"},{\"x\":\\"]}"""
+    )
+    body = f'{{"name":"Kept","metadata":{{{kept}}}}}'
+    headers = {"Content-Type": "application/json"}
+    assert running.client.put(address, content=body, headers=headers).is_success
+    page = unlocked.open("product/kept")
+    expect(page.get_by_label("Value of the entry").first).to_have_value(r'"a\nb"')
+
+    def saved() -> str:
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("form .good")).to_have_text("Saved.")
+        return running.client.get(address).text
+
+    page.get_by_label("Name", exact=True).fill("Kept as it was")
+    assert f'"metadata":{{{kept}}}' in saved()
+    page.get_by_label("Value of the entry").nth(2).fill("12345678901234567891")
+    page.get_by_label("Name of the entry").nth(1).fill("led")
+    changed = kept.replace("4567890,", "4567891,").replace('"lead"', '"led"')
+    assert f'"metadata":{{{changed}}}' in saved()
+    assert running.client.delete(address).is_success
+    assert unlocked.refused == []
+
+
 def test_doubts_about_photographs_are_told(
     unlocked: Shop, running: RunningService, samples: Path
 ) -> None:
