@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from gallery.database import DATABASE_NAME, Database
 from gallery.errors import GalleryDamaged
 from gallery.filters import Filter
 from gallery.index import Index
+from gallery.listing import page_of
 from gallery.lock import lock_gallery
 from gallery.protocol import GalleryProtocol
 from gallery.records import (
@@ -135,17 +137,22 @@ class Gallery(GalleryProtocol):
         with self._database.read() as db:
             return product_store.get_product(db, product_id)
 
-    def list_products(self, cursor: str | None, limit: int) -> tuple[list[Product], str | None]:
+    def list_products(
+        self,
+        cursor: str | None,
+        limit: int,
+        *,
+        text: str | None = None,
+        where: Filter | None = None,
+    ) -> tuple[list[Product], str | None]:
         """At most `limit` products by id, and the cursor of the next page or None.
 
-        Pages neither repeat nor skip a product that is there throughout, whatever is written.
+        With `text` in id or name, whatever its case; with metadata that `where` keeps. Pages
+        neither repeat nor skip a product that is there throughout, whatever is written.
         """
-        after = "" if cursor is None else checked_text(cursor, "cursor")
-        checked_count(limit, "limit")
         with self._database.read() as db:
-            products = product_store.products_after(db, after, limit)
-            more = len(products) == limit and product_store.products_after(db, products[-1].id, 1)
-        return products, products[-1].id if more else None
+            after = partial(product_store.products_after, db)
+            return page_of(after, cursor, limit, text, where)
 
     def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
         """Delete the product and its images, if it is at the `expected_version` given.

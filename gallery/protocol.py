@@ -94,8 +94,19 @@ class GalleryProtocol(Protocol):
     def get_product(self, product_id: str) -> Product:
         """Raises UnknownProduct."""
 
-    def list_products(self, cursor: str | None, limit: int) -> tuple[list[Product], str | None]:
-        """A page by id, and the cursor of the next or None; stable under writes."""
+    def list_products(
+        self,
+        cursor: str | None,
+        limit: int,
+        *,
+        text: str | None = None,
+        where: Filter | None = None,
+    ) -> tuple[list[Product], str | None]:
+        """A page by id, and the cursor of the next or None; stable under writes.
+
+        With `text`, of those that have it in id or name, whatever its case; with `where`, of those
+        whose metadata it keeps.
+        """
 
     def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
         """With its images. Raises UnknownProduct or VersionConflict."""

@@ -152,9 +152,21 @@ def get_product(product_id: str) -> Call[ProductWithImages]:
     return Call("GET", _path(product_id))
 
 
-def list_products(cursor: str | None = None, limit: int | None = None) -> Call[ProductPage]:
-    """A page of the products, by id; `next_cursor` leads to the next."""
-    return Call("GET", "/gallery/products", {"params": _given(cursor=cursor, limit=limit)})
+def list_products(
+    cursor: str | None = None,
+    limit: int | None = None,
+    *,
+    q: str | None = None,
+    where: dict[str, Any] | None = None,
+) -> Call[ProductPage]:
+    """A page of the products, by id; `next_cursor` leads to the next.
+
+    `q`: of those that have it in id or name; `where`: of those with certain metadata.
+    """
+    query = _given(
+        cursor=cursor, limit=limit, q=q, where=None if where is None else json.dumps(where)
+    )
+    return Call("GET", "/gallery/products", {"params": query})
 
 
 def delete_product(product_id: str, *, version: int | None = None) -> Call[None]:

@@ -10,11 +10,12 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from app.checks import MAX_ID_LENGTH
+from app.checks import MAX_ID_LENGTH, MAX_NAME_LENGTH
 from app.effect import predict
 from app.exporting import export
 from app.guard import Doubtful, DoubtfulReference
 from app.http.admission import ENTER, Turn, TurnDep
+from app.http.calibration import FilterDep
 from app.http.idempotency import OnceDep
 from app.http.preconditions import ExpectedVersion, set_etag
 from app.http.problems import describe, responses
@@ -142,13 +143,24 @@ def export_gallery(service: ServiceDep) -> StreamingResponse:
 @router.get("/products", summary="List products")
 def list_products(
     service: ServiceDep,
+    where: FilterDep,
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_NAME_LENGTH,
+            description="Only products with this in id or name, whatever its case.",
+            examples=["oat milk"],
+        ),
+    ] = None,
     cursor: Annotated[
         str | None, Query(max_length=512, description="`next_cursor` of the page before.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> ProductPage:
     """The products, by id, a page at a time."""
-    products, next_cursor = service.gallery.list_products(cursor or None, limit)
+    products, next_cursor = service.gallery.list_products(
+        cursor or None, limit, text=q, where=where
+    )
     return ProductPage(
         products=[ProductAnswer.model_validate(item) for item in products], next_cursor=next_cursor
     )

@@ -19,6 +19,7 @@ from gallery.errors import (
     UnknownImage,
 )
 from gallery.filters import Filter
+from gallery.listing import page_of
 from gallery.milvus import edits, product_rows, reference_rows
 from gallery.milvus.compared import Compared
 from gallery.milvus.connection import Connection, Level, Row
@@ -153,13 +154,20 @@ class MilvusGallery(GalleryProtocol):
         checked_text(product_id, "product id")
         return product_rows.get(self._connection, product_id).product()
 
-    def list_products(self, cursor: str | None, limit: int) -> tuple[list[Product], str | None]:
+    def list_products(
+        self,
+        cursor: str | None,
+        limit: int,
+        *,
+        text: str | None = None,
+        where: Filter | None = None,
+    ) -> tuple[list[Product], str | None]:
         """A page by id, and the cursor of the next or None."""
-        after = "" if cursor is None else checked_text(cursor, "cursor")
-        checked_count(limit, "limit")
-        rows = product_rows.after(self._connection, after, limit + 1)
-        page = [row.product() for row in rows[:limit]]
-        return page, page[-1].id if len(rows) > limit else None
+
+        def after(last: str, most: int) -> list[Product]:
+            return [row.product() for row in product_rows.after(self._connection, last, most)]
+
+        return page_of(after, cursor, limit, text, where)
 
     def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
         """With its images. Raises UnknownProduct or VersionConflict."""

@@ -160,6 +160,25 @@ def test_paging_reaches_every_product_once(client: TestClient) -> None:
     assert seen == ids
 
 
+def test_products_are_found_by_text_and_metadata(client: TestClient) -> None:
+    for number in range(5):
+        body = {"name": f"Müsli {number}", "metadata": {"shelf": number % 2}}
+        assert client.put(f"/gallery/products/40{number}", json=body).is_success
+
+    def found(**query: object) -> tuple[list[str], str | None]:
+        page = client.get("/gallery/products", params=query).json()
+        return [product["id"] for product in page["products"]], page["next_cursor"]
+
+    assert found(q="MÜSLI", limit=3) == (["400", "401", "402"], "402")
+    assert found(q="MÜSLI", limit=3, cursor="402") == (["403", "404"], None)
+    assert found(q="402") == (["402"], None)
+    assert found(where='{"shelf": 1}', limit=1) == (["401"], "401")
+    assert found(q="3", where='{"shelf": 1}') == (["403"], None)
+    assert found(q="", where="{}")[0] == found()[0] == [f"40{number}" for number in range(5)]
+    wrong = client.get("/gallery/products", params={"where": "[]"})
+    assert_problem(wrong, 422, "invalid-filter")
+
+
 def test_the_gallery_tells_counts_revision_index_and_model(client: TestClient) -> None:
     before = client.get("/gallery").json()
     put(client)

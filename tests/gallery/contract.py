@@ -31,6 +31,7 @@ from gallery import (
     UnknownProduct,
     VersionConflict,
     authored,
+    listing,
 )
 from tests.gallery.reference import Reference
 from tests.gallery.samples import DIMENSION, JPEG, bits, digest, new_image, vectors_of
@@ -165,6 +166,11 @@ class GalleryContract:
         rest, end = gallery.list_products(cursor, 4)
         assert [p.id for p in products + rest] == [f"p{number}" for number in range(6)]
         assert end is None
+        even = In("even", (True,))
+        page, cursor = gallery.list_products(None, 2, where=even)
+        rest, end = gallery.list_products(cursor, 2, where=even)
+        assert [[p.id for p in page], [p.id for p in rest], end] == [["p0", "p2"], ["p4"], None]
+        assert gallery.list_products(None, 2, where=And((even, Not(even)))) == ([], None)
         seen, cursor = gallery.scan_images(None, 20)
         rest, end = gallery.scan_images(cursor, 20)
         assert [entry.image.content_sha256 for entry in seen + rest] == [
@@ -172,6 +178,34 @@ class GalleryContract:
         ]
         assert {entry.thumbnail for entry in seen + rest} == {JPEG}
         assert end is None
+
+    def test_products_are_found_by_text(
+        self, gallery: GalleryProtocol, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listing, "_AT_ONCE", 3)  # they are looked at in several parts
+        for number in range(8):
+            gallery.put_product(f"40{number}", f"Jar {number}", {"shelf": number % 2})
+        gallery.put_product("80-Äpfel", "Straße 100% \\_", {"shelf": 1})
+        # As Macs compose it.
+        gallery.put_product("90", "Ju\u0308rgens CAFE\u0301", {})
+
+        def found(text: str, where: Filter | None = None) -> list[str]:
+            ids, cursor = [], None
+            while True:
+                page, cursor = gallery.list_products(cursor, 2, text=text, where=where)
+                ids += [product.id for product in page]
+                if cursor is None:
+                    return ids
+                assert len(page) == 2
+
+        assert found("jAR") == [f"40{number}" for number in range(8)]
+        assert found("jar", In("shelf", (1,))) == ["401", "403", "405", "407"]
+        assert found("05") == ["405"]
+        assert found("äPFEL") == found("STRASSE") == found("100% \\_") == ["80-Äpfel"]
+        assert found("jürgens café") == ["90"]
+        assert found("%") == ["80-Äpfel"]
+        assert found("40 jar") == found("a\nb") == []
+        assert len(found("")) == 10
 
     def test_versions_and_history(self, gallery: GalleryProtocol) -> None:
         gallery.put_product("p", "P", {}, expected_version=0)

@@ -75,6 +75,8 @@ def test_a_product_is_taught_and_recognised(tillsight: Any, tmp_path: Path) -> N
     assert tillsight.delete_image(image_id) is None
     page = tillsight.list_products(limit=1)
     assert (page["products"][0]["image_count"], page["next_cursor"]) == (1, None)
+    assert tillsight.list_products(q="JUI", where={"shelf": 7}) == page
+    assert tillsight.list_products(q="tea")["products"] == []
 
 
 def test_what_was_wrong_is_said_reviewed_and_undone(tillsight: Any) -> None:
