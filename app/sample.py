@@ -9,7 +9,7 @@ takes seconds. After a change of the embedded pack, this writes them again:
 import csv
 import json
 import logging
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from app.enrolment import Enroller
 from app.filters import SAMPLE
 from app.settings import Settings
-from gallery import GalleryProtocol
+from gallery import GalleryProtocol, Product, UnknownProduct, VersionConflict
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import PACKS, Pack
@@ -46,8 +46,7 @@ def enrol_sample_gallery(
         return
     marker.write_text("enrolling", encoding="utf-8")
     known = read_vectors(pack)
-    with (SAMPLES / "products.csv").open(encoding="utf-8", newline="") as file:
-        products = list(csv.DictReader(file))
+    products = _products()
     for row in products:
         if stopping.is_set():
             return
@@ -63,6 +62,25 @@ def enrol_sample_gallery(
         gallery.add_images(row["id"], images)
     marker.write_text("enrolled", encoding="utf-8")
     logger.info("Enrolled the sample gallery: %d products.", len(products))
+
+
+def sample_products(gallery: GalleryProtocol) -> list[Product]:
+    """Those that are in the gallery: of the samples' ids, and marked as samples.
+
+    What a shop marks alike, or calls alike, is its own.
+    """
+    found = []
+    for row in _products():
+        with suppress(UnknownProduct):
+            found.append(gallery.get_product(row["id"]))
+    return [product for product in found if product.metadata.get(SAMPLE) is True]
+
+
+def remove_sample_products(gallery: GalleryProtocol) -> None:
+    """With their images; what becomes a shop's own meanwhile stays."""
+    for product in sample_products(gallery):
+        with suppress(UnknownProduct, VersionConflict):
+            gallery.delete_product(product.id, expected_version=product.version)
 
 
 def references() -> list[Path]:
@@ -92,6 +110,11 @@ def write_vectors(pack: Pack, file: Path) -> None:
             for path in references()
         }
     np.savez(file, **{_MADE_BY: np.array(_maker(pack))}, **vectors)  # type: ignore[arg-type]
+
+
+def _products() -> list[dict[str, str]]:
+    with (SAMPLES / "products.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _maker(pack: Pack) -> str:

@@ -163,6 +163,10 @@ class ProductWithImages(Product):
     images: list[Image]
 
 
+class Samples(TypedDict):
+    products: list[Product]
+
+
 class ProductPage(TypedDict):
     products: list[Product]
     next_cursor: str | None

@@ -25,6 +25,7 @@ from tillsight.answers import (
     ProductPage,
     ProductWithImages,
     Recognition,
+    Samples,
     Verification,
 )
 
@@ -167,6 +168,16 @@ def list_products(
         cursor=cursor, limit=limit, q=q, where=None if where is None else json.dumps(where)
     )
     return Call("GET", "/gallery/products", {"params": query})
+
+
+def samples() -> Call[Samples]:
+    """The sample products that are left."""
+    return Call("GET", "/gallery/samples")
+
+
+def delete_samples() -> Call[None]:
+    """Remove the sample products and their images."""
+    return Call("DELETE", "/gallery/samples")
 
 
 def delete_product(product_id: str, *, version: int | None = None) -> Call[None]:

@@ -37,11 +37,13 @@ from app.http.schemas import (
     ProductDetail,
     ProductId,
     ProductPage,
+    SamplesAnswer,
     WarningItem,
 )
 from app.http.state import ServiceDep
 from app.http.uploads import SeveralImages, Upload, request_body
 from app.images import ImageError
+from app.sample import remove_sample_products, sample_products
 from app.service import Service
 from gallery import NewImage
 
@@ -164,6 +166,19 @@ def list_products(
     return ProductPage(
         products=[ProductAnswer.model_validate(item) for item in products], next_cursor=next_cursor
     )
+
+
+@router.get("/samples", summary="The sample products that are left")
+def list_samples(service: ServiceDep) -> SamplesAnswer:
+    """Those that came with the service: what a shop marks with `"sample": true` is its own."""
+    found = sample_products(service.gallery)
+    return SamplesAnswer(products=[ProductAnswer.model_validate(product) for product in found])
+
+
+@router.delete("/samples", summary="Remove the sample products", status_code=204)
+def delete_samples(service: ServiceDep) -> None:
+    """With all their images; they don't come back."""
+    remove_sample_products(service.gallery)
 
 
 @router.put(

@@ -225,6 +225,10 @@ class ProductDetail(ProductAnswer):
     images: list["ImageAnswer"]
 
 
+class SamplesAnswer(Document):
+    products: list[ProductAnswer]
+
+
 class ProductPage(Document):
     products: list[ProductAnswer]
     next_cursor: str | None = Field(

@@ -1,42 +1,58 @@
-// The products there are, a page at a time.
-import { call, get, path, problemBox } from "./api.js";
+// The products there are, or those that are searched for, a page at a time.
+import { call, get, problemBox } from "./api.js";
 import { addressOf, confirm, field, h, plural, say } from "./dom.js";
 import { cover } from "./thumbnails.js";
 
 const PAGE = 60;
+const PAUSE = 250; // milliseconds after a letter, in which another may follow
 
 export async function gallery(root, { signal }) {
-  const products = [];
   let cursor = null;
   let total = 0;
+  let newest = 0; // of the questions for a page
   const grid = h("ul", { class: "grid" });
   const count = h("p", { class: "hint" });
-  const more = h("button", { type: "button" }, "Load more");
-  const samples = h("div", { hidden: true });
+  const more = h("button", { type: "button", hidden: true }, "Load more");
+  const trouble = h("div", {});
+  const samples = h("div", {});
   const search = h("input", { type: "search", autocomplete: "off", placeholder: "Name or id" });
 
-  async function load() {
-    more.disabled = true;
+  async function load(after = null) {
+    const mine = (newest += 1);
+    const wanted = search.value.trim();
+    const query = new URLSearchParams({ limit: PAGE, ...(wanted && { q: wanted }), ...(after && { cursor: after }) });
     try {
-      const query = new URLSearchParams({ limit: PAGE, ...(cursor && { cursor }) });
       const page = await get(`/gallery/products?${query}`, { signal });
+      if (mine !== newest) return; // another was asked meanwhile
+      trouble.replaceChildren();
+      if (!after) grid.replaceChildren();
+      grid.append(...page.products.map(card));
       cursor = page.next_cursor;
-      products.push(...page.products.map((product) => ({ product, card: card(product) })));
-      grid.append(...products.slice(-page.products.length || products.length).map((one) => one.card));
-    } finally {
-      more.disabled = false;
+      more.hidden = cursor === null;
+      tell(wanted);
+    } catch (error) {
+      if (!signal.aborted && mine === newest) trouble.replaceChildren(problemBox(error));
     }
-    more.hidden = cursor === null;
-    offerToRemove(products.map((one) => one.product).filter((product) => product.metadata.sample === true));
-    sift();
   }
 
-  function offerToRemove(found) {
+  function tell(wanted) {
+    const shown = grid.children.length;
+    if (wanted) {
+      count.textContent = cursor ? `The first ${shown} found` : `${shown} found among ${plural(total, "product")}`;
+      say(count.textContent);
+    } else {
+      count.textContent = cursor ? `${shown} loaded of ${total}` : plural(shown, "product");
+    }
+  }
+
+  async function offerToRemove() {
+    const { products } = await get("/gallery/samples", { signal });
+    if (!products.length) return;
     const drop = async () => {
       const text = "They came with the service, to try it on. They will no longer be recognised. This can't be undone.";
       if (!(await confirm("Remove the sample products?", text, "Remove samples"))) return;
       try {
-        for (const { id } of found) await call("DELETE", path`/gallery/products/${id}`, { signal });
+        await call("DELETE", "/gallery/samples", { signal });
         root.replaceChildren();
         await gallery(root, { signal });
         say("Samples removed");
@@ -44,30 +60,21 @@ export async function gallery(root, { signal }) {
         samples.append(problemBox(error));
       }
     };
-    samples.hidden = !found.length;
-    samples.replaceChildren(
+    samples.append(
       h(
         "p",
         { class: "hint" },
-        `${plural(found.length, "product")} here came as samples. `,
+        `${plural(products.length, "product")} here came as samples. `,
         h("button", { type: "button", class: "quiet", onclick: drop }, "Remove samples…"),
       ),
     );
   }
 
-  function sift() {
-    const wanted = search.value.trim().toLowerCase();
-    let found = 0;
-    for (const { product, card } of products) {
-      card.hidden = !`${product.name}\n${product.id}`.toLowerCase().includes(wanted);
-      found += !card.hidden;
-    }
-    const among = products.length < total ? `${products.length} loaded of ${total}` : plural(total, "product");
-    count.textContent = wanted ? `${found} found among ${among}` : among;
-    if (wanted) say(count.textContent);
-  }
-
-  search.addEventListener("input", sift);
+  let pause;
+  search.addEventListener("input", () => {
+    clearTimeout(pause);
+    pause = setTimeout(() => load(), PAUSE);
+  });
   root.append(
     h(
       "div",
@@ -87,12 +94,14 @@ export async function gallery(root, { signal }) {
     return;
   }
   more.addEventListener("click", async () => {
-    const at = products.length;
-    await load();
-    products[at]?.card.querySelector("a").focus();
+    const at = grid.children.length;
+    more.disabled = true;
+    await load(cursor);
+    more.disabled = false;
+    grid.children[at]?.querySelector("a").focus();
   });
-  root.append(h("div", { class: "tools" }, field("Search", search), count), samples, grid, more);
-  await load();
+  root.append(h("div", { class: "tools" }, field("Search", search), count), samples, trouble, grid, more);
+  await Promise.all([load(), offerToRemove()]);
 }
 
 function card(product) {

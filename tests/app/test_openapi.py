@@ -52,6 +52,8 @@ OPERATIONS = [
     ("GET", "/gallery/export"),
     ("GET", "/gallery/history"),
     ("GET", "/gallery/products"),
+    ("GET", "/gallery/samples"),
+    ("DELETE", "/gallery/samples"),
     ("PUT", "/gallery/products/{product_id}"),
     ("GET", "/gallery/products/{product_id}"),
     ("DELETE", "/gallery/products/{product_id}"),

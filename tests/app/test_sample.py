@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from app import sample
-from app.sample import enrol_sample_gallery, name_of, read_vectors, references
+from app.sample import (
+    enrol_sample_gallery,
+    name_of,
+    read_vectors,
+    references,
+    remove_sample_products,
+    sample_products,
+)
 from gallery import Gallery
 
 FIXED = "Write them again with: python -m app.sample"
@@ -67,6 +74,31 @@ def test_the_samples_are_enrolled_alike_with_and_without_their_vectors(
     ):
         assert product == wanted
         assert score == pytest.approx(expected, abs=2e-3)
+
+
+def test_samples_are_removed_and_nothing_that_is_a_shops(service, tmp_path, gallery):
+    enrol_sample_gallery(gallery, service.enroller, service.pack, tmp_path / "state", Event())
+    gallery.put_product("marked-alike", "Mine", {"sample": True})
+    gallery.put_product("faminix-mint-tea", "Called alike", {"sample": "true"})
+    assert len(sample_products(gallery)) == 11
+    remove_sample_products(gallery)
+    assert sample_products(gallery) == []
+    left = gallery.list_products(None, 100)[0]
+    assert [product.id for product in left] == ["faminix-mint-tea", "marked-alike"]
+
+
+def test_a_sample_that_becomes_a_shops_meanwhile_stays(service, tmp_path, gallery, monkeypatch):
+    enrol_sample_gallery(gallery, service.enroller, service.pack, tmp_path / "state", Event())
+    delete = gallery.delete_product
+
+    def just_before(product_id, **version):
+        if product_id == "faminix-mint-tea":
+            gallery.put_product(product_id, "Mine", {})
+        delete(product_id, **version)
+
+    monkeypatch.setattr(gallery, "delete_product", just_before)
+    remove_sample_products(gallery)
+    assert [product.name for product in gallery.list_products(None, 100)[0]] == ["Mine"]
 
 
 def test_an_enrolment_is_not_repeated(service, tmp_path, gallery):

@@ -77,6 +77,10 @@ def test_a_product_is_taught_and_recognised(tillsight: Any, tmp_path: Path) -> N
     assert (page["products"][0]["image_count"], page["next_cursor"]) == (1, None)
     assert tillsight.list_products(q="JUI", where={"shelf": 7}) == page
     assert tillsight.list_products(q="tea")["products"] == []
+    # None of these came with the service.
+    assert tillsight.samples() == {"products": []}
+    assert tillsight.delete_samples() is None
+    assert tillsight.gallery()["products"] == 1
 
 
 def test_what_was_wrong_is_said_reviewed_and_undone(tillsight: Any) -> None:

@@ -211,37 +211,51 @@ def test_the_gallery_is_browsed_and_searched(unlocked: Shop, running: RunningSer
     page = unlocked.open("gallery")
     cards = page.locator(".product-card")
     expect(cards).to_have_count(60)
+    # Also what is on a later page.
+    page.get_by_label("Search").fill("JAR 5")
+    expect(cards).to_have_count(11)
+    expect(page.locator(".tools .hint")).to_have_text(f"11 found among {total} products")
+    unlocked.check()
+    page.get_by_label("Search").fill("")
+    expect(cards).to_have_count(60)
+    expect(page.locator(".tools .hint")).to_have_text(f"60 loaded of {total}")
     assert_shown(page.locator(".product-card img").first)
     unlocked.check()
     page.get_by_role("button", name="Load more").click()
     expect(cards).to_have_count(total)
     expect(page.get_by_role("button", name="Load more")).to_be_hidden()
+    page.get_by_label("Search").fill("no such thing")
+    expect(page.locator(".tools .hint")).to_have_text(f"0 found among {total} products")
     page.get_by_label("Search").fill("mint TEA")
-    expect(page.locator(".product-card:visible")).to_have_count(1)
+    expect(cards).to_have_count(1)
     page.get_by_label("Search").fill("zz-17")
-    page.locator(".product-card:visible").click()
+    expect(cards).to_contain_text("Jar 17")
+    cards.click()
     expect(page.locator("h1")).to_have_text("Jar 17")
     assert unlocked.refused == []
 
 
 def test_the_samples_are_removed_all_at_once(browser: Browser, tmp_path: Path) -> None:
     with running_service(tmp_path / "data") as service:
-        service.client.put("/gallery/products/mine", json={"name": "Mine"})
+        # Before the samples by their ids, more than a page; marked as samples are, and none.
+        for number in range(61):
+            body = {"name": f"Mine {number}", "metadata": {"sample": True}}
+            service.client.put(f"/gallery/products/40063813339{number:02}", json=body)
         context = browser.new_context()
         context.set_default_timeout(PATIENCE)
         shop = Shop(context.new_page(), service.url)
         page = shop.open("gallery")
-        expect(page.locator(".product-card")).to_have_count(13)
+        expect(page.locator(".product-card")).to_have_count(60)
+        expect(page.get_by_text("12 products here came as samples.")).to_be_visible()
         shop.check()
         page.get_by_role("button", name="Remove samples…").click()
         page.get_by_role("button", name="Keep").click()
-        assert service.client.get("/gallery").json()["products"] == 13
+        assert service.client.get("/gallery").json()["products"] == 73
         page.get_by_role("button", name="Remove samples…").click()
         page.get_by_role("dialog").get_by_role("button", name="Remove samples").click()
-        expect(page.locator(".product-card")).to_have_count(1)
-        expect(page.locator(".product-card")).to_contain_text("Mine")
         expect(page.get_by_role("button", name="Remove samples…")).to_be_hidden()
-        assert service.client.get("/gallery").json()["products"] == 1
+        expect(page.locator(".tools .hint")).to_have_text("60 loaded of 61")
+        assert service.client.get("/gallery/samples").json() == {"products": []}
         context.close()
         assert (shop.outside, shop.errors, shop.refused) == ([], [], [])
 
