@@ -106,6 +106,7 @@ HTTP_CODES = {
     400: "malformed-request",
     404: "not-found",
     405: "method-not-allowed",
+    408: "upload-stalled",
     413: "request-too-large",
 }
 HTTP_DETAILS = {
@@ -162,7 +163,7 @@ def document(schema: dict[str, Any]) -> None:
     parameter unknown.
     """
     of_any = {str(status): entry for status, entry in responses(422, 503).items()}
-    of_bodies = {str(status): entry for status, entry in responses(400, 413).items()}
+    of_bodies = {str(status): entry for status, entry in responses(400, 408, 413).items()}
     for operations in schema["paths"].values():
         for operation in operations.values():
             refusals = of_bodies | of_any if "requestBody" in operation else of_any

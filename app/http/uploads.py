@@ -1,6 +1,8 @@
 """Images out of a request: multipart (`image`, `images`) or a raw body with an `image/*` type."""
 
+import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -16,6 +18,14 @@ FIELDS = ("image", "images")
 # Documents are small; only what reads uploads takes more.
 MAX_DOCUMENT_BYTES = 1024 * 1024
 _LIMIT = "tillsight.most_body_bytes"  # in the request's scope
+# So long nothing may come of a body; and so many bytes of it must come each second, on the whole
+# and beyond as long: slow telephones send ten times as many.
+STALL_SECONDS = 10.0
+SLOWEST_BYTES = 1024
+_STALLED = (
+    f"The request's body stopped coming: {STALL_SECONDS:g} s without a byte, or less than "
+    f"{SLOWEST_BYTES:,} bytes a second. Send the request again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +106,10 @@ def request_body(*, several: bool = False) -> dict[str, Any]:
 
 
 class LimitBody:
-    """ASGI middleware: a body over the limit is refused while it arrives.
+    """ASGI middleware: a body that is too large, or too slow, is refused while it arrives.
 
     The limit is a document's, whatever the body says that it is, unless what reads it allows more.
+    A body that stalls would keep the place that its request was let into.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -110,13 +121,22 @@ class LimitBody:
             return
         stated = Headers(scope=scope).get("content-length", "")
         declared = int(stated) if stated.isdecimal() else 0
-        received = 0
+        received, complete = 0, False
+        begun = monotonic()
 
         async def limited() -> Message:
-            nonlocal received
+            nonlocal received, complete
+            if complete:  # what is awaited now is that the client goes
+                return await receive()
             limit = scope.get(_LIMIT, MAX_DOCUMENT_BYTES)
-            message = await receive()
+            allowed = STALL_SECONDS + received / SLOWEST_BYTES - (monotonic() - begun)
+            try:
+                async with asyncio.timeout(min(allowed, STALL_SECONDS)):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, _STALLED, {"Connection": "close"}) from None
             received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if max(declared, received) > limit:
                 raise HTTPException(
                     413, f"The request body is too large; at most {limit:,} bytes are read."

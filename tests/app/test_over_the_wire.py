@@ -1,4 +1,4 @@
-"""What only a real socket shows: HEAD, and heads without an end."""
+"""What only a real socket shows: HEAD, heads without an end, bodies that stall."""
 
 import socket
 from collections.abc import Iterator
@@ -7,13 +7,14 @@ import httpx2
 import pytest
 
 from app.bounded_head import MOST_HEAD_BYTES
+from tests.app import pictures
 from tests.app.processes import RunningService, running_service
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     folder = tmp_path_factory.mktemp("wire") / "data"
-    with running_service(folder, sample_gallery=False) as service:
+    with running_service(folder, sample_gallery=False, max_pending=1) as service:
         yield service
 
 
@@ -57,3 +58,21 @@ def test_it_says_why(running: RunningService) -> None:
         head = b"GET /healthz HTTP/1.1\r\nX-Filler: " + b"x" * (MOST_HEAD_BYTES + 1)
         connection.sendall(head)
         assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_body_that_stalls_gives_its_place_up(running: RunningService) -> None:
+    address = running.client.base_url.host, running.client.base_url.port
+    files = {"image": pictures.jpeg(1)}
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(
+            b"POST /recognize HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\nabc"
+        )
+        refused = running.client.post("/recognize", files=files)
+        assert refused.status_code == httpx2.codes.TOO_MANY_REQUESTS
+        answer = b""
+        while more := connection.recv(65536):  # until it hangs up
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"upload-stalled" in answer
+    assert running.client.post("/recognize", files=files).status_code == httpx2.codes.OK
