@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import edits, history, image_store, product_store, recovery, store
+from gallery import edits, history, image_store, product_store, recovery, snapshot, store
 from gallery.backup import Progress, back_up
 from gallery.columns import Columns
 from gallery.contents import SQLiteContents
@@ -80,6 +80,7 @@ class Gallery(GalleryProtocol):
         """
         with ExitStack() as opened:
             opened.enter_context(lock_gallery(folder))
+            _check_not_lost(folder)
             database = opened.enter_context(closing(Database(folder / DATABASE_NAME)))
             with database.write() as db:
                 store.adopt(db, fingerprint, dimension)
@@ -370,6 +371,20 @@ class Gallery(GalleryProtocol):
     def rebuild(self) -> None:
         """Build the index again from the database, while serving, and save it."""
         self._index.rebuild()
+
+
+def _check_not_lost(folder: Path) -> None:
+    """Raises GalleryDamaged where a gallery was whose database is gone: an empty one would serve.
+
+    And a backup of that would replace the good one.
+    """
+    database = folder / DATABASE_NAME
+    there = database.is_file() and database.stat().st_size > 0
+    if not there and snapshot.any_in(folder / INDEX_FOLDER):
+        raise GalleryDamaged(
+            f"{database} is gone or empty, but the index of a gallery lies beside it. Restore a "
+            f"backup; or move {folder} away to begin with an empty gallery."
+        )
 
 
 def _candidate(hit: Hit, label: image_store.Label) -> Candidate:

@@ -101,6 +101,11 @@ def write(folder: Path, base: Base, state: State) -> int:
     return kept[:_KEPT][-1][0]
 
 
+def any_in(folder: Path) -> bool:
+    """Whether there is a snapshot, of use or not."""
+    return folder.is_dir() and bool(_snapshots(folder))
+
+
 def load_newest(folder: Path, state: State) -> Base | None:
     """The newest base that is whole and can be replayed up to `state`; None if there is none.
 

@@ -217,3 +217,20 @@ def test_an_index_folder_that_can_not_be_written_does_not_stop_the_gallery(
     with caplog.at_level(logging.WARNING), opened(tmp_path / "g") as gallery:
         assert answers(gallery) == expected
     assert "could not be saved" in caplog.text
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_gallery_whose_database_is_gone_is_no_empty_one(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    filled(tmp_path)
+    for name in ("gallery.sqlite3", "gallery.sqlite3-wal", "gallery.sqlite3-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    if left is not None:
+        (tmp_path / "gallery.sqlite3").write_bytes(left)
+    for _ in range(2):
+        with pytest.raises(GalleryDamaged, match="Restore a backup"):
+            opened(tmp_path)
+    shutil.rmtree(tmp_path / "index")
+    with opened(tmp_path) as gallery:
+        assert gallery.stats().products == 0
