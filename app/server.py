@@ -1,5 +1,6 @@
 """Run the application under uvicorn: in the foreground, or beside a command that needs it."""
 
+import errno
 import gc
 import logging
 import signal
@@ -134,9 +135,13 @@ def background_service(settings: Settings) -> Iterator[Serving]:
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> StartError:
+    # The port is taken, or below those that everybody may use; else the host is not this machine.
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        advice = "Choose another port with TILLSIGHT_PORT."
+    else:
+        advice = "Set TILLSIGHT_HOST to an address of this machine."
     return StartError(
-        f"Can't listen on {settings.host}:{settings.port} ({error.strerror}). "
-        "Choose another port with TILLSIGHT_PORT."
+        f"Can't listen on {settings.host}:{settings.port} ({error.strerror}). {advice}"
     )
 
 

@@ -158,8 +158,9 @@ class Database:
                 f"{self._path} is damaged or not an SQLite database ({error}). "
                 "Restore it from a backup, or move it away to start with an empty gallery."
             )
+        # Clients read it, too: they need not know where on this machine the file is.
         return StorageFailed(
-            f"{self._path} could not be read or written ({error}). "
+            f"{self._path.name} could not be read or written ({error}). "
             "Check free space and permissions, and that no other program holds the file."
         )
 

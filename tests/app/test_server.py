@@ -50,6 +50,12 @@ def test_of_two_that_start_on_a_port_at_once_one_listens() -> None:
                 listen(second, settings)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nohost.invalid"])
+def test_an_address_of_another_machine_is_a_start_error(host: str) -> None:
+    with pytest.raises(StartError, match="TILLSIGHT_HOST"):
+        bind(Settings(host=host, port=0))
+
+
 def test_a_setting_that_is_misspelt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILLSIGHT_PORT", "8000")
     monkeypatch.setenv("TILLSIGHT_MAX_PENDIN", "1")
