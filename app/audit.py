@@ -2,14 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from app.neighbours import Neighbours, References, compare, read
-from gallery import Contents
+from gallery import HoldsContents
 
 # Fewer references than this miss sides of a product.
 FEW = 3
@@ -25,12 +23,6 @@ _LOOKS_ALIKE, _EITHER_WAY, _ONE_WAY = 0.2, 0.1, 0.3
 _AT_LEAST = 2
 
 Progress = Callable[[int, int], None]
-
-
-class HoldsReferences(Protocol):
-    """What an audit needs of a gallery."""
-
-    def contents(self) -> AbstractContextManager[Contents]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +116,7 @@ class Audit:
     photograph_next: list[Advice]
 
 
-def audit(gallery: HoldsReferences, progress: Progress) -> Audit:
+def audit(gallery: HoldsContents, progress: Progress) -> Audit:
     """Look through the whole gallery, which may be used and changed meanwhile.
 
     Args:

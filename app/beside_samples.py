@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.filters import SAMPLES
-from app.recognizer import SearchesProducts
-from gallery import Filter, SearchedSize, SearchResult
+from gallery import Filter, SearchedSize, Searches, SearchResult
 
 # With more products a threshold is the highest with samples or without: they need not be counted.
 _FEW = 1000
@@ -23,7 +22,7 @@ class SearchBesideSamples:
     With a filter what it keeps is counted. Thread-safe.
     """
 
-    def __init__(self, gallery: SearchesProducts) -> None:
+    def __init__(self, gallery: Searches) -> None:
         self._gallery = gallery
         # Counted once for each revision.
         self._samples: tuple[int, SearchedSize] = (-1, SearchedSize(0, 0))

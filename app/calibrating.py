@@ -4,9 +4,7 @@ A photograph asks with several vectors and its best one counts, as in a request.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from app.calibration import SAME_PICTURE, Calibration, same_picture
 from app.filters import OWN
 from app.impostors import GalleryTooSmall, Scores
 from app.reliability import fit_reliability
-from gallery import And, Candidate, Contents, Filter, SearchedSize, SearchResult
+from gallery import And, Candidate, Contents, Filter, SearchedSize, SearchesContents
 from gallery.filters import keeps
 from gallery.leaning import product_scores
 from gallery.scenes import scenes_of
@@ -33,22 +31,8 @@ _LEAST_PRODUCTS = 4
 _NOTHING = -1.0
 
 
-class HoldsReferences(Protocol):
-    """What calibration needs of a gallery."""
-
-    def contents(self) -> AbstractContextManager[Contents]: ...
-
-    def search(
-        self,
-        vectors: NDArray[np.float32],
-        k: int,
-        where: Filter | None = None,
-        scenes: NDArray[np.bool_] | None = None,
-    ) -> SearchResult: ...
-
-
 def calibrate(
-    gallery: HoldsReferences,
+    gallery: SearchesContents,
     usual: MatchThreshold,
     proceed: Callable[[], None] = lambda: None,
     where: Filter | None = None,
@@ -78,7 +62,7 @@ def calibrate(
 
 
 def _calibrated(
-    gallery: HoldsReferences,
+    gallery: SearchesContents,
     usual: MatchThreshold,
     proceed: Callable[[], None],
     where: Filter | None,
@@ -156,7 +140,7 @@ def _leave_one_out(references: list[NDArray[np.float32]], left: int) -> Scores:
 
 
 def _others(
-    gallery: HoldsReferences, queries: list[_Query], where: Filter | None
+    gallery: SearchesContents, queries: list[_Query], where: Filter | None
 ) -> list[list[list[Candidate]]]:
     """For each vector of each query the best products, best first, but its own."""
     vectors = np.concatenate([query.vectors for query in queries])

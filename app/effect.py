@@ -5,15 +5,13 @@ are further away from it than from these, so they go on being found, or missed, 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration import SAME_PICTURE, same_picture
-from gallery import Candidate, Contents, SearchResult, UnknownProduct
+from gallery import Candidate, Contents, SearchesContents, UnknownProduct
 from gallery.leaning import product_scores
 from gallery.scenes import best_scores, scenes_of
 
@@ -26,20 +24,6 @@ _DEEP = 4
 _NONE = float("-inf")
 
 Vectors = NDArray[np.float32]
-
-
-class HoldsReferences(Protocol):
-    """What a prediction needs of a gallery."""
-
-    def contents(self) -> AbstractContextManager[Contents]: ...
-
-    def search(
-        self,
-        vectors: Vectors,
-        k: int,
-        where: None = None,
-        scenes: NDArray[np.bool_] | None = None,
-    ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +102,7 @@ class _Asked:
 
 
 def predict(
-    gallery: HoldsReferences,
+    gallery: SearchesContents,
     product_id: str | None,
     added: Sequence[Vectors],
     proceed: Callable[[], None] = lambda: None,
@@ -190,7 +174,7 @@ def _not_the_same(vectors: Vectors, others: Sequence[Vectors]) -> list[Vectors]:
 
 
 def _compare_with_others(
-    gallery: HoldsReferences, asked: Sequence[_Asked], product_id: str | None
+    gallery: SearchesContents, asked: Sequence[_Asked], product_id: str | None
 ) -> None:
     rows = iter(_search(gallery, [one.vectors for one in asked], _DEEP))
     for one in asked:
@@ -225,7 +209,7 @@ def _meet_negatives(one: _Asked, added: Sequence[Vectors]) -> None:
             one.other, one.other_product_id = score, None
 
 
-def _search(gallery: HoldsReferences, asked: Sequence[Vectors], k: int) -> list[list[Candidate]]:
+def _search(gallery: SearchesContents, asked: Sequence[Vectors], k: int) -> list[list[Candidate]]:
     """For each vector of each reference its best products."""
     scenes = np.concatenate([scenes_of(len(vectors)) for vectors in asked])
     return gallery.search(np.concatenate(asked), k, scenes=scenes).candidates

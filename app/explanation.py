@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.recognizer import EmbedsCrops, Recognition
-from app.references import HoldsContents, reference_scores
-from gallery import UnknownProduct
+from app.references import reference_scores
+from gallery import HoldsContents, UnknownProduct
 from models.detector import crop
 from models.preprocess import Pyramid
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.images import RGBImage
-from app.recognizer import SearchesProducts
-from gallery import Candidate
+from gallery import Candidate, Searches
 from gallery.scenes import scenes_of
 from models.pack import EmbedderSpec
 
@@ -44,9 +43,7 @@ class DoubtfulReference(Exception):
 class Guard:
     """Looks at references before they are added. Thread-safe."""
 
-    def __init__(
-        self, gallery: SearchesProducts, pack: EmbedderSpec, refused: Sequence[Doubt]
-    ) -> None:
+    def __init__(self, gallery: Searches, pack: EmbedderSpec, refused: Sequence[Doubt]) -> None:
         self._gallery = gallery
         self._threshold = pack.threshold
         # Smaller ones the network sees at twice their size and more.

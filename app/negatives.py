@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.recognizer import SearchesProducts
-from gallery import Filter, SearchResult
+from gallery import Filter, Searches, SearchResult
 from gallery.scenes import scenes_of, scores
 
 
@@ -46,7 +45,7 @@ class Negatives:
 class SearchPastNegatives:
     """A gallery's search whose queries have no candidates where a negative is as near."""
 
-    def __init__(self, gallery: SearchesProducts, negatives: Negatives) -> None:
+    def __init__(self, gallery: Searches, negatives: Negatives) -> None:
         self._gallery = gallery
         self._negatives = negatives
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import Candidate, Filter, SearchResult
+from gallery import Candidate, Filter, Searches
 from models.detector import Box, Detection, crop
 from models.preprocess import Picture, Pyramid
 from models.thresholds import MatchThreshold
@@ -46,18 +46,6 @@ class EmbedsCrops(Protocol):
     """What the recogniser needs of an embedder (models.Embedder)."""
 
     def embed(self, crops: Sequence[Picture], /) -> tuple[NDArray[np.float32], StageTimes]: ...
-
-
-class SearchesProducts(Protocol):
-    """What the recogniser needs of a gallery."""
-
-    def search(
-        self,
-        vectors: NDArray[np.float32],
-        k: int,
-        where: Filter | None = None,
-        scenes: NDArray[np.bool_] | None = None,
-    ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +99,7 @@ class Recognizer:
         self,
         detector: DetectsBodies,
         embedder: EmbedsCrops,
-        gallery: SearchesProducts,
+        gallery: Searches,
         *,
         threshold: MatchThreshold,
         ambiguous_margin: float,

@@ -1,20 +1,11 @@
 """How each reference of a product matches a photograph, as searches compare them."""
 
-from contextlib import AbstractContextManager
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import Contents
+from gallery import HoldsContents
 from gallery.leaning import product_scores
 from gallery.scenes import best_scores
-
-
-class HoldsContents(Protocol):
-    """What is needed of a gallery."""
-
-    def contents(self) -> AbstractContextManager[Contents]: ...
 
 
 def reference_scores(

@@ -6,33 +6,21 @@ threshold: one that looks like many others has a higher one.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration import SAME_PICTURE, Calibration
 from app.impostors import Impostors, Scores
-from app.references import HoldsContents, likenesses, reference_scores
+from app.references import likenesses, reference_scores
 from app.reliability import Reliability, fit_reliability
-from gallery import Candidate, SearchResult
+from gallery import Candidate, HoldsContents, SearchesContents
 from models.thresholds import MatchThreshold
 
 Verdict = Literal["match", "no_match", "uncertain"]
 
 _NOTHING = -1.0
-
-
-class HoldsProducts(HoldsContents, Protocol):
-    """What verification needs of a gallery."""
-
-    def search(
-        self,
-        vectors: NDArray[np.float32],
-        k: int,
-        where: None = None,
-        scenes: NDArray[np.bool_] | None = None,
-    ) -> SearchResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,7 @@ class Claim:
 
 
 def claimed(
-    gallery: HoldsProducts,
+    gallery: SearchesContents,
     product_id: str,
     regions: NDArray[np.float32],
     scenes: NDArray[np.bool_],

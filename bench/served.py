@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import track
 
 from app.enrolment import Enroller
-from app.recognizer import Recognizer, SearchesProducts
+from app.recognizer import Recognizer
 from app.settings import Settings
-from gallery import Gallery, NewImage
+from gallery import Gallery, NewImage, Searches
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
@@ -49,7 +49,7 @@ class Served:
                 gallery.add_images(name, list(map(_reference, images, vectors)))
             yield gallery
 
-    def recognizer(self, searched: SearchesProducts) -> Recognizer:
+    def recognizer(self, searched: Searches) -> Recognizer:
         """What recognises in it."""
         return Recognizer(
             self._detector,

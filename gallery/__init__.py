@@ -22,7 +22,13 @@ from gallery.errors import (
 from gallery.filters import And, Filter, In, Not, parse_filter
 from gallery.gallery import Gallery
 from gallery.opening import checked_place, checked_url, folder_of, open_gallery
-from gallery.protocol import Contents, GalleryProtocol, Searches
+from gallery.protocol import (
+    Contents,
+    GalleryProtocol,
+    HoldsContents,
+    Searches,
+    SearchesContents,
+)
 from gallery.records import (
     JSON,
     AddedImage,
@@ -62,6 +68,7 @@ __all__ = [
     "GalleryStats",
     "GalleryUnavailable",
     "HistoryForgotten",
+    "HoldsContents",
     "Image",
     "In",
     "InvalidFilter",
@@ -74,6 +81,7 @@ __all__ = [
     "SearchResult",
     "SearchedSize",
     "Searches",
+    "SearchesContents",
     "StorageFailed",
     "StoredImage",
     "UnknownImage",

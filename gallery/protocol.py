@@ -64,7 +64,18 @@ class Searches(Protocol):
         """
 
 
-class GalleryProtocol(Protocol):
+class HoldsContents(Protocol):
+    """What it holds, alone."""
+
+    def contents(self) -> AbstractContextManager[Contents]:
+        """The gallery of this moment, to be read at leisure while others read and write."""
+
+
+class SearchesContents(Searches, HoldsContents, Protocol):
+    """A search, and what is searched."""
+
+
+class GalleryProtocol(SearchesContents, Protocol):
     """Thread-safe. A change that has returned is durable and seen by whatever starts after it.
 
     Errors are those of gallery.errors; a call that raises one has changed nothing.
@@ -129,18 +140,6 @@ class GalleryProtocol(Protocol):
     def delete_image(self, image_id: str) -> None:
         """Raises UnknownImage."""
 
-    def search(
-        self,
-        vectors: NDArray[np.float32],
-        k: int,
-        where: Filter | None = None,
-        scenes: NDArray[np.bool_] | None = None,
-    ) -> SearchResult:
-        """For each query of [Q, D] its k best products among those that `where` keeps.
-
-        `scenes` [Q] tells which are not compared with references' scenes (gallery.scenes).
-        """
-
     @property
     def relaxed(self) -> Searches:
         """The search of a request that need not see what was written in the last moments."""
@@ -151,9 +150,6 @@ class GalleryProtocol(Protocol):
         Products are put, references added; what is here already stays. Raises UnknownProduct when
         a reference's product is neither here nor among `products`.
         """
-
-    def contents(self) -> AbstractContextManager[Contents]:
-        """The gallery of this moment, to be read at leisure while others read and write."""
 
     def changes(self, after: int, limit: int) -> list[Change]:
         """What the `limit` revisions after `after` changed. Raises HistoryForgotten."""
