@@ -126,7 +126,8 @@ class Authenticate:
     def _check_origin(self, headers: Headers) -> None:
         host = headers.get("host", "")
         origin = headers.get("origin")
-        own = origin is None or origin.partition("://")[2] == host or origin in self._origins
+        named = not {origin, "*"}.isdisjoint(self._origins)
+        own = origin is None or origin.partition("://")[2] == host or named
         # A name that someone made point here (DNS rebinding) is its own origin, so the name counts
         # as well.
         if not own or (self._local_only and not _is_local(host)):

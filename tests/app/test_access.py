@@ -223,6 +223,17 @@ class TestWithoutKeys:
         answer = client.post("/detect", headers=headers, files={"image": pictures.jpeg(1)})
         assert_problem(answer, 403, "foreign-origin")
 
+    def test_every_page_may_where_all_are_named(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        named = service.settings.model_copy(update={"cors_origins": "*"})
+        monkeypatch.setattr(service, "settings", named)
+        headers = {"Host": "127.0.0.1:8000", "Origin": "https://till.example"}
+        with TestClient(create_app(service)) as client:
+            answer = client.get("/gallery", headers=headers)
+        assert answer.is_success
+        assert answer.headers["access-control-allow-origin"] == "*"
+
     def test_nor_one_whose_name_was_made_to_point_here(self, client: TestClient) -> None:
         headers = {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}
         assert_problem(client.get("/gallery", headers=headers), 403, "foreign-origin")

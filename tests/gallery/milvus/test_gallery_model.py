@@ -15,8 +15,6 @@ from tests.gallery.milvus.opening import emptied, opened
 
 
 class MilvusMachine(GalleryMachine):
-    # The server adds float32 up in an order of its own.
-    closeness = 1e-6
     url: str
 
     @initialize()
