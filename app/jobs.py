@@ -191,10 +191,7 @@ class Jobs:
             raise StopJob
 
     def _save(self, job: Job) -> None:
-        path = self._folder / job.id / RECORD
-        written = path.with_suffix(".partial")
-        written.write_text(job.model_dump_json(), encoding="utf-8")
-        put_in_place(written, path)
+        _save(self._folder, job)
 
     def _forget_old(self) -> None:
         # In the order they were started: the clock may have been set since.
@@ -202,6 +199,24 @@ class Jobs:
         for job in finished[:-KEPT_JOBS]:
             del self._jobs[job.id]
             shutil.rmtree(self._folder / job.id, ignore_errors=True)
+
+
+def begin_anew(folder: Path) -> None:
+    """Have unfinished jobs start at their first item, because what they did has been undone.
+
+    For a data folder that no service has open. Raises OSError.
+    """
+    for job in _read_jobs(folder) if folder.is_dir() else ():
+        if job.finished_at is None:
+            asked = {"id", "kind", "dry_run", "author", "request_id", "created_at"}
+            _save(folder, Job.model_validate(job.model_dump(include=asked)))
+
+
+def _save(folder: Path, job: Job) -> None:
+    path = folder / job.id / RECORD
+    written = path.with_suffix(".partial")
+    written.write_text(job.model_dump_json(), encoding="utf-8")
+    put_in_place(written, path)
 
 
 def _read_jobs(folder: Path) -> list[Job]:

@@ -98,7 +98,7 @@ class Service:
                 "import": importer.run,
                 "rebuild": rebuild_index(self.gallery),
             }
-            self.jobs = opened.enter_context(closing(Jobs(settings.data_dir / "jobs", work)))
+            self.jobs = opened.enter_context(closing(Jobs(settings.jobs_path, work)))
             # All of it or, when one fails to start, none of it stays open.
             self._opened = opened.pop_all()
         self.recognizer = Recognizer(

@@ -183,6 +183,10 @@ class Settings(BaseSettings):
         return self.data_dir / "answers.sqlite3"
 
     @property
+    def jobs_path(self) -> Path:
+        return self.data_dir / "jobs"
+
+    @property
     def gallery(self) -> str:
         """The URL of the gallery."""
         return self.gallery_url or f"sqlite:///{self.data_dir / 'gallery'}"

@@ -14,6 +14,7 @@ from app.cli.client import CommandError
 from app.cli.console import console
 from app.data_folder import DataFolder
 from app.idempotency import forget_answers
+from app.jobs import begin_anew
 from app.packs import pack_folders
 from app.settings import Settings
 from gallery import open_gallery
@@ -47,6 +48,7 @@ def restore(
         # They tell of changes that are undone. First, because at worst one is then made again.
         forget_answers(settings.answers_path)
         restore_gallery(file, folder, report)
+        begin_anew(settings.jobs_path)
     console().print(f"Restored from {file}")
 
 

@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from app.jobs import KEPT_JOBS, Job, Jobs, StopJob, UnknownJob
+from app.jobs import KEPT_JOBS, Job, Jobs, StopJob, UnknownJob, begin_anew
 
 
 def wait(jobs: Jobs, job_id: str) -> Job:
@@ -65,6 +65,27 @@ def test_a_job_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert taken == [2, 3, 4]
     jobs.close()
     assert not (folder / "archive.zip").exists()
+
+
+def test_what_was_undone_is_begun_anew_and_what_is_done_is_not(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def stopped(job: Job, folder: Path, save) -> None:
+        job.total, job.done, job.added = 3, 2, 2
+        save()
+        raise StopJob
+
+    with closing(Jobs(tmp_path, {"import": counting(1, taken), "rebuild": stopped})) as jobs:
+        finished = wait(jobs, jobs.start("import").id)
+        unfinished = jobs.start("rebuild", dry_run=True)
+    begin_anew(tmp_path)
+    begin_anew(tmp_path / "none")
+    taken.clear()
+    with closing(Jobs(tmp_path, {"rebuild": counting(3, taken)})) as jobs:
+        again = wait(jobs, unfinished.id)
+        assert jobs.get(finished.id) == finished
+    assert taken == [0, 1, 2]
+    assert (again.added, again.dry_run, again.created_at) == (0, True, unfinished.created_at)
 
 
 def test_a_failure_is_told_and_the_next_job_runs(tmp_path: Path) -> None:
