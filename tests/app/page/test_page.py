@@ -173,6 +173,7 @@ def test_doubts_about_photographs_are_told(
     address = "/gallery/products/twin"
     assert running.client.put(address, json={"name": "Twin of the mint tea"}).is_success
     page = unlocked.open("product/twin")
+    expect(page.locator(".dropzone")).to_be_visible()
     tea = samples / "references" / "faminix-mint-tea" / "01.jpg"
     files = (("small.jpg", pictures.jpeg(13)), ("tea.jpg", tea.read_bytes()))
     give(page, "drop", ".dropzone", *((name, "image/jpeg", data) for name, data in files))
