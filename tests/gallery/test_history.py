@@ -52,8 +52,8 @@ def test_a_product_has_the_version_of_its_last_change(gallery: Gallery) -> None:
 
 def test_a_change_for_another_version_is_refused(gallery: Gallery) -> None:
     gallery.put_product("p", "P", {}, expected_version=0)
-    for wrong in (0, 2):
-        with pytest.raises(VersionConflict, match="'p' is at version 1"):
+    for wrong, told in ((0, "'p' already, at version 1"), (2, "'p' is at version 1")):
+        with pytest.raises(VersionConflict, match=told):
             gallery.put_product("p", "other", {}, expected_version=wrong)
         with pytest.raises(VersionConflict):
             gallery.delete_product("p", expected_version=wrong)

@@ -130,7 +130,7 @@ def test_an_engine_that_is_not_installed_is_named_with_what_brings_it(exported, 
     monkeypatch.setitem(sys.modules, "openvino", None)
     models.openvino_engine._core.cache_clear()
     models.openvino_engine.read.cache_clear()
-    with pytest.raises(ModelError, match=r"pip install 'tillsight\[openvino\]'"):
+    with pytest.raises(ModelError, match=r"requirements-extras\.lock"):
         Session(*model_files(exported, "embedder"), threads=1, engine="openvino-fp32")
 
 
