@@ -32,15 +32,21 @@ from tillsight.answers import (
 Answer = TypeVar("Answer")
 # The bytes of an image file, or where it lies.
 Picture = bytes | Path
+# The metadata that products are to have, or the JSON text of it.
+Filter = dict[str, Any] | str
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
-    """A request whose answer is an `Answer`; `arguments` are those of `httpx2.Client.request`."""
+    """A request whose answer is an `Answer`; `arguments` are those of `httpx2.Client.request`.
+
+    `body`: a file that is sent a piece at a time, for it may be larger than the memory.
+    """
 
     method: str
     path: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    body: Path | None = None
 
 
 def detect(
@@ -63,7 +69,7 @@ def recognize(
     top_k: int | None = None,
     threshold: float | None = None,
     false_accept_rate: float | None = None,
-    where: dict[str, Any] | None = None,
+    where: Filter | None = None,
 ) -> Call[Recognition]:
     """The products in a photograph, best first; `where` keeps those with certain metadata.
 
@@ -80,7 +86,7 @@ def explain(
     top_k: int | None = None,
     threshold: float | None = None,
     false_accept_rate: float | None = None,
-    where: dict[str, Any] | None = None,
+    where: Filter | None = None,
 ) -> Call[Explanation]:
     """What `recognize` answers, the references that matched, and what decided."""
     query = _question(detect, top_k, threshold, false_accept_rate, where)
@@ -93,7 +99,7 @@ def explain_picture(
     detect: bool = True,
     threshold: float | None = None,
     false_accept_rate: float | None = None,
-    where: dict[str, Any] | None = None,
+    where: Filter | None = None,
 ) -> Call[bytes]:
     """A JPEG of the photograph beside the references that it matched."""
     query = _question(detect, None, threshold, false_accept_rate, where)
@@ -119,12 +125,10 @@ def verify(
 
 
 def calibration(
-    false_accept_rate: float | None = None, *, where: dict[str, Any] | None = None
+    false_accept_rate: float | None = None, *, where: Filter | None = None
 ) -> Call[Calibration]:
     """The threshold for a false-accept rate, and how surely it holds."""
-    query = _given(
-        false_accept_rate=false_accept_rate, where=None if where is None else json.dumps(where)
-    )
+    query = _given(false_accept_rate=false_accept_rate, where=_text(where))
     return Call("GET", "/gallery/calibration", {"params": query})
 
 
@@ -158,15 +162,13 @@ def list_products(
     limit: int | None = None,
     *,
     q: str | None = None,
-    where: dict[str, Any] | None = None,
+    where: Filter | None = None,
 ) -> Call[ProductPage]:
     """A page of the products, by id; `next_cursor` leads to the next.
 
     `q`: of those that have it in id or name; `where`: of those with certain metadata.
     """
-    query = _given(
-        cursor=cursor, limit=limit, q=q, where=None if where is None else json.dumps(where)
-    )
+    query = _given(cursor=cursor, limit=limit, q=q, where=_text(where))
     return Call("GET", "/gallery/products", {"params": query})
 
 
@@ -224,18 +226,18 @@ def history(
 
 
 def import_archive(
-    archive: bytes, *, dry_run: bool = False, idempotency_key: str | None = None
+    archive: bytes | Path, *, dry_run: bool = False, idempotency_key: str | None = None
 ) -> Call[dict[str, str]]:
     """Have a zip of products and images imported, by the job whose `job_id` comes back.
 
-    `idempotency_key`: of your own, such as a UUID: sent again with it, it is the same job.
+    A file is read while it is sent. `idempotency_key`: of your own, such as a UUID: sent again with
+    it, it is the same job.
     """
     headers = {"Content-Type": "application/zip", **_once(idempotency_key)}
-    return Call(
-        "POST",
-        "/gallery/import",
-        {"params": _given(dry_run=dry_run), "content": archive, "headers": headers},
-    )
+    sent = {"params": _given(dry_run=dry_run), "headers": headers}
+    if isinstance(archive, Path):
+        return Call("POST", "/gallery/import", sent, body=archive)
+    return Call("POST", "/gallery/import", {"content": archive, **sent})
 
 
 def audit() -> Call[dict[str, Any]]:
@@ -321,15 +323,19 @@ def _question(
     top_k: int | None,
     threshold: float | None,
     false_accept_rate: float | None,
-    where: dict[str, Any] | None,
+    where: Filter | None,
 ) -> dict[str, Any]:
     return _given(
         detect=detect,
         top_k=top_k,
         threshold=threshold,
         false_accept_rate=false_accept_rate,
-        where=None if where is None else json.dumps(where),
+        where=_text(where),
     )
+
+
+def _text(where: Filter | None) -> str | None:
+    return json.dumps(where) if isinstance(where, dict) else where
 
 
 def _given(**query: Any) -> dict[str, Any]:

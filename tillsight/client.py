@@ -5,7 +5,9 @@ with Client("http://127.0.0.1:8000", key="tillsight_…") as tillsight:
         print(result["outcome"], result["product"])
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -18,6 +20,7 @@ from tillsight.calls import Call
 
 TIMEOUT_SECONDS = 30.0
 EXPORT = "/gallery/export"
+PIECE_BYTES = 1024 * 1024
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
@@ -77,19 +80,23 @@ class Client:
 
     def send(self, call: Call[Answer]) -> Answer:
         """Make a call of `tillsight.calls`."""
-        return _answer(call, self._http.request(call.method, call.path, **call.arguments))
+        return _answer(call, self._http.request(call.method, call.path, **_sent(call, _pieces)))
 
-    def export(self, file: Path) -> None:
+    def export(self, file: Path, progress: Callable[[int], object] | None = None) -> None:
         """Write the gallery to a zip file, for `import_archive` elsewhere.
 
-        It is there as a whole or not at all. Raises OSError as well.
+        It is there as a whole or not at all, and stays there when the power fails. `progress` is
+        told how many bytes have come. Raises OSError as well.
         """
-        with self._http.stream("GET", EXPORT) as response, _whole(file) as target:
-            if response.is_error:
+        with _partial(file) as target, self._http.stream("GET", EXPORT) as response:
+            if not response.is_success:
                 response.read()
                 raise _refusal(response)
             for piece in response.iter_bytes():
                 target.write(piece)
+                if progress is not None:
+                    progress(target.tell())
+            _put_in_place(target, file)
 
     detect = _method(calls.detect)
     embed = _method(calls.embed)
@@ -143,20 +150,27 @@ class AsyncClient:
 
     async def send(self, call: Call[Answer]) -> Answer:
         """Make a call of `tillsight.calls`."""
-        return _answer(call, await self._http.request(call.method, call.path, **call.arguments))
+        return _answer(
+            call, await self._http.request(call.method, call.path, **_sent(call, _async_pieces))
+        )
 
-    async def export(self, file: Path) -> None:
+    async def export(self, file: Path, progress: Callable[[int], object] | None = None) -> None:
         """Write the gallery to a zip file, for `import_archive` elsewhere.
 
-        It is there as a whole or not at all. Raises OSError as well.
+        It is there as a whole or not at all, and stays there when the power fails. `progress` is
+        told how many bytes have come. Raises OSError as well.
         """
-        async with self._http.stream("GET", EXPORT) as response:
-            with _whole(file) as target:
-                if response.is_error:
+        with _partial(file) as target:
+            async with self._http.stream("GET", EXPORT) as response:
+                if not response.is_success:
                     await response.aread()
                     raise _refusal(response)
                 async for piece in response.aiter_bytes():
                     target.write(piece)
+                    if progress is not None:
+                        progress(target.tell())
+            # The disk may take its time.
+            await asyncio.to_thread(_put_in_place, target, file)
 
     detect = _async_method(calls.detect)
     embed = _async_method(calls.embed)
@@ -191,6 +205,10 @@ def _headers(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
+def _sent(call: Call[Any], pieces: Callable[[Path], object]) -> dict[str, Any]:
+    return call.arguments | ({} if call.body is None else {"content": pieces(call.body)})
+
+
 def _answer(_: Call[Answer], response: httpx2.Response) -> Answer:
     if response.is_success:
         if response.headers.get("content-type", "").startswith("image/"):
@@ -212,12 +230,38 @@ def _refusal(response: httpx2.Response) -> TillSightError:
     )
 
 
+def _pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as source:
+        while piece := source.read(PIECE_BYTES):
+            yield piece
+
+
+async def _async_pieces(file: Path) -> AsyncIterator[bytes]:
+    for piece in _pieces(file):
+        yield piece
+
+
 @contextmanager
-def _whole(file: Path) -> Iterator[IO[bytes]]:
+def _partial(file: Path) -> Iterator[IO[bytes]]:
+    """What is to become `file`, beside it; gone in the end if that was not put in place."""
     partial = file.with_name(f".{file.name}.partial")
     try:
         with partial.open("wb") as target:
             yield target
-        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _put_in_place(partial: IO[bytes], file: Path) -> None:
+    """Also when the power fails there is the whole old file or the whole new one."""
+    partial.flush()
+    os.fsync(partial.fileno())
+    # Windows renames no open file, and opens no folder.
+    partial.close()
+    Path(partial.name).replace(file)
+    if os.name != "nt":
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,9 +35,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
 class Waiting:
     """The asynchronous client with the manners of the other: each call is waited for."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, *, key: str, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
-        self._client = AsyncClient(url, key=key, trust_env=False)
+        self._client = AsyncClient(url, key=key, **options)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -48,10 +48,10 @@ class Waiting:
         self._loop.close()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[Client, Waiting])
 def tillsight(request: pytest.FixtureRequest, address: tuple[str, str, str]) -> Iterator[Any]:
     url, key, _ = address
-    made = Client(url, key=key, trust_env=False) if request.param == "sync" else Waiting(url, key)
+    made = request.param(url, key=key, trust_env=False)
     yield made
     for product in made.list_products()["products"]:
         made.delete_product(product["id"])
@@ -75,7 +75,8 @@ def test_a_product_is_taught_and_recognised(tillsight: Any, tmp_path: Path) -> N
     assert tillsight.delete_image(image_id) is None
     page = tillsight.list_products(limit=1)
     assert (page["products"][0]["image_count"], page["next_cursor"]) == (1, None)
-    assert tillsight.list_products(q="JUI", where={"shelf": 7}) == page
+    for where in ({"shelf": 7}, '{"shelf": 7}'):
+        assert tillsight.list_products(q="JUI", where=where) == page
     assert tillsight.list_products(q="tea")["products"] == []
     # None of these came with the service.
     assert tillsight.samples() == {"products": []}
@@ -183,12 +184,21 @@ def test_what_is_sent_again_is_done_once(tillsight: Any) -> None:
     assert tillsight.get_product("p")["image_count"] == 2
 
 
-def test_a_gallery_is_exported_and_comes_back(tillsight: Any, tmp_path: Path) -> None:
+def test_a_gallery_is_exported_and_comes_back(
+    tillsight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tillsight.put_product("p", "P", {"shelf": 7})
     tillsight.add_images("p", [pictures.jpeg(1)])
-    tillsight.export(tmp_path / "shop.zip")
+    exported, came = tmp_path / "shop.zip", list[int]()
+    tillsight.export(exported, came.append)
+    assert came == sorted(came)
+    assert came[-1] == exported.stat().st_size
     tillsight.delete_product("p")
-    accepted = tillsight.import_archive((tmp_path / "shop.zip").read_bytes())
+    # It is in several pieces, and may be sent again.
+    monkeypatch.setattr("tillsight.client.PIECE_BYTES", came[-1] // 3)
+    key = str(uuid4())
+    accepted = tillsight.import_archive(exported, idempotency_key=key)
+    assert tillsight.import_archive(exported, idempotency_key=key) == accepted
     while (job := tillsight.get_job(accepted["job_id"]))["finished_at"] is None:
         time.sleep(0.05)
     assert (job["added"], job["embedded_again"]) == (1, 0)
@@ -203,6 +213,31 @@ def test_an_export_that_is_refused_leaves_nothing(
         stranger.export(tmp_path / "shop.zip")
     assert raised.value.code == "missing-key"
     assert list(tmp_path.iterdir()) == []
+
+
+class BrokenOff(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"half"
+        raise httpx2.ReadError("gone")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+@pytest.mark.parametrize("made", [Client, Waiting])
+def test_an_export_that_breaks_off_leaves_the_one_before(
+    made: type[Client | Waiting], tmp_path: Path
+) -> None:
+    (tmp_path / "shop.zip").write_bytes(b"before")
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=BrokenOff()))
+    client = made("http://shop", key="key", transport=transport)
+    came: list[int] = []
+    with pytest.raises(httpx2.ReadError):
+        client.export(tmp_path / "shop.zip", came.append)
+    client.close()
+    assert came == [4]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
 def test_errors_say_what_the_service_said(tillsight: Any) -> None:
