@@ -66,6 +66,7 @@ class Client:
         self, url: str, *, key: str | None = None, timeout: float = TIMEOUT_SECONDS, **options: Any
     ) -> None:
         """`options` are those of `httpx2.Client`: `verify`, `proxy` and so on."""
+        self.url = url
         self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=timeout, **options)
 
     def __enter__(self) -> Self:
@@ -134,6 +135,7 @@ class AsyncClient:
         self, url: str, *, key: str | None = None, timeout: float = TIMEOUT_SECONDS, **options: Any
     ) -> None:
         """`options` are those of `httpx2.AsyncClient`."""
+        self.url = url
         self._http = httpx2.AsyncClient(
             base_url=url, headers=_headers(key), timeout=timeout, **options
         )

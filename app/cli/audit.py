@@ -3,11 +3,10 @@
 import time
 from typing import Annotated, Any
 
-import httpx2
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.cli.client import call, connect
+from app.cli.client import connect
 from app.cli.console import console
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
@@ -28,15 +27,13 @@ def audit(
         Progress(*columns, TimeRemainingColumn(), console=console(stderr=True)) as progress,
     ):
         task = progress.add_task("Auditing", total=None)
-        while (answer := call(client, "GET", "/gallery/audit")).status_code == (
-            httpx2.codes.ACCEPTED
-        ):
-            progress.update(task, completed=answer.json()["done"], total=answer.json()["total"])
+        while "done" in (found := client.audit()):
+            progress.update(task, completed=found["done"], total=found["total"])
             time.sleep(POLL_SECONDS)
     if json:
-        console().print_json(data=answer.json())
+        console().print_json(data=found)
     else:
-        _show(answer.json())
+        _show(found)
 
 
 def _show(found: dict[str, Any]) -> None:

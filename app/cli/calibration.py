@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli.client import call, connect
+from app.cli.client import connect
 from app.cli.console import console
-from app.cli.recognize import ServiceUrl, given
+from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 from models.thresholds import COARSEST_RATE, FINEST_RATE
 
@@ -25,9 +25,8 @@ def calibration(
     url: ServiceUrl = None,
 ) -> None:
     """Say which threshold a false-accept rate takes, and what it costs."""
-    query = given(false_accept_rate=false_accept_rate, where=where)
     with connect(Settings(), url) as client:
-        found = call(client, "GET", "/gallery/calibration", params=query).json()
+        found = client.calibration(false_accept_rate, where=where)
     out = console()
     if json:
         out.print_json(data=found)

@@ -1,13 +1,17 @@
 """How commands reach the service: the one that runs, or one started for the command."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from __future__ import annotations
 
-import httpx2
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.data_folder import Serving, serving
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from tillsight.client import Client
 
 TIMEOUT_SECONDS = 120
 
@@ -17,71 +21,54 @@ class CommandError(Exception):
 
 
 @contextmanager
-def connect(settings: Settings, url: str | None) -> Iterator[httpx2.Client]:
+def connect(settings: Settings, url: str | None) -> Iterator[Client]:
     """A client of the service: at `url`, or the one that holds the data folder.
 
     Where none runs, one is started for the length of the command: so commands do the same, by the
     same code, whether the service runs or not.
 
     Raises:
-        CommandError: nothing answers at the address.
+        CommandError: nothing answers at the address, or what the client is used for was refused.
     """
-    service = serving(settings.data_dir)
-    if url:
-        service = Serving(url, settings.api_key.get_secret_value())
-    if service is not None:
-        with _client(service) as client:
+    # Only here: commands that don't ask the service need no HTTP.
+    from httpx2 import TransportError
+
+    from tillsight.client import Client, TillSightError
+
+    with ExitStack() as opened:
+        key = settings.api_key.get_secret_value()
+        service = Serving(url, key) if url else serving(settings.data_dir)
+        if service is None:
+            # Only here: it brings the models with it.
+            from app.server import background_service
+
+            # A command finds what the operator enrolled; samples are for a first `serve`.
+            settings = settings.model_copy(update={"sample_gallery": False})
+            service = opened.enter_context(background_service(settings))
+        client = opened.enter_context(
+            # A proxy of the environment has no business between two processes of one shop.
+            Client(service.url, key=service.key or None, timeout=TIMEOUT_SECONDS, trust_env=False)
+        )
+        try:
             yield client
-        return
-    # Only here: it brings the models with it.
-    from app.server import background_service
-
-    # A command finds what the operator enrolled; samples are for a first `serve`.
-    with (
-        background_service(settings.model_copy(update={"sample_gallery": False})) as own,
-        _client(own) as client,
-    ):
-        yield client
+        except TillSightError as error:
+            raise CommandError(error.detail) from error
+        except TransportError as error:
+            raise CommandError(f"No TillSight answers at {client.url} ({error}).") from error
 
 
-def send(client: httpx2.Client, method: str, path: str, **arguments: Any) -> httpx2.Response:
-    """One request, whatever its answer; CommandError when there is none."""
+def export(client: Client, file: Path, progress: Callable[[int], object]) -> None:
+    """Write the gallery to a zip file.
+
+    Raises:
+        CommandError: the service broke off, or the file can't be written.
+    """
+    # Only here, as above.
+    from httpx2 import TransportError
+
     try:
-        return client.request(method, path, **arguments)
-    except httpx2.TransportError as error:
-        raise CommandError(f"No TillSight answers at {client.base_url} ({error}).") from error
-
-
-def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> httpx2.Response:
-    """One request; anything but success becomes a CommandError with the service's own advice."""
-    response = send(client, method, path, **arguments)
-    if response.is_error:
-        raise CommandError(problem_text(response))
-    return response
-
-
-def download(client: httpx2.Client, path: str) -> Iterator[bytes]:
-    """The pieces of an answer that may be larger than the memory; CommandError as `call`."""
-    try:
-        with client.stream("GET", path) as response:
-            if response.is_error:
-                response.read()
-                raise CommandError(problem_text(response))
-            yield from response.iter_bytes()
-    except httpx2.TransportError as error:
-        raise CommandError(f"{client.base_url} broke off ({error}).") from error
-
-
-def problem_text(response: httpx2.Response) -> str:
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"{response.request.url} answered {response.status_code}."
-
-
-def _client(service: Serving) -> httpx2.Client:
-    headers = {"Authorization": f"Bearer {service.key}"} if service.key else {}
-    # A proxy of the environment has no business between two processes of one shop.
-    return httpx2.Client(
-        base_url=service.url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
-    )
+        client.export(file, progress)
+    except TransportError as error:
+        raise CommandError(f"{client.url} broke off ({error}).") from error
+    except OSError as error:
+        raise CommandError(f"Can't write {file} ({error.strerror}).") from error

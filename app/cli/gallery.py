@@ -3,13 +3,11 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from unicodedata import normalize
-from urllib.parse import quote
 
-import httpx2
 import typer
 from rich.progress import (
     BarColumn,
@@ -22,16 +20,14 @@ from rich.progress import (
 )
 
 from app.archive import is_hidden, is_picture
-from app.cli.client import CommandError, call, connect, download, problem_text, send
+from app.cli.client import CommandError, connect, export
 from app.cli.console import console
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
-from gallery.durable import put_in_place
 
 DOWNLOAD = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 POLL_SECONDS = 0.3
-CHUNK_BYTES = 1024 * 1024
 
 app = typer.Typer(help="Fill and inspect the gallery.", no_args_is_help=True)
 
@@ -47,6 +43,9 @@ def add(
 
     Run again after an interruption: an image that a product already has is not added twice.
     """
+    # Only here: --help needs no HTTP.
+    from tillsight.client import TillSightError
+
     products = [
         (normalize("NFC", path.name), sorted(_pictures_in(path)))
         for path in sorted(folder.iterdir())
@@ -64,19 +63,21 @@ def add(
     with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Enrolling", total=total)
         for product_id, images in products:
-            path = product_path(product_id)
-            if send(client, "GET", path).status_code == httpx2.codes.NOT_FOUND:
-                call(client, "PUT", path, json={"name": product_id})
+            try:
+                client.get_product(product_id)
+            except TillSightError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    client.put_product(product_id, product_id)
             for image in images:
                 # One file a request: each is kept the moment it is counted.
-                response = send(client, "POST", f"{path}/images", files={"image": _part(image)})
-                if response.is_success:
-                    (entry,) = response.json()["images"]
+                try:
+                    (entry,) = client.add_images(product_id, [image])["images"]
+                except TillSightError as error:
+                    refused.append(f"{image}: {error.detail}")
+                else:
                     duplicate = entry["duplicate"]
                     added, known = added + (not duplicate), known + duplicate
                     doubtful += [f"{image}: {doubt['detail']}" for doubt in entry["warnings"]]
-                else:
-                    refused.append(f"{image}: {problem_text(response)}")
                 progress.advance(task)
     out = console()
     out.print(f"{added} images added, {known} were there already, {len(refused)} refused.")
@@ -105,19 +106,13 @@ def import_archive(
     """
     with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Importing", total=None)
-        accepted = call(
-            client,
-            "POST",
-            "/gallery/import",
-            params={"dry_run": dry_run},
-            headers={"Content-Type": "application/zip"},
-            content=_chunks(file),
-        )
-        job: dict[str, Any] = {"finished_at": None}
-        while job["finished_at"] is None:
+        accepted = client.import_archive(file, dry_run=dry_run)
+        finished = False
+        while not finished:
             time.sleep(POLL_SECONDS)
-            job = call(client, "GET", f"/jobs/{accepted.json()['job_id']}").json()
+            job = client.get_job(accepted["job_id"])
             progress.update(task, completed=job["done"], total=job["total"])
+            finished = job["finished_at"] is not None
     out = console()
     would = "would be " if dry_run else ""
     out.print(f"{job['created']} products {would}created, {job['changed']} {would}changed.")
@@ -147,20 +142,9 @@ def export_archive(
 
     A running service goes on serving and writing; the file is there as a whole or not at all.
     """
-    partial = file.with_name(f".{file.name}.partial")
     with connect(Settings(), url) as client, Progress(*DOWNLOAD) as progress:
         task = progress.add_task("Exporting", total=None)
-        try:
-            with partial.open("wb") as target:
-                for chunk in download(client, "/gallery/export"):
-                    target.write(chunk)
-                    progress.advance(task, len(chunk))
-            put_in_place(partial, file)
-        except OSError as error:
-            raise CommandError(f"Can't write {file} ({error.strerror}).") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        export(client, file, lambda done: progress.update(task, completed=done))
     console().print(f"Exported to {file}")
 
 
@@ -174,10 +158,8 @@ def history(
     url: ServiceUrl = None,
 ) -> None:
     """Who changed what: the newest changes of the gallery, newest first, a JSON object a line."""
-    asked = {"product_id": product, "author": author, "limit": limit}
-    query = {name: value for name, value in asked.items() if value is not None}
     with connect(Settings(), url) as client:
-        answer = call(client, "GET", "/gallery/history", params=query).json()
+        answer = client.history(limit=limit, product_id=product, author=author)
     for entry in answer["entries"]:
         typer.echo(json.dumps(entry, ensure_ascii=False))
 
@@ -186,22 +168,8 @@ def history(
 def stats(url: ServiceUrl = None) -> None:
     """Counts, revision and model of the gallery."""
     with connect(Settings(), url) as client:
-        console().print_json(data=call(client, "GET", "/gallery").json())
-
-
-def product_path(product_id: str) -> str:
-    return f"/gallery/products/{quote(product_id, safe='')}"
+        console().print_json(data=client.gallery())
 
 
 def _pictures_in(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if is_picture(Path(path.name)) and path.is_file())
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
-
-
-def _part(path: Path) -> tuple[str, bytes]:
-    return (path.name, path.read_bytes())

@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from app.cli.client import CommandError, call, connect
+from app.cli.client import CommandError, connect
 from app.cli.console import console
 from app.settings import Settings
 from models.thresholds import COARSEST_RATE, FINEST_RATE
+from tillsight.answers import Recognition, Result
 
 ServiceUrl = Annotated[
     str | None,
@@ -48,12 +49,15 @@ def recognize(
     """Name the products in a photograph."""
     settings = Settings()
     data = file.read_bytes()
-    query = given(threshold=threshold, false_accept_rate=false_accept_rate, where=where)
-    sent: dict[str, Any] = {"params": query, "files": {"image": (file.name, data)}}
     with connect(settings, url) as client:
-        answer: dict[str, Any] = call(client, "POST", "/recognize", **sent).json()
+        answer = client.recognize(
+            data, threshold=threshold, false_accept_rate=false_accept_rate, where=where
+        )
         if explain is not None:
-            _write(explain, call(client, "POST", "/explain/picture", **sent).content)
+            picture = client.explain_picture(
+                data, threshold=threshold, false_accept_rate=false_accept_rate, where=where
+            )
+            _write(explain, picture)
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
@@ -78,10 +82,11 @@ def verify(
     url: ServiceUrl = None,
 ) -> None:
     """Say whether a photograph shows a certain product. The exit status is 1 unless it does."""
-    query = given(product_id=product, threshold=threshold, false_accept_rate=false_accept_rate)
-    files = {"image": (file.name, file.read_bytes())}
+    data = file.read_bytes()
     with connect(Settings(), url) as client:
-        answer: dict[str, Any] = call(client, "POST", "/verify", params=query, files=files).json()
+        answer = client.verify(
+            data, product, threshold=threshold, false_accept_rate=false_accept_rate
+        )
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
@@ -95,11 +100,6 @@ def verify(
         raise typer.Exit(1)
 
 
-def given(**query: object) -> dict[str, Any]:
-    """What of a query was given."""
-    return {name: value for name, value in query.items() if value is not None}
-
-
 def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
@@ -108,7 +108,7 @@ def _write(path: Path, data: bytes) -> None:
     typer.echo(f"Explained: {path}", err=True)
 
 
-def _print_table(answer: dict[str, Any]) -> None:
+def _print_table(answer: Recognition) -> None:
     table = Table("Product", "Outcome", "Score", "Margin", "Right", "Box (x1, y1, x2, y2)")
     for result in answer["results"]:
         product, box = result["product"], result["box"]
@@ -125,7 +125,7 @@ def _print_table(answer: dict[str, Any]) -> None:
     out.print(f"{answer['timing_ms']['total']:.0f} ms, {answer['model']}")
 
 
-def _draw(data: bytes, answer: dict[str, Any], path: Path, settings: Settings) -> None:
+def _draw(data: bytes, answer: Recognition, path: Path, settings: Settings) -> None:
     # Only here: Pillow and NumPy are not needed to print a table.
     from app.draw import Label, draw_labels
     from app.images import decode
@@ -146,10 +146,10 @@ def _draw(data: bytes, answer: dict[str, Any], path: Path, settings: Settings) -
     typer.echo(f"Drawn: {path}")
 
 
-def _title(result: dict[str, Any]) -> str:
+def _title(result: Result) -> str:
     if result["product"] is None:
         return "unknown"
-    name: str = result["product"]["name"]
+    name = result["product"]["name"]
     return name if result["outcome"] == "match" else f"{name}?"
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.progress import Progress, TextColumn
 
 from app.archive import Archive, Picture
-from app.cli.client import CommandError, connect, download
+from app.cli.client import CommandError, connect, export
 from app.packs import pack_folders
 from app.product_table import ProductRow
 from app.settings import Settings
@@ -115,10 +115,7 @@ def _fetch_gallery(source: str, folder: Path) -> Path:
     columns = (TextColumn("Reading the gallery: {task.completed} bytes"),)
     with connect(settings, url) as client, Progress(*columns) as progress:
         task = progress.add_task("", total=None)
-        with exported.open("wb") as file:
-            for chunk in download(client, "/gallery/export"):
-                file.write(chunk)
-                progress.advance(task, len(chunk))
+        export(client, exported, lambda done: progress.update(task, completed=done))
     return _unpacked(exported, folder)
 
 

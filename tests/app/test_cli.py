@@ -96,6 +96,9 @@ def test_claims_are_verified_and_answers_explained(
     assert seen.returncode == 0, seen.stderr
     with Image.open(picture) as drawn:
         assert drawn.format == "JPEG"
+    filtered = tillsight("recognize", photograph, "--where", "{store", data_dir=data_dir)
+    assert filtered.returncode == 1
+    assert "The filter is not JSON" in filtered.stderr
     few = tillsight("gallery", "calibration", data_dir=data_dir)
     assert few.returncode == 1
     assert "4 at least" in few.stderr

@@ -53,6 +53,8 @@ def test_a_gallery_is_read_with_its_categories(samples: RunningService, tmp_path
 def test_where_there_is_no_gallery_there_is_nothing_to_learn(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="There is no gallery in"):
         _fetch_gallery(str(tmp_path / "none"), tmp_path)
+    with pytest.raises(CommandError, match="9 broke off"):
+        _fetch_gallery("http://127.0.0.1:9", tmp_path)
 
 
 def test_the_sample_gallery_is_learnt_from_its_service(
