@@ -1,6 +1,7 @@
-"""uvicorn's protocol, with a bound on what comes before a request's body.
+"""uvicorn's protocol, with a bound on what comes beside a request's body.
 
-httptools has none: a header of any length would be read into memory, before a key is asked for.
+httptools has none: a header of any length would be read into memory, before a key is asked for,
+and so would what may follow a body in chunks (RFC 9112, 7.1.2).
 """
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,23 +15,27 @@ _TOO_LARGE = (
 
 
 class BoundedHead(HttpToolsProtocol):
-    """Hangs up on a request line and headers of more than MOST_HEAD_BYTES."""
+    """Hangs up on a request line, headers or trailers of more than MOST_HEAD_BYTES."""
 
-    # Bytes of a head that has not ended; None: there is none.
-    _head: int | None = None
+    # Bytes since the last end of a head, or piece or end of a body: a head, or a part of one.
+    _head = 0
 
     def data_received(self, data: bytes) -> None:
+        self._head += len(data)
         super().data_received(data)
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > MOST_HEAD_BYTES and not self.transport.is_closing():
+        if self._head > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(_TOO_LARGE)
-                self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._head = 0
-        super().on_message_begin()
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
-        self._head = None
+        self._head = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head = 0
+        super().on_message_complete()

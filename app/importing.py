@@ -22,6 +22,7 @@ from gallery import (
     NewImage,
     Product,
     UnknownProduct,
+    VersionConflict,
 )
 from models.errors import ModelError
 
@@ -57,7 +58,13 @@ class _Products:
         if before and (before.name, _text(before.metadata)) == (name, _text(metadata)):
             return
         if not self._job.dry_run:
-            self._gallery.put_product(row.id, name, metadata)
+            seen = before.version if before else 0
+            try:
+                self._gallery.put_product(row.id, name, metadata, expected_version=seen)
+            except VersionConflict:
+                # Somebody has changed it meanwhile, which must not be undone.
+                self.take(row)
+                return
         if row.id not in self._counted:
             self._counted.add(row.id)
             self._job.created += before is None

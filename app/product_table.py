@@ -55,7 +55,7 @@ def open_table(data: bytes) -> "csv.DictReader[str]":
     text = io.StringIO(_decoded(data), newline="")
     for separator in SEPARATORS:
         text.seek(0)
-        reader = csv.DictReader(text, restval="", delimiter=separator)
+        reader = csv.DictReader(text, delimiter=separator)
         reader.fieldnames = [_column(title) for title in reader.fieldnames or ()]
         if "id" in reader.fieldnames:
             return reader
@@ -68,14 +68,14 @@ def read_row(row: dict[str | None, Any], place: str, check_id: Callable[[str], s
 
     Columns: `id`, `name`, `metadata` (a JSON object, all of it; `{}` for none). Any other column
     is a key of the metadata, which an empty cell takes away. Empty, `name` and `metadata` say
-    nothing.
+    nothing, nor do cells that are missing at the end of the row.
 
     Raises:
         ValueError: what is wrong with it.
     """
     if any(row.get(None, ())):
         raise ValueError("the row has more cells than the header")
-    cells = {key: value.strip() for key, value in row.items() if key}
+    cells = {key: value.strip() for key, value in row.items() if key and value is not None}
     product_id, name, given = (cells.pop(column, "") for column in COLUMNS)
     if not product_id:
         raise ValueError("the row has no id")

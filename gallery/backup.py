@@ -6,7 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from gallery import store
@@ -41,11 +41,20 @@ def back_up(database: Database, path: Path, progress: Progress | None = None) ->
                 "the folder is there and may be written to."
             ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # of a disk that takes nothing it would hide why
+                partial.unlink(missing_ok=True)
 
 
-def restore(backup: Path, folder: Path, progress: Progress | None = None) -> None:
+def restore(
+    backup: Path,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    replacing: Callable[[], None] = lambda: None,
+) -> None:
     """Make the gallery in `folder` the one of the backup.
+
+    `replacing` is called when the backup has been checked, before anything is replaced.
 
     What was in it is replaced at once when the backup has been checked and copied, or, when this
     raises GalleryInUse, GalleryDamaged, UnsupportedSchema or StorageFailed, is still there.
@@ -57,6 +66,7 @@ def restore(backup: Path, folder: Path, progress: Progress | None = None) -> Non
     with lock_gallery(folder):
         try:
             _copy(backup, partial, progress)
+            replacing()
             replaced = _set_aside(folder / DATABASE_NAME)
             _start_anew(partial, replaced)
             put_in_place(partial, folder / DATABASE_NAME)
@@ -66,7 +76,8 @@ def restore(backup: Path, folder: Path, progress: Progress | None = None) -> Non
                 "permissions."
             ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # of a disk that takes nothing it would hide why
+                partial.unlink(missing_ok=True)
 
 
 def _copy(backup: Path, partial: Path, progress: Progress | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,9 +46,9 @@ def restore(
     settings = Settings()
     folder = _folder(settings)
     with closing(DataFolder(settings.data_dir)), _progress("Restoring") as report:
-        # They tell of changes that are undone. First, because at worst one is then made again.
-        forget_answers(settings.answers_path)
-        restore_gallery(file, folder, report)
+        # Answers tell of changes that are undone. First, because at worst one is then made again.
+        forget = partial(forget_answers, settings.answers_path)
+        restore_gallery(file, folder, report, replacing=forget)
         begin_anew(settings.jobs_path)
     console().print(f"Restored from {file}")
 

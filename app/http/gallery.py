@@ -18,7 +18,7 @@ from app.http.admission import ENTER, Turn, TurnDep
 from app.http.calibration import FilterDep
 from app.http.idempotency import OnceDep
 from app.http.preconditions import ExpectedVersion, set_etag
-from app.http.problems import describe, responses
+from app.http.problems import RequestProblem, describe, responses
 from app.http.schemas import (
     AddedImageItem,
     AddImagesAnswer,
@@ -178,6 +178,8 @@ def list_samples(service: ServiceDep) -> SamplesAnswer:
 @router.delete("/samples", summary="Remove the sample products", status_code=204)
 def delete_samples(service: ServiceDep) -> None:
     """With all their images; they don't come back."""
+    if reason := service.not_ready():  # they may be on their way in
+        raise RequestProblem(503, "not-ready", reason)
     remove_sample_products(service.gallery)
 
 

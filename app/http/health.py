@@ -7,7 +7,8 @@ from app.http.problems import RequestProblem
 from app.http.schemas import Health
 from app.http.state import ServiceDep
 
-router = APIRouter(tags=["operation"])
+OPERATION = "operation"
+router = APIRouter(tags=[OPERATION])
 
 
 @router.get("/healthz", summary="Is the process alive?")

@@ -20,6 +20,9 @@ from app.jobs import Job
 from app.service import Service
 from gallery.durable import flush
 
+# An import keeps no place that others wait for, and is long to send again.
+STALL_SECONDS = 60.0
+
 router = APIRouter(tags=["jobs"])
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
 
@@ -65,7 +68,7 @@ async def import_archive(
             "Send the zip file as it is: curl -H 'Content-Type: application/zip' "
             "--data-binary @shop.zip …",
         )
-    allow_body(request, service.settings.max_import_bytes)
+    allow_body(request, service.settings.max_import_bytes, STALL_SECONDS)
     folder = service.jobs.prepare()
     try:
         digest = await _receive(request, folder / ARCHIVE)

@@ -11,7 +11,7 @@ from app.http.admission import Turn, TurnDep
 from app.http.answers import milliseconds_since
 from app.http.calibration import Chosen, ChosenDep, FilterDep
 from app.http.current import current_request
-from app.http.schemas import Timing
+from app.http.schemas import Revision, Timing
 from app.http.state import ServiceDep
 from app.http.uploads import OneImage, Upload
 from app.images import open_photograph
@@ -28,7 +28,7 @@ class Answered:
     photograph: Pyramid
     results: list[Recognition]
     threshold: float
-    gallery_revision: int
+    gallery_revision: Revision
     calibration: Calibration | None
     timing: Timing
 

@@ -3,7 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from app.checks import (
     MAX_ID_LENGTH,
@@ -31,6 +39,8 @@ ProductName = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(check_name)
 ]
 # What is measured is given as precisely as it is known; more digits would only be noise.
+# After a backup was restored it is more than 32 bits hold (gallery.backup).
+Revision = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64"})]
 Score = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 Pixel = Annotated[float, AfterValidator(lambda value: round(value, 1))]
 Milliseconds = Annotated[float, AfterValidator(lambda value: round(value, 2))]
@@ -142,7 +152,7 @@ class RecognizeAnswer(Document):
         "by default the pack's for as many products as were searched.",
         examples=[0.549],
     )
-    gallery_revision: int
+    gallery_revision: Revision
     timing_ms: Timing
     model: str
 
@@ -150,7 +160,7 @@ class RecognizeAnswer(Document):
 class GalleryAnswer(Document):
     products: int
     images: int
-    revision: int = Field(description="Grows with every change.")
+    revision: Revision = Field(description="Grows with every change.")
     index: "IndexState"
     model: "GalleryModel"
 
@@ -198,7 +208,7 @@ class CalibrationAnswer(Document):
         description="References compared with all other products.", examples=[336]
     )
     products: int = Field(description="Products that these show.", examples=[28])
-    gallery_revision: int = Field(examples=[351])
+    gallery_revision: Revision = Field(examples=[351])
     model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
 
 
@@ -216,7 +226,7 @@ class ProductAnswer(Document):
     name: str
     metadata: dict[str, Any]
     image_count: int
-    version: int = Field(description="The revision of its last change; also its `ETag`.")
+    version: Revision = Field(description="The revision of its last change; also its `ETag`.")
     created_at: datetime
     updated_at: datetime
 
@@ -246,7 +256,7 @@ class ImageAnswer(Document):
 
 
 class ChangeItem(Document):
-    sequence: int = Field(description="The gallery's revision that the change made.")
+    sequence: Revision = Field(description="The gallery's revision that the change made.")
     kind: str = Field(examples=["put product"])
     product_id: str
     image_id: str | None
@@ -321,7 +331,7 @@ class AddedImageItem(Document):
 
 class AddImagesAnswer(Document):
     images: list[AddedImageItem]
-    gallery_revision: int
+    gallery_revision: Revision
     effect: EffectAnswer | None = Field(
         None, description="With `dry_run`: what adding them all would change."
     )

@@ -17,15 +17,11 @@ from app.settings import Settings
 FIELDS = ("image", "images")
 # Documents are small; only what reads uploads takes more.
 MAX_DOCUMENT_BYTES = 1024 * 1024
-_LIMIT = "tillsight.most_body_bytes"  # in the request's scope
+_LIMIT = "tillsight.body_limits"  # in the request's scope: bytes, and seconds without any
 # So long nothing may come of a body; and so many bytes of it must come each second, on the whole
 # and beyond as long: slow telephones send ten times as many.
 STALL_SECONDS = 10.0
 SLOWEST_BYTES = 1024
-_STALLED = (
-    f"The request's body stopped coming: {STALL_SECONDS:g} s without a byte, or less than "
-    f"{SLOWEST_BYTES:,} bytes a second. Send the request again."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +37,9 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def allow_body(request: Request, most_bytes: int) -> None:
-    """Let a body be larger than a document; to be called before it is read."""
-    request.scope[_LIMIT] = most_bytes
+def allow_body(request: Request, most_bytes: int, stall_seconds: float = STALL_SECONDS) -> None:
+    """Let a body be larger than a document, and stall longer; to be called before it is read."""
+    request.scope[_LIMIT] = most_bytes, stall_seconds
 
 
 async def read_images(request: Request) -> list[Upload]:
@@ -128,13 +124,17 @@ class LimitBody:
             nonlocal received, complete
             if complete:  # what is awaited now is that the client goes
                 return await receive()
-            limit = scope.get(_LIMIT, MAX_DOCUMENT_BYTES)
-            allowed = STALL_SECONDS + received / SLOWEST_BYTES - (monotonic() - begun)
+            limit, stall = scope.get(_LIMIT, (MAX_DOCUMENT_BYTES, STALL_SECONDS))
+            allowed = stall + received / SLOWEST_BYTES - (monotonic() - begun)
             try:
-                async with asyncio.timeout(min(allowed, STALL_SECONDS)):
+                async with asyncio.timeout(min(allowed, stall)):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, _STALLED, {"Connection": "close"}) from None
+                detail = (
+                    f"The request's body stopped coming: {stall:g} s without a byte, or less than "
+                    f"{SLOWEST_BYTES:,} bytes a second. Send the request again."
+                )
+                raise HTTPException(408, detail, {"Connection": "close"}) from None
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if max(declared, received) > limit:

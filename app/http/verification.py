@@ -20,6 +20,7 @@ from app.http.schemas import (
     ImageSize,
     ProductId,
     ProductRef,
+    Revision,
     Score,
     Timing,
 )
@@ -82,7 +83,7 @@ class VerifyAnswer(Document):
     rival: CandidateItem | None = Field(None, description="The best other product of that region.")
     box: Box | None = Field(None, description="The region that matched best.")
     box_source: BoxSource | None = None
-    gallery_revision: int
+    gallery_revision: Revision
     timing_ms: Timing
     model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
 

@@ -54,7 +54,17 @@ async function watch(place, jobId, signal, start) {
   place.replaceChildren(title, bar, tally, rest);
   let said = "";
   while (!signal.aborted) {
-    const job = await get(path`/jobs/${jobId}`, { signal });
+    let job;
+    try {
+      job = await get(path`/jobs/${jobId}`, { signal });
+    } catch (error) {
+      // The service goes on with a job when it is back; so does whoever watches it.
+      if (signal.aborted || (error.status && error.status < 500)) throw error;
+      rest.replaceChildren(problemBox(error));
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      continue;
+    }
+    rest.replaceChildren();
     title.textContent = heading(job);
     if (said !== title.textContent) say((said = title.textContent));
     bar.max = Math.max(1, job.total);

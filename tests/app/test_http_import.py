@@ -104,7 +104,7 @@ LEMONADE = {"name": "Orange lemonade", "metadata": {"aisle": 3, "brand": "Sunhil
         ("id,name,metadata\n100,,\n", "Orange lemonade", {"aisle": 3, "brand": "Sunhill"}),
         ("id,aisle\n100,4\n", "Orange lemonade", {"aisle": "4", "brand": "Sunhill"}),
         ("id,aisle,shelf\n100,,2\n", "Orange lemonade", {"brand": "Sunhill", "shelf": "2"}),
-        ("id,shelf,aisle\n100,2\n", "Orange lemonade", {"brand": "Sunhill", "shelf": "2"}),
+        ("id,shelf,aisle\n100,2\n", "Orange lemonade", LEMONADE["metadata"] | {"shelf": "2"}),
         ('id,metadata\n100,"{""aisle"": 4}"\n', "Orange lemonade", {"aisle": 4}),
         ('id,metadata,b\n100,"{""a"": 4}",2\n', "Orange lemonade", {"a": 4, "b": "2"}),
         ("id,metadata\n100,{}\n", "Orange lemonade", {}),

@@ -18,6 +18,18 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield service
 
 
+def accepted(connection: socket.socket, most: int) -> int:
+    """How many bytes are taken before the other side hangs up."""
+    sent = 0
+    try:
+        while sent < most:
+            connection.sendall(b"x" * 16_384)
+            sent += 16_384
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    return sent
+
+
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/docs", "/metrics", "/gallery"])
 def test_head_is_answered_as_get_without_the_body(running: RunningService, path: str) -> None:
     got, headed = running.client.get(path), running.client.head(path)
@@ -40,16 +52,33 @@ def test_a_head_without_an_end_is_hung_up_on(running: RunningService, filled: by
     address = running.client.base_url.host, running.client.base_url.port
     with socket.create_connection(address, timeout=30) as connection:
         connection.sendall(filled)
-        sent = 0
-        try:
-            while sent < 100 * MOST_HEAD_BYTES:
-                connection.sendall(b"x" * 16_384)
-                sent += 16_384
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        assert sent < 100 * MOST_HEAD_BYTES
+        assert accepted(connection, 100 * MOST_HEAD_BYTES) < 100 * MOST_HEAD_BYTES
     answer = running.client.get("/healthz", headers={"X-Filler": "x" * (MOST_HEAD_BYTES // 2)})
     assert answer.status_code == httpx2.codes.OK
+
+
+def test_what_follows_a_body_is_bounded_too(running: RunningService) -> None:
+    address = running.client.base_url.host, running.client.base_url.port
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"0\r\nX-Filler: ")
+        assert accepted(connection, 100 * MOST_HEAD_BYTES) < 100 * MOST_HEAD_BYTES
+
+
+def test_a_request_that_comes_with_the_body_before_it_is_answered(running: RunningService) -> None:
+    address = running.client.base_url.host, running.client.base_url.port
+    body = b"x" * (5 * MOST_HEAD_BYTES)
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(
+            b"POST /detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body) + body + b"GET /hea"
+        )
+        connection.sendall(b"lthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answers = b""
+        while more := connection.recv(65536):
+            answers += more
+    assert answers.startswith(b"HTTP/1.1 415 ")
+    assert b"}HTTP/1.1 200 OK" in answers
 
 
 def test_it_says_why(running: RunningService) -> None:

@@ -15,12 +15,17 @@ def test_a_parameter_that_is_misspelt_is_refused(client: TestClient) -> None:
     assert "false_accept_rate" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["/gallery", "/healthz", "/gallery/products/p"])
+@pytest.mark.parametrize("path", ["/gallery", "/jobs/1", "/gallery/products/p"])
 def test_a_call_that_takes_none_says_so(client: TestClient, path: str) -> None:
     answer = client.get(path, params={"x" * 500: 1})
     assert_problem(answer, 422, "invalid-request")
     assert "takes none" in answer.json()["detail"]
     assert len(answer.json()["detail"]) < 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/"])
+def test_monitors_and_browsers_may_add_their_own(client: TestClient, path: str) -> None:
+    assert client.get(path, params={"_": 1795833437586}).is_success
 
 
 def test_a_document_of_another_type_is_told_what_to_send(client: TestClient) -> None:
