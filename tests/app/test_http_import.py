@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.service import Service
+from gallery import Product
 from tests.app import pictures
 from tests.app.problems import assert_problem
 
@@ -129,6 +130,25 @@ def test_a_table_changes_what_it_speaks_of(
     product = client.get("/gallery/products/100").json()
     assert (product["name"], product["metadata"]) == (name, metadata)
     assert client.get("/gallery/products/200").json()["name"] == "200"
+
+
+def test_a_change_made_meanwhile_is_not_undone(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put("/gallery/products/100", json=LEMONADE)
+    read = service.gallery.get_product
+
+    def and_rename(product_id: str) -> Product:
+        found = read(product_id)
+        if found.name != "Renamed":
+            service.gallery.put_product(product_id, "Renamed", found.metadata)
+        return found
+
+    monkeypatch.setattr(service.gallery, "get_product", and_rename)
+    job = run(client, archive({"products.csv": b"id,price\n100,2\n"}))
+    assert (job["created"], job["changed"], job["failed"]) == (0, 1, 0)
+    product = client.get("/gallery/products/100").json()
+    assert (product["name"], product["metadata"]["price"]) == ("Renamed", "2")
 
 
 def test_metadata_that_gets_too_large_is_refused_where_it_stands(client: TestClient) -> None:

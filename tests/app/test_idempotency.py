@@ -10,7 +10,7 @@ from app import idempotency
 from app.cli.maintenance import restore
 from app.idempotency import Answer, Answers, KeyInUse, KeyReused
 from app.service import Service
-from gallery import StorageFailed
+from gallery import GalleryDamaged, StorageFailed
 from tests.app import pictures
 from tests.app.problems import assert_problem
 from tests.app.test_http_gallery import put
@@ -160,6 +160,19 @@ def test_what_a_restored_gallery_does_not_know_of_is_done_again(
     again = Answer(201, "application/json", b'{"again": true}')
     with closing(Answers(file)) as answers:
         assert answers.once("key", "request", lambda: again) == again
+
+
+def test_a_restore_that_is_refused_makes_nothing_forgotten(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILLSIGHT_DATA_DIR", str(tmp_path))
+    with closing(Answers(file)) as answers:
+        answers.once("key", "request", lambda: DONE)
+    (tmp_path / "backup").write_bytes(b"no backup")
+    with pytest.raises(GalleryDamaged):
+        restore(tmp_path / "backup")
+    with closing(Answers(file)) as answers:
+        assert answers.once("key", "request", never) == DONE
 
 
 @pytest.mark.parametrize("fault", ["held by another program", "a folder in its way"])

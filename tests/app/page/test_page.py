@@ -287,6 +287,20 @@ def test_an_archive_is_checked_and_imported(unlocked: Shop, running: RunningServ
     assert unlocked.refused == [422]
 
 
+def test_a_job_is_watched_on_when_the_service_is_back(unlocked: Shop) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("4001/front.jpg", pictures.jpeg(21))
+    page = unlocked.open("import")
+    answers = iter([503, 503])
+    page.route("**/jobs/*", lambda route: route.fulfill(status=next(answers)), times=2)
+    give(page, "drop", ".dropzone", ("shop.zip", "application/zip", buffer.getvalue()))
+    expect(page.locator("h2")).to_have_text("Checked; nothing was stored")
+    expect(page.locator(".problem")).to_have_count(0)
+    expect(page.get_by_role("button", name="Import it now")).to_be_visible()
+    assert unlocked.refused == [503, 503]
+
+
 def test_health_tells_what_the_service_does(unlocked: Shop, running: RunningService) -> None:
     page = unlocked.open("health")
     expect(page.locator(".ready")).to_have_text("Ready to answer")
