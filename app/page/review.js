@@ -2,6 +2,7 @@
 import { call, get, path, problemBox } from "./api.js";
 import { field, h, say } from "./dom.js";
 import { chooseProduct } from "./feedback.js";
+import { nameOf } from "./names.js";
 import { picture, thumbnail } from "./thumbnails.js";
 
 const PAGE = 24;
@@ -93,7 +94,7 @@ function entry(item, signal) {
         h(
           "header",
           {},
-          h("h2", {}, told(now)),
+          heading(now, signal),
           h("span", { class: `outcome ${now.verdict === "right" ? "match" : "ambiguous"}` }, VERDICTS[now.verdict]),
         ),
         h("p", { class: "hint" }, answered(now)),
@@ -132,7 +133,11 @@ function entry(item, signal) {
   return place;
 }
 
-const told = (item) => (item.product_id ? `It is ${item.product_id}` : "None of the products");
+function heading({ product_id: id }, signal) {
+  const title = h("h2", {}, id ? `It is ${id}` : "None of the products");
+  if (id) nameOf(id, signal).then((name) => name !== id && (title.textContent = `It is ${name} (${id})`));
+  return title;
+}
 
 function answered({ seen, created_at: at }) {
   const said = seen.product_id ? `Answered ${seen.product_id}, ${seen.outcome}` : "Answered unknown";

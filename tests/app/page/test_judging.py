@@ -81,7 +81,8 @@ def test_it_was_another_product_is_said_reviewed_and_undone(
 
     page.locator(".said a").first.click()
     entry = page.locator(".entry").first
-    expect(entry.locator("h2")).to_have_text(f"It is {COFFEE}")
+    name = running.client.get(f"/gallery/products/{COFFEE}").json()["name"]
+    expect(entry.locator("h2")).to_have_text(f"It is {name} ({COFFEE})")
     expect(entry).to_contain_text(f"Answered {CRISPS}, match")
     assert_shown(entry.locator("img"))
     unlocked.check()
