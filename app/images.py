@@ -14,6 +14,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from models.pixels import to_rgb
 from models.preprocess import Pyramid
 
 RGBImage = NDArray[np.uint8]
@@ -120,7 +121,7 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
             pixels = _decode_jpeg(data, image, side)
             if pixels is None:
                 image.load()
-                pixels = _to_rgb(ImageOps.exif_transpose(image))
+                pixels = to_rgb(ImageOps.exif_transpose(image))
                 return Decoded(pixels, pixels.shape[1], pixels.shape[0])
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             width, height = image.size[::-1] if orientation in _ON_ITS_SIDE else image.size
@@ -254,23 +255,6 @@ def _upright(pixels: RGBImage, orientation: int) -> RGBImage:
     if orientation in (2, 4):
         pixels = np.asarray(cv2.flip(pixels, 1 if orientation == 2 else 0), np.uint8)
     return pixels
-
-
-def _to_rgb(image: Image.Image) -> RGBImage:
-    if image.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey at 255 instead of scaling it.
-        return _grey_to_rgb(np.asarray(image, dtype=np.uint16) >> 8)
-    if image.mode == "I":
-        return _grey_to_rgb(np.clip(np.asarray(image), 0, 65535) >> 8)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        image = Image.alpha_composite(white, layer)
-    return np.asarray(image.convert("RGB"))
-
-
-def _grey_to_rgb(grey: NDArray[np.generic]) -> RGBImage:
-    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def _first_line(error: Exception) -> str:

@@ -25,11 +25,12 @@ from models.detector import Detection, Detector
 from models.embedder import Embedder, Vectors
 from models.errors import ModelError
 from models.pack import PACK_FILE, NetworkSpec, Pack, manifest_toml, sha256_of
+from models.pixels import to_rgb
 from models.preprocess import Preprocessor
 from models.processor import available_cores
 from models.session import Engine
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 FEWEST = 30  # pictures; below, ranges are those of single photographs
 MOST = 300  # more change little and take their time
 LONGEST = 1600  # pixels; more than either network takes
@@ -166,7 +167,7 @@ def _overlap(one: Detection, other: Detection) -> float:
 def _load(path: Path) -> RGB:
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright = Image.fromarray(to_rgb(ImageOps.exif_transpose(image)))
     except (OSError, UnidentifiedImageError) as error:
         raise ModelError(f"{path} is no image that can be read") from error
     upright.thumbnail((LONGEST, LONGEST))

@@ -13,10 +13,11 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from models.errors import ModelError
+from models.pixels import eight_bits
 
 Image = NDArray[np.uint8]
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Picture:
         """
         try:
             with PillowImage.open(self.path) as opened:
-                upright = ImageOps.exif_transpose(opened)
+                upright = eight_bits(ImageOps.exif_transpose(opened))
                 transparent = upright.has_transparency_data
                 return np.asarray(upright.convert("RGBA" if transparent else "RGB"))
         except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
