@@ -57,6 +57,17 @@ def test_a_fifth_of_the_products_and_one_photograph_of_the_others_are_kept_out(s
     assert split(pictures, seed=1) != parts
 
 
+def test_the_threshold_moves_as_what_strangers_score_does():
+    def found(scores):
+        strangers = [Answer(0, 0, 1.0, 0, 1.0, 1, float(score)) for score in scores]
+        return Found(images=[], products=strangers)
+
+    before, after = found(np.linspace(0, 0.4, 25)), found(np.linspace(0.1, 0.5, 25))
+    known = MatchThreshold(0.6, 0.15)
+    assert shop_module._moved(known, before, after) == MatchThreshold(0.7, 0.15)
+    assert shop_module._moved(MatchThreshold(0.95, 0.15), before, after).highest == 1
+
+
 def test_too_few_products_cannot_show_what_was_gained(shop):
     few = [p for p in shop[1] if p.product < "product-09"]
     with pytest.raises(ModelError, match="9 products have two photographs or more; 10 are needed"):
