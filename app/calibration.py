@@ -137,7 +137,8 @@ class Calibration:
         own += self.usual.further(told, rate)
         usual = self.usual.at_rate(rate, self.size.products // part, self.size.images // part)
         weight = self._weight(part)
-        return float(weight * own + (1 - weight) * usual)
+        # Higher than the greatest score it would name nothing, whatever it is.
+        return min(float(weight * own + (1 - weight) * usual), 1.0)
 
     def _at_least(self, scores: Scores, rate: float, part: int = 1) -> float:
         """The threshold from the scores of one in `part` products."""

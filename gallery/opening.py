@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from gallery.contents import SQLiteContents
 from gallery.database import DATABASE_NAME, Database
@@ -33,12 +34,24 @@ class MissingExtra(GalleryError):
 
 def checked_url(url: str) -> str:
     """Raises InvalidValue when there can be no gallery there."""
-    if not url.startswith((_FOLDER, *_SERVER)):
+    if not _names_folder(url) and not _names_server(url):
         raise InvalidValue(
             f"{url!r} is no gallery: give sqlite:///folder, or http://host:19530 of a Milvus "
             "server."
         )
     return url
+
+
+def _names_folder(url: str) -> bool:
+    return url.startswith(_FOLDER) and url != _FOLDER
+
+
+def _names_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return url.startswith(_SERVER) and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no address in brackets
+        return False
 
 
 def checked_place(pictures: str) -> str:

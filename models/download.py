@@ -36,6 +36,8 @@ def download(client: httpx.Client, url: str, target: Path, progress: Progress) -
             part.replace(target)
             _validator_file(part).unlink(missing_ok=True)
             return
+        except httpx.TooManyRedirects as error:
+            raise FetchError(f"{url} leads nowhere: {error}") from error
         except httpx.ConnectError as error:
             # No network, no such host or nobody listening: repeating it only makes people wait.
             raise FetchError(f"No connection to {url}: {error}") from error

@@ -22,7 +22,8 @@ _HASH_BLOCK = 1 << 20
 
 def _plain_file_name(name: str) -> str:
     # A pack may come from elsewhere: its files lie beside pack.toml and nowhere else.
-    if Path(name).name != name or name in {"", ".", "..", PACK_FILE} or "\\" in name:
+    plain = Path(name).name == name and name.isprintable() and "\\" not in name
+    if not plain or name in {"", ".", "..", PACK_FILE}:
         raise ValueError("must be a plain file name in the pack's folder")
     return name
 
@@ -210,7 +211,7 @@ def _read_manifest(path: Path) -> PackManifest:
         return PackManifest.model_validate(content)
     except OSError as error:
         raise PackError(f"{path} cannot be read ({error.strerror}): is this a pack?") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PackError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         faults = "; ".join(

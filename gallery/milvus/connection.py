@@ -52,7 +52,8 @@ class Connection:
             raise InvalidValue(
                 f"{self.name!r} can't name a gallery: use letters, digits and underscores."
             )
-        self._address = f"{parts.scheme}://{parts.hostname}:{parts.port or 19530}"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        self._address = f"{parts.scheme}://{host}:{parts.port or 19530}"
         self._rest = Rest()
         # Collections where "what this process wrote" is not enough: its last write was a delete,
         # of which the server doesn't say when it was (2.3), or others have written.

@@ -171,6 +171,11 @@ def test_what_is_known_tells_rates_that_the_references_can_not() -> None:
     assert found.expected_rate(0.1 / 51) < 1 / 51
 
 
+def test_no_threshold_is_above_the_greatest_score() -> None:
+    calibration = scored(np.arange(12), np.linspace(0, 0.95, 12), MatchThreshold(0.9, 0.2))
+    assert calibration.threshold(0.0001) == 1
+
+
 def test_what_is_known_is_as_doubtful_as_it_counts() -> None:
     usual = MatchThreshold(0.9, 0.1)
 

@@ -33,7 +33,13 @@ def test_a_folder_is_opened_and_read_beside(tmp_path: Path) -> None:
             assert [reference.image.product_id for reference in held.references()] == ["p"]
 
 
-@pytest.mark.parametrize("url", ["", "data/gallery", "ftp://there", "sqlite://relative"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "data/gallery", "ftp://there", "sqlite://relative", "sqlite:///", "http://"),
+        *("http://localhost:99999", "http://localhost:port", "http://[::1:19530/shop"),
+    ],
+)
 def test_what_is_no_gallery_is_told(url: str) -> None:
     with pytest.raises(InvalidValue, match="is no gallery"):
         checked_url(url)

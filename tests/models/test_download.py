@@ -114,6 +114,17 @@ def test_too_large_a_file_is_refused_before_it_arrives(fetch, monkeypatch):
     assert fetch.steps == []
 
 
+def test_a_server_that_sends_in_circles_is_told(tmp_path):
+    def circle(request):
+        return httpx.Response(302, headers={"Location": str(request.url)})
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(circle), follow_redirects=True) as client,
+        pytest.raises(FetchError, match="leads nowhere"),
+    ):
+        download(client, "http://circle/weights.tar", tmp_path / "weights.tar", print)
+
+
 def test_nobody_listening_is_told_at_once(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -42,9 +42,11 @@ def test_free_text_survives_quotes_newlines_and_other_scripts(pack_folder):
         ("input_size = [640, 640]", "input_size = [640]", "detector.input_size"),
         ("std = [0.25, 0.25, 0.25]", "std = [0.25, 0.0, 0.25]", "std"),
         ('"detector.json"', '"../detector.json"', "plain file name"),
+        ('"detector.json"', '"detector\\u0000.json"', "plain file name"),
         ('model = "detector.json"', 'model = "other.json"', "sha256 must name exactly"),
         ('name = "tiny"', 'name = "../tiny"', "name: String should match"),
         ('name = "tiny"', "name = tiny", "not valid TOML"),
+        ('name = "tiny"', f"name = {'[' * 5000}", "not valid TOML"),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_name(pack_folder, old, new, said):

@@ -14,3 +14,5 @@ def test_a_password_may_hold_what_an_address_is_made_of(monkeypatch: pytest.Monk
     connection.Connection("http://till%40shop:a%2Fb%3Ac%25@milvus:19530/corner")
     assert asked["address"] == "http://milvus:19530"
     assert (asked["user"], asked["password"]) == ("till@shop", "a/b:c%")
+    connection.Connection("http://[::1]:19531/corner")
+    assert asked["address"] == "http://[::1]:19531"
