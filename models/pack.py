@@ -32,6 +32,7 @@ FileName = Annotated[str, AfterValidator(_plain_file_name)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=8, le=4096)]
 Channels = tuple[float, float, float]
+Interpolation = Literal["linear", "cubic", "area"]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -51,7 +52,7 @@ class NetworkSpec(_Strict):
     params: FileName
     sha256: dict[FileName, Sha256]
     input_size: tuple[Side, Side]
-    interpolation: Literal["linear", "cubic", "area"]
+    interpolation: Interpolation
     scale: Positive
     mean: Channels
     std: tuple[Positive, Positive, Positive]

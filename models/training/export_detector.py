@@ -15,7 +15,7 @@ from paddle.static import InputSpec
 
 from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet
 from models.nets.picodet import PicoDet
-from models.pack import DetectorSpec, Pack, sha256_of
+from models.pack import DetectorSpec, Interpolation, Pack, sha256_of
 from models.training.detection.serving import ServedDetector
 from models.training.detection.weights import detector_from, read_weights
 from models.training.export import fold_batch_norms
@@ -25,6 +25,8 @@ from models.training.normalisation import normalisation_of
 from models.training.state_dict import name_tensors
 
 STEM = "detector"
+# Of a detector that has not been served yet: low, to be raised once it has been measured.
+SCORE_THRESHOLD = 0.2
 
 
 def export_detector(
@@ -66,6 +68,7 @@ def install_detector(
     score_threshold: float,
     licence: str,
     origin: str,
+    interpolation: Interpolation = "linear",
     legacy: Path | None = None,
 ) -> Pack:
     """A pack in `folder` with this detector and the embedder of `pack`; see `install`."""
@@ -77,7 +80,7 @@ def install_detector(
         params=f"{STEM}.pdiparams",
         sha256=hashes,
         input_size=size,
-        interpolation="linear",
+        interpolation=interpolation,
         scale=normalisation.scale,
         mean=normalisation.mean,
         std=normalisation.std,
@@ -97,7 +100,12 @@ def main(
     size: Annotated[int, typer.Option(help="Side of the square input, in pixels.")],
     licence: Annotated[str, typer.Option(help="Of the weights.")],
     origin: Annotated[str, typer.Option(help="Where they come from and how they were made.")],
-    score_threshold: Annotated[float, typer.Option(help="Boxes below are not served.")] = 0.2,
+    score_threshold: Annotated[
+        float, typer.Option(help="Boxes below are not served.")
+    ] = SCORE_THRESHOLD,
+    interpolation: Annotated[
+        Interpolation, typer.Option(help="How photographs are scaled to the input.")
+    ] = "linear",
     legacy: Legacy = None,
 ) -> None:
     """Export a PicoDet's weights into a pack."""
@@ -109,6 +117,7 @@ def main(
         score_threshold=score_threshold,
         licence=licence,
         origin=origin,
+        interpolation=interpolation,
         legacy=legacy,
     )
     print(f"{written.folder}: {written.detector.model}, {size} x {size}")

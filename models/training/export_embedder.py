@@ -6,12 +6,12 @@ Input `x` float32 [N, 3, H, W], officially 224 x 224; output float32 [N, 512], n
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu, fold
-from models.pack import EmbedderSpec, Pack
+from models.pack import EmbedderSpec, Interpolation, Pack
 from models.thresholds import MatchThreshold
 from models.training.embedding.weights import (
     Embedder,
@@ -63,7 +63,7 @@ def install_embedder(
     licence: str,
     origin: str,
     size: tuple[int, int] = INPUT_SIZE,
-    interpolation: Literal["linear", "cubic", "area"] = "linear",
+    interpolation: Interpolation = "linear",
     normalisation: Normalisation | None = None,
     legacy: Path | None = None,
 ) -> Pack:

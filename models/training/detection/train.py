@@ -28,7 +28,7 @@ from models.training.detection.weights import (
     read_exported,
     read_weights,
 )
-from models.training.export_detector import install_detector
+from models.training.export_detector import SCORE_THRESHOLD, install_detector
 from models.training.trainer import BEST, Trainer
 
 # The published rate of 0.4 belongs to batches of 8 x 56 images.
@@ -111,7 +111,13 @@ def main(
     static_epochs: Annotated[int, typer.Option(help="First epochs that assign by ATSS.")] = 0,
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="Threads that read and change images.")] = 2,
-    score_threshold: Annotated[float, typer.Option(help="Boxes below are not served.")] = 0.2,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Boxes below are not served; by default the pack's, or if started anew "
+            f"{SCORE_THRESHOLD}."
+        ),
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of the trained weights.")] = "Apache-2.0",
 ) -> None:
     """Train a main-body detector on COCO data and write it into a pack."""
@@ -120,6 +126,9 @@ def main(
     network = initial_detector(
         source, weights, backbone_weights, None if architecture is None else parsed(architecture)
     )
+    anew = architecture is not None or backbone_weights is not None
+    if score_threshold is None:
+        score_threshold = SCORE_THRESHOLD if anew else source.detector.score_threshold
     side = size or (source.detector.input_size[0] if architecture is None else OWN_SIZE)
     train, kept_out = read_data(data, validation)
     settings = DetectorSettings(
@@ -147,6 +156,7 @@ def main(
         to,
         size=(side, side),
         score_threshold=score_threshold,
+        interpolation="linear" if anew else source.detector.interpolation,
         licence=licence,
         origin=(
             f"trained by TillSight from {start} on "

@@ -11,13 +11,14 @@ from typer.testing import CliRunner
 from models.detector import Detector
 from models.errors import ModelError
 from models.nets.picodet import Architecture, PicoDet
-from models.pack import Pack
+from models.pack import PACK_FILE, Pack, manifest_toml
 from models.training import trainer as trainer_module
 from models.training.detection import criterion
 from models.training.detection.coco import read_coco
 from models.training.detection.train import main, parsed
 from models.training.detection.trainer import DetectorSettings, DetectorTask
 from models.training.detection.weights import architecture_of, read_weights
+from models.training.export_detector import install_detector
 from models.training.trainer import BEST, LAST, LOG, Trainer
 from tests.models.training.detection.pictures import write_coco
 
@@ -136,6 +137,7 @@ def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, annotations, 
     data = f"{annotations.parent.name}/{annotations.name}"
     assert f"from pp_lcnet:0.25:16 on {data}: 1 epochs" in pack.detector.origin
     assert str(tmp_path) not in pack.detector.origin
+    assert (pack.detector.interpolation, pack.detector.score_threshold) == ("linear", 0.2)
     assert pack.embedder == Pack.load(pack_folder).embedder
     detector = Detector(pack, threads=2)
     detector.detect(np.zeros((50, 80, 3), np.uint8))
@@ -148,6 +150,35 @@ def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, annotations, 
     assert again.detector.input_size == (64, 64)
     assert "from tuned on" in again.detector.origin
     assert architecture_of(read_weights(tmp_path / "further" / BEST)).channels == 16
+
+
+@pytest.fixture
+def tuned(tmp_path, pack_folder):
+    """A pack whose detector this project exported, with settings that are nobody's defaults."""
+    paddle.seed(3)
+    source = Pack.load(pack_folder)
+    served = {"score_threshold": 0.515, "interpolation": "area"}
+    licence = {"licence": "Apache-2.0", "origin": "random numbers"}
+    folder = tmp_path / "tuned"
+    pack = install_detector(PicoDet(TINY), source, folder, size=(64, 64), **served, **licence)
+    detector = pack.detector.model_copy(update={"max_results": 3})
+    manifest = pack.manifest.model_copy(update={"detector": detector})
+    (folder / PACK_FILE).write_text(manifest_toml(manifest))
+    return Pack.load(folder)
+
+
+@pytest.mark.parametrize(("options", "threshold"), [((), 0.515), (("--score-threshold", 0.4), 0.4)])
+def test_training_further_keeps_what_the_pack_serves_with(
+    tmp_path, annotations, tuned, options, threshold
+):
+    result = command(
+        *("--data", annotations, "--batch", 8, "--epochs", 1, *options),
+        *("--from", tuned.folder, "--run", tmp_path / "run", "--to", tmp_path / "further"),
+    )
+    assert result.exit_code == 0, result.output
+    served = Pack.load(tmp_path / "further").detector
+    assert (served.interpolation, served.max_results) == ("area", 3)
+    assert served.score_threshold == threshold
 
 
 def test_architectures_are_read_or_refused():
