@@ -6,6 +6,7 @@ Inputs are called `image` and `scale_factor`; what they and the outputs hold is 
     python -m models.training.export_detector WEIGHTS --from PACK --to PACK --size 640
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,14 @@ import paddle
 import typer
 from paddle.static import InputSpec
 
+from models.errors import ModelError
 from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet
 from models.nets.picodet import PicoDet
 from models.pack import DetectorSpec, Interpolation, Pack, sha256_of
 from models.training.detection.serving import ServedDetector
 from models.training.detection.weights import detector_from, read_weights
 from models.training.export import fold_batch_norms
-from models.training.installation import install
+from models.training.installation import check_target, install, replacing
 from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import normalisation_of
 from models.training.state_dict import name_tensors
@@ -109,19 +111,24 @@ def main(
     legacy: Legacy = None,
 ) -> None:
     """Export a PicoDet's weights into a pack."""
-    written = install_detector(
-        detector_from(read_weights(weights)),
-        Pack.load(pack),
-        to,
-        size=(size, size),
-        score_threshold=score_threshold,
-        licence=licence,
-        origin=origin,
-        interpolation=interpolation,
-        legacy=legacy,
-    )
-    print(f"{written.folder}: {written.detector.model}, {size} x {size}")
+    check_target(to)
+    with replacing(to) as folder:
+        written = install_detector(
+            detector_from(read_weights(weights)),
+            Pack.load(pack),
+            folder,
+            size=(size, size),
+            score_threshold=score_threshold,
+            licence=licence,
+            origin=origin,
+            interpolation=interpolation,
+            legacy=legacy,
+        )
+    print(f"{to}: {written.detector.model}, {size} x {size}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except (ModelError, OSError) as error:
+        sys.exit(f"Error: {error}")

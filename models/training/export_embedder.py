@@ -5,11 +5,13 @@ Input `x` float32 [N, 3, H, W], officially 224 x 224; output float32 [N, 512], n
     python -m models.training.export_embedder WEIGHTS --from PACK --to PACK
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from models.errors import ModelError
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu, fold
 from models.pack import EmbedderSpec, Interpolation, Pack
 from models.thresholds import MatchThreshold
@@ -20,7 +22,7 @@ from models.training.embedding.weights import (
     normalisation_of,
 )
 from models.training.export import export, fold_batch_norms
-from models.training.installation import install
+from models.training.installation import check_target, install, replacing
 from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import Normalisation
 from models.training.state_dict import read_state_dict
@@ -105,18 +107,23 @@ def main(
     legacy: Legacy = None,
 ) -> None:
     """Export a feature extractor's weights into a pack."""
-    written = install_embedder(
-        embedder_from(read_state_dict(weights)),
-        Pack.load(pack),
-        to,
-        threshold=MatchThreshold(match_threshold),
-        ambiguous_margin=ambiguous_margin,
-        licence=licence,
-        origin=origin,
-        legacy=legacy,
-    )
-    print(f"{written.folder}: {written.embedder.model}, {written.embedder.fingerprint}")
+    check_target(to)
+    with replacing(to) as folder:
+        written = install_embedder(
+            embedder_from(read_state_dict(weights)),
+            Pack.load(pack),
+            folder,
+            threshold=MatchThreshold(match_threshold),
+            ambiguous_margin=ambiguous_margin,
+            licence=licence,
+            origin=origin,
+            legacy=legacy,
+        )
+    print(f"{to}: {written.embedder.model}, {written.embedder.fingerprint}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except (ModelError, OSError) as error:
+        sys.exit(f"Error: {error}")

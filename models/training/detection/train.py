@@ -16,7 +16,7 @@ import typer
 
 from models.errors import ModelError
 from models.nets.picodet import Architecture, Backbone, PicoDet
-from models.pack import Pack
+from models.pack import Interpolation, Pack
 from models.training.detection.batch_norms import is_folded, with_batch_norms
 from models.training.detection.coco import Record, read_coco, split
 from models.training.detection.composition import read_cutouts
@@ -29,6 +29,7 @@ from models.training.detection.weights import (
     read_weights,
 )
 from models.training.export_detector import SCORE_THRESHOLD, install_detector
+from models.training.installation import check_settings, check_target, replacing
 from models.training.trainer import BEST, Trainer
 
 # The published rate of 0.4 belongs to batches of 8 x 56 images.
@@ -123,13 +124,22 @@ def main(
     """Train a main-body detector on COCO data and write it into a pack."""
     paddle.seed(seed)
     source = Pack.load(pack)
+    if to is not None:
+        check_target(to)
     network = initial_detector(
         source, weights, backbone_weights, None if architecture is None else parsed(architecture)
     )
     anew = architecture is not None or backbone_weights is not None
     if score_threshold is None:
         score_threshold = SCORE_THRESHOLD if anew else source.detector.score_threshold
+    interpolation: Interpolation = "linear" if anew else source.detector.interpolation
     side = size or (source.detector.input_size[0] if architecture is None else OWN_SIZE)
+    check_settings(
+        source.detector,
+        input_size=(side, side),
+        score_threshold=score_threshold,
+        licence=licence,
+    )
     train, kept_out = read_data(data, validation)
     settings = DetectorSettings(
         size=side,
@@ -150,23 +160,24 @@ def main(
         return
     files = [path.name for path in (weights, backbone_weights) if path is not None]
     start = ", ".join([*files, *([architecture] if architecture else [])]) or source.name
-    written = install_detector(
-        detector_from(read_weights(run / BEST)),
-        source,
-        to,
-        size=(side, side),
-        score_threshold=score_threshold,
-        interpolation="linear" if anew else source.detector.interpolation,
-        licence=licence,
-        origin=(
-            f"trained by TillSight from {start} on "
-            # Where the data lies on this machine is nobody's business.
-            f"{', '.join(f'{path.absolute().parent.name}/{path.name}' for path in data)}: "
-            f"{epochs} epochs, batch {batch}, seed {seed}; "
-            f"AP {best['ap']:.3f}, AP50 {best['ap50']:.3f} on {len(kept_out)} images kept out"
-        ),
-    )
-    print(f"{written.folder}: detector for {side} x {side} px, AP {best['ap']:.3f}")
+    with replacing(to) as folder:
+        install_detector(
+            detector_from(read_weights(run / BEST)),
+            source,
+            folder,
+            size=(side, side),
+            score_threshold=score_threshold,
+            interpolation=interpolation,
+            licence=licence,
+            origin=(
+                f"trained by TillSight from {start} on "
+                # Where the data lies on this machine is nobody's business.
+                f"{', '.join(f'{path.absolute().parent.name}/{path.name}' for path in data)}: "
+                f"{epochs} epochs, batch {batch}, seed {seed}; "
+                f"AP {best['ap']:.3f}, AP50 {best['ap50']:.3f} on {len(kept_out)} images kept out"
+            ),
+        )
+    print(f"{to}: detector for {side} x {side} px, AP {best['ap']:.3f}")
 
 
 def parsed(text: str) -> Architecture:
@@ -193,5 +204,5 @@ def parsed(text: str) -> Architecture:
 if __name__ == "__main__":
     try:
         typer.run(main)
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         sys.exit(f"Error: {error}")

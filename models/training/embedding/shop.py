@@ -10,10 +10,7 @@ A fifth of the products and one photograph of each other one are kept out, and a
 after as the service would: if recall@1 fell on either, or nothing rose, nothing is written.
 """
 
-import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from models.errors import ModelError
-from models.pack import PACK_NAME, Pack
+from models.pack import Pack
 from models.thresholds import MatchThreshold
 from models.training.embedding.adaptation import fit_map, mapped, put_map
 from models.training.embedding.augmentation import training_view
@@ -44,6 +41,7 @@ from models.training.embedding.retrieval import (
 from models.training.embedding.served import ServedPack
 from models.training.embedding.weights import read_exported
 from models.training.export_embedder import install_embedder
+from models.training.installation import check_target, replacing
 from models.training.normalisation import Normalisation
 
 VIEWS = 6  # changed ones, of the whole photograph and of its body each
@@ -166,8 +164,7 @@ def main(
     source = Pack.load(pack)
     if to.exists():
         raise ModelError(f"{to} exists already: give a folder that does not")
-    if not re.fullmatch(PACK_NAME, to.name):
-        raise ModelError(f"{to.name!r} cannot be a pack's name: lower case, digits, dots, dashes")
+    check_target(to)
     network = read_exported(source.folder / source.embedder.model)
     with closing(ServedPack(source, threads)) as served:
         vectors = served.embeddings(pictures).vectors
@@ -190,12 +187,11 @@ def main(
             images=len(references),
         )
     )
-    to.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to.absolute().parent) as folder:
+    with replacing(to) as folder:
         written = install_embedder(
             network,
             source,
-            Path(folder) / to.name,
+            folder,
             threshold=threshold,
             ambiguous_margin=source.embedder.ambiguous_margin,
             licence=licence or source.embedder.licence,
@@ -211,7 +207,6 @@ def main(
             ),
         )
         _check(written, pictures[0], moved[0], threads)
-        shutil.move(written.folder, to)
     console.print(
         f"{to}: embedder {Pack.load(to).embedder.fingerprint}, threshold {threshold.highest:.3f} "
         "(of products that are not enrolled about 5 % should reach it, fewer in a small gallery; "
@@ -258,5 +253,5 @@ def _table(before: Found, after: Found) -> Table:
 if __name__ == "__main__":
     try:
         typer.run(main)
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         sys.exit(f"Error: {error}")

@@ -30,6 +30,7 @@ from models.training.embedding.weights import (
     read_exported,
 )
 from models.training.export_embedder import install_embedder
+from models.training.installation import check_settings, check_target, replacing
 from models.training.normalisation import Normalisation
 from models.training.state_dict import read_state_dict
 from models.training.trainer import BEST, Trainer
@@ -129,10 +130,13 @@ def main(
     """
     paddle.seed(seed)
     source = Pack.load(pack)
+    if to is not None:
+        check_target(to)
     network = initial_embedder(source, weights, trunk, architecture)
     further = weights is None and architecture is None
     spec = source.embedder
     side = size or (spec.input_size[0] if further else 224)
+    check_settings(spec, input_size=(side, side), licence=licence)
     normalisation = (
         Normalisation(spec.scale, spec.mean, spec.std) if further else normalisation_of(network)
     )
@@ -156,28 +160,30 @@ def main(
         return
     files = [path.name for path in (weights, trunk) if path is not None]
     start = ", ".join([*files, *([architecture] if architecture else [])]) or source.name
-    written = install_embedder(
-        embedder_from(read_state_dict(run / BEST)),
-        source,
-        to,
-        threshold=spec.threshold,
-        ambiguous_margin=spec.ambiguous_margin,
-        licence=licence,
-        origin=(
-            f"trained by TillSight from {start} on {data.absolute().name}, {len(train)} "
-            f"photographs of {len(set(task.labels))} products: {epochs} epochs, batch {batch}, "
-            f"seed {seed}; recall@1 {best['recall_1']:.3f} on {len(kept_out)} of others, kept out"
-        ),
-        size=(side, side),
-        interpolation="area",
-        normalisation=normalisation,
-    )
-    written = calibrated(written, kept_out, threads)
-    print(f"{written.folder}: embedder for {side} x {side} px, recall@1 {best['recall_1']:.3f}")
+    with replacing(to) as folder:
+        written = install_embedder(
+            embedder_from(read_state_dict(run / BEST)),
+            source,
+            folder,
+            threshold=spec.threshold,
+            ambiguous_margin=spec.ambiguous_margin,
+            licence=licence,
+            origin=(
+                f"trained by TillSight from {start} on {data.absolute().name}, {len(train)} "
+                f"photographs of {len(set(task.labels))} products: {epochs} epochs, batch {batch}, "
+                f"seed {seed}; recall@1 {best['recall_1']:.3f} on {len(kept_out)} of others, "
+                "kept out"
+            ),
+            size=(side, side),
+            interpolation="area",
+            normalisation=normalisation,
+        )
+        calibrated(written, kept_out, threads)
+    print(f"{to}: embedder for {side} x {side} px, recall@1 {best['recall_1']:.3f}")
 
 
 if __name__ == "__main__":
     try:
         typer.run(main)
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         sys.exit(f"Error: {error}")

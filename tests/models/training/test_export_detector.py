@@ -10,6 +10,7 @@ from models.pack import Pack
 from models.session import Session
 from models.training.detection.weights import architecture_of, detector_from, read_exported
 from models.training.export_detector import export_detector, install_detector
+from models.training.installation import replacing
 from models.training.normalisation import normalisation_of
 
 SIZE = (96, 128)
@@ -160,9 +161,11 @@ def test_a_pack_serves_what_the_network_sees(tmp_path, pack_folder, backbone):
 
 def test_installing_into_the_same_pack_replaces_the_detector(pack_folder):
     before = Pack.load(pack_folder)
-    after = install_detector(
-        lively_detector(), before, pack_folder, size=SIZE, score_threshold=0.3, **ORIGIN
-    )
+    with replacing(pack_folder) as folder:
+        install_detector(
+            lively_detector(), before, folder, size=SIZE, score_threshold=0.3, **ORIGIN
+        )
+    after = Pack.load(pack_folder)
     assert after.detector.input_size == SIZE
     assert after.embedder == before.embedder
     assert {path.name for path in pack_folder.iterdir()} == {

@@ -11,6 +11,7 @@ from models.session import Session
 from models.thresholds import MatchThreshold
 from models.training.embedding.weights import embedder_from, size_of
 from models.training.export_embedder import export_embedder, install_embedder
+from models.training.installation import replacing
 from models.training.normalisation import IMAGENET
 
 ORIGIN = {"licence": "Apache-2.0", "origin": "random numbers"}
@@ -80,7 +81,9 @@ def test_a_pack_serves_what_the_network_sees(tmp_path, pack_folder):
 
 def test_installing_into_the_same_pack_replaces_the_embedder(pack_folder):
     before = Pack.load(pack_folder)
-    after = install_embedder(lively_embedder(), before, pack_folder, **THRESHOLDS, **ORIGIN)
+    with replacing(pack_folder) as folder:
+        install_embedder(lively_embedder(), before, folder, **THRESHOLDS, **ORIGIN)
+    after = Pack.load(pack_folder)
     assert after.detector == before.detector
     assert after.embedder.fingerprint != before.embedder.fingerprint
     assert {path.name for path in pack_folder.iterdir()} == {

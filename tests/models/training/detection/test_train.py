@@ -187,3 +187,22 @@ def test_architectures_are_read_or_refused():
     for text in ("resnet:1:96", "pp_lcnet", "pp_lcnet:1:x", "efficientnet_lite:0:64:12:1"):
         with pytest.raises(ModelError, match="is no architecture"):
             parsed(text)
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "told"),
+    [
+        ("My Pack", (), "cannot be a pack's name"),
+        ("embedded", (), "comes with TillSight"),
+        ("tuned", ("--score-threshold", 1.5), "score_threshold 1.5"),
+    ],
+)
+def test_wrong_options_are_told_before_training(tmp_path, annotations, tuned, to, options, told):
+    result = command(
+        *("--data", annotations, "--batch", 8, "--epochs", 1, *options),
+        *("--from", tuned.folder, "--run", tmp_path / "run", "--to", tmp_path / to),
+    )
+    assert isinstance(result.exception, ModelError)
+    assert told in str(result.exception)
+    assert not (tmp_path / "run").exists()
+    assert Pack.load(tuned.folder) == tuned

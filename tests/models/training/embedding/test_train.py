@@ -180,3 +180,17 @@ def test_architectures_are_read_or_refused():
     for text in ("resnet:50", "pp_lcnet_v2", "pp_lcnet_v2:tiny", "efficientnet_lite:5"):
         with pytest.raises(ModelError, match="is no architecture"):
             parsed(text)
+
+
+def test_wrong_options_are_told_before_training(tmp_path, shop, pack_folder):
+    for to, options, told in (
+        ("My Pack", (), "cannot be a pack's name"),
+        ("mine", ("--licence", ""), "licence ''"),
+    ):
+        result = command(
+            *("--data", shop[0], "--from", pack_folder, "--run", tmp_path / "run"),
+            *("--to", tmp_path / to, "--architecture", "efficientnet_lite:0", *options),
+        )
+        assert isinstance(result.exception, ModelError)
+        assert told in str(result.exception)
+        assert not (tmp_path / "run").exists()
