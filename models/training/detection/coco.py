@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,12 +29,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image of a data set, on disk. Crowds are left out; boxes lie inside the image."""
+    """One image of a data set, on disk. Crowds are left out; boxes lie inside the image.
+
+    `dropped`: how many do not, have no area or are no numbers, and are left out, too.
+    """
 
     path: Path
     height: int
     width: int
     boxes: Boxes
+    dropped: int = 0
 
     def load(self) -> Sample:
         """Read the image.
@@ -66,13 +71,7 @@ def read_coco(annotations: Path) -> list[Record]:
             if not annotation.get("iscrowd"):
                 boxes[annotation["image_id"]].append(annotation["bbox"])
         records = [
-            Record(
-                path=annotations.parent / image["file_name"],
-                height=image["height"],
-                width=image["width"],
-                boxes=_corners(boxes[image["id"]], image["height"], image["width"]),
-            )
-            for image in content["images"]
+            _record(annotations.parent, image, boxes[image["id"]]) for image in content["images"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{annotations} is no COCO annotation file: {error!r}") from error
@@ -89,6 +88,13 @@ def split(records: Sequence[Record], parts: int = 5) -> tuple[list[Record], list
     kept_out = [zlib.crc32(record.path.name.encode()) % parts == 0 for record in records]
     train = [record for record, out in zip(records, kept_out, strict=True) if not out]
     return train, [record for record, out in zip(records, kept_out, strict=True) if out]
+
+
+def _record(folder: Path, image: dict[str, Any], boxes: list[list[float]]) -> Record:
+    height, width = image["height"], image["width"]
+    corners = _corners(boxes, height, width)
+    dropped = len(boxes) - len(corners)
+    return Record(folder / image["file_name"], height, width, corners, dropped)
 
 
 def _corners(boxes: list[list[float]], height: int, width: int) -> Boxes:

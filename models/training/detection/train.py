@@ -141,6 +141,11 @@ def main(
         licence=licence,
     )
     train, kept_out = read_data(data, validation)
+    if dropped := sum(record.dropped for record in (*train, *kept_out)):
+        print(
+            f"{dropped} boxes are not used: they lie outside their image, are less than a pixel "
+            "wide or high, or are no numbers"
+        )
     settings = DetectorSettings(
         size=side,
         batch=batch,

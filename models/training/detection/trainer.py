@@ -1,5 +1,6 @@
 """What the training loop does for a main-body detector."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,19 +46,34 @@ class DetectorTask:
         """Take all there is.
 
         Raises:
-            ModelError: there are too few images.
+            ModelError: there are too few images, or no box in them.
         """
         if len(train) < settings.batch or not validation:
             raise ModelError(
                 f"{len(train)} images to train on and {len(validation)} to validate with are "
                 f"too few for batches of {settings.batch}"
             )
+        # Cut-outs bring boxes of their own, to train on.
+        for records, purpose, others in (
+            (train, "train on", cutouts),
+            (validation, "validate with", ()),
+        ):
+            if not others and not any(len(record.boxes) for record in records):
+                raise ModelError(f"The {len(records)} images to {purpose} have no box that is used")
         self.network = network
         self.train = train
         self.validation = validation
         self.settings = settings
         self.cutouts = cutouts
-        self.architecture: dict[str, Any] = asdict(network.architecture)
+        pasted = 0
+        for cutout in cutouts:
+            pasted = zlib.crc32(cutout.tobytes(), pasted)
+        self.architecture: dict[str, Any] = {
+            **asdict(network.architecture),
+            "train": _told(train),
+            "validation": _told(validation),
+            "cutouts": f"{len(cutouts)}, checksum {pasted:08x}",
+        }
 
     @property
     def steps_an_epoch(self) -> int:
@@ -101,3 +117,9 @@ class DetectorTask:
             threads=settings.threads,
         )
         return asdict(metrics)
+
+
+def _told(records: Sequence[Record]) -> str:
+    """How many images, and a checksum of their names and boxes: where they lie may change."""
+    listed = "\n".join(f"{record.path.name} {record.boxes.tolist()}" for record in records)
+    return f"{len(records)} images, checksum {zlib.crc32(listed.encode()):08x}"

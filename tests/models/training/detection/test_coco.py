@@ -30,11 +30,14 @@ def test_boxes_become_corners_inside_the_image(tmp_path):
             {"bbox": [50, 30, 30, 30]},  # reaches outside
             {"bbox": [70, 0, 10, 10]},  # is outside
             {"bbox": [1, 1, 0.5, 10]},  # less than a pixel wide
+            {"bbox": [30, 20, -10, 10]},
+            {"bbox": [float("nan"), 0, 10, 10]},
             {"bbox": [0, 0, 60, 40], "iscrowd": 1},
         ],
     )
     (record,) = read_coco(path)
     assert record.boxes.tolist() == [[10, 5, 30, 35], [50, 30, 60, 40]]
+    assert record.dropped == 4
 
 
 def test_an_image_without_boxes_is_kept(tmp_path):

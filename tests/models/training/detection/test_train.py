@@ -1,6 +1,8 @@
 """Short runs of the real loop on plain pictures."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import paddle
@@ -91,6 +93,29 @@ def test_a_run_goes_on_only_with_its_own_settings(tmp_path, annotations):
     trainer(tmp_path, annotations, epochs=1).run()
     with pytest.raises(ModelError, match=r"was begun with size 64, batch 8"):
         trainer(tmp_path, annotations, epochs=1, size=96, batch=4)
+
+
+def test_a_run_goes_on_only_with_its_own_data(tmp_path, annotations):
+    trainer(tmp_path / "run", annotations, epochs=1).run()
+    moved = shutil.copytree(annotations.parent, tmp_path / "moved") / annotations.name
+    trainer(tmp_path / "run", moved, epochs=1)
+    content = json.loads(moved.read_text())
+    content["annotations"][0]["bbox"][2] += 3
+    moved.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"was begun with train 18 images, checksum \w{8}: "):
+        trainer(tmp_path / "run", moved, epochs=1)
+
+
+def test_cutouts_are_bodies_enough_to_train_on_but_not_to_validate_with(annotations):
+    records = read_coco(annotations)
+    bare = [replace(record, boxes=np.zeros((0, 4), np.float32)) for record in records]
+    settings = DetectorSettings(size=64, batch=8, epochs=1, learning_rate=0.02)
+    network, cutouts = PicoDet(TINY), [np.full((9, 9, 4), 255, np.uint8)]
+    DetectorTask(network, bare[:18], records[18:], settings, cutouts)
+    with pytest.raises(ModelError, match="18 images to train on have no box"):
+        DetectorTask(network, bare[:18], records[18:], settings)
+    with pytest.raises(ModelError, match="6 images to validate with have no box"):
+        DetectorTask(network, records[:18], bare[18:], settings, cutouts)
 
 
 def test_too_few_images_are_refused(tmp_path, annotations):
@@ -206,3 +231,24 @@ def test_wrong_options_are_told_before_training(tmp_path, annotations, tuned, to
     assert told in str(result.exception)
     assert not (tmp_path / "run").exists()
     assert Pack.load(tuned.folder) == tuned
+
+
+def test_boxes_that_are_not_used_are_told(tmp_path, tuned):
+    data = write_coco(tmp_path / "data", 24)
+    content = json.loads(data.read_text())
+    options = ("--data", data, "--from", tuned.folder, "--batch", 8, "--epochs", 1)
+    content["annotations"][0]["bbox"] = [float("nan"), 0, 10, 10]
+    content["annotations"][1]["bbox"] = [90, 90, 10, 10]
+    data.write_text(json.dumps(content))
+    result = command(*options, "--run", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "2 boxes are not used" in result.output
+
+    for annotation in content["annotations"]:
+        annotation["bbox"][2] = -5
+    data.write_text(json.dumps(content))
+    result = command(*options, "--run", tmp_path / "none", "--to", tmp_path / "none-learnt")
+    assert "24 boxes are not used" in result.output
+    assert isinstance(result.exception, ModelError)
+    assert "images to train on have no box that is used" in str(result.exception)
+    assert not (tmp_path / "none-learnt").exists()
