@@ -171,9 +171,12 @@ class Trainer:
         losses = task.losses(batch, self.epoch)
         values = {name: float(loss) for name, loss in losses.items()}
         if not np.isfinite(list(values.values())).all():
+            advice = "Begin with a lower learning rate, in another folder"
+            # Of the last state no command can read the weights, and they may be spoilt already.
+            if (best := self.folder / BEST).exists():
+                advice += f"; with --weights {best} from the best weights of this run"
             raise ModelError(
-                f"The loss is not finite any more at step {number}: {values}. Go on from "
-                f"{self.folder / LAST} with a lower learning rate, in another folder"
+                f"The loss is not finite any more at step {number}: {values}. {advice}"
             )
         paddle.add_n(list(losses.values())).backward()
         # Paddle numbers an optimiser's state by process; counted anew it is always 0, and a

@@ -19,7 +19,7 @@ from models.training.detection import criterion
 from models.training.detection.coco import read_coco
 from models.training.detection.train import main, parsed
 from models.training.detection.trainer import DetectorSettings, DetectorTask
-from models.training.detection.weights import architecture_of, read_weights
+from models.training.detection.weights import architecture_of, detector_from, read_weights
 from models.training.export_detector import install_detector
 from models.training.trainer import BEST, LAST, LOG, Trainer
 from tests.models.training.detection.pictures import write_coco
@@ -126,8 +126,20 @@ def test_too_few_images_are_refused(tmp_path, annotations):
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, annotations):
     broken = trainer(tmp_path, annotations)
     broken.task.network.head.sides[0].bias.set_value(np.full(32, np.nan, np.float32))
-    with pytest.raises(ModelError, match="not finite any more at step 0"):
+    with pytest.raises(ModelError, match=r"not finite any more at step 0: .* another folder$"):
         broken.run()
+
+
+def test_a_loss_that_is_not_finite_later_leaves_weights_to_go_on_from(tmp_path, annotations):
+    broken = trainer(tmp_path, annotations)
+    losses = broken.task.losses
+    broken.task.losses = lambda batch, epoch: (
+        losses(batch, epoch) if epoch == 0 else {"giou": paddle.to_tensor(float("nan"))}
+    )
+    with pytest.raises(ModelError, match="not finite any more at step 2") as raised:
+        broken.run()
+    assert f"--weights {tmp_path / BEST} " in str(raised.value)
+    detector_from(read_weights(tmp_path / BEST))
 
 
 def test_static_assignment_is_for_the_first_epochs(tmp_path, annotations, monkeypatch):
