@@ -109,9 +109,11 @@ def main(
     learning_rate: Annotated[
         float | None, typer.Option(help="By default the published one, scaled to the batch.")
     ] = None,
-    static_epochs: Annotated[int, typer.Option(help="First epochs that assign by ATSS.")] = 0,
-    seed: int = 0,
-    threads: Annotated[int, typer.Option(help="Threads that read and change images.")] = 2,
+    static_epochs: Annotated[
+        int, typer.Option(min=0, help="First epochs that assign by ATSS.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that read and change images.")] = 2,
     score_threshold: Annotated[
         float | None,
         typer.Option(

@@ -50,6 +50,7 @@ def architecture_of(weights: Weights) -> Architecture:
 
     Raises:
         ModelError: none has.
+        KeyError, TypeError, ValueError: some that tell it are missing, or are single numbers.
     """
     levels = {int(name.split(".")[2]) for name in weights if name.startswith("head.scores.")}
     blocks = {
@@ -78,7 +79,12 @@ def detector_from(weights: Weights) -> PicoDet:
     Raises:
         ModelError: they are no PicoDet's, or some are missing, left over or of another shape.
     """
-    network = PicoDet(architecture_of(weights))
+    try:
+        network = PicoDet(architecture_of(weights))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            "These weights are not a PicoDet's: some that tell its architecture are missing"
+        ) from error
     if _BATCH_NORM not in weights:
         fold_batch_norms(network)
     load_weights(network, weights)

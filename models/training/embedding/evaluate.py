@@ -38,7 +38,7 @@ def main(
         Path | None, typer.Option(help="Where to write a picture of the worst confusions.")
     ] = None,
     shown: Annotated[int, typer.Option(min=1, help="Confusions in the picture.")] = 12,
-    threads: int = 2,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """recall@1, recall@5 and mAP of a pack's embedder, in all, by category and by product."""
     queries = read_pictures(data)

@@ -90,7 +90,7 @@ def _of_folder(folder: Path) -> list[Picture]:
 
 def _of_csv(file: Path) -> list[Picture]:
     try:
-        with file.open(encoding="utf-8", newline="") as opened:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
             return [
                 Picture(file.parent / row["path"], row["product"], row.get("category") or "")
                 for row in csv.DictReader(opened)

@@ -155,8 +155,8 @@ def main(
     licence: Annotated[
         str | None, typer.Option(help="Of the new weights; by default that of the old ones.")
     ] = None,
-    seed: int = 0,
-    threads: int = 2,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Learn the products of a shop; writes a pack only if what is kept out is found better."""
     pictures = read_pictures(data)

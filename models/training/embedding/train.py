@@ -21,6 +21,7 @@ from models.training.convert import efficientnet_lite
 from models.training.embedding.calibration import calibrated
 from models.training.embedding.pictures import read_pictures, split
 from models.training.embedding.reference import load_trunk, our_weights
+from models.training.embedding.sampler import IMAGES_OF_IDENTITY
 from models.training.embedding.teachers import teacher_from
 from models.training.embedding.trainer import EmbedderSettings, EmbedderTask
 from models.training.embedding.weights import (
@@ -115,13 +116,16 @@ def main(
     ] = None,
     distillation: Annotated[float, typer.Option(help="Weight of the teachers' loss.")] = 10.0,
     size: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
-    batch: Annotated[int, typer.Option(help="Images in a batch, 4 of each product.")] = 64,
+    batch: Annotated[
+        int,
+        typer.Option(min=2 * IMAGES_OF_IDENTITY, help="Images in a batch, 4 of each product."),
+    ] = 64,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
     learning_rate: Annotated[
         float | None, typer.Option(help="By default the published one, scaled to the batch.")
     ] = None,
-    seed: int = 0,
-    threads: Annotated[int, typer.Option(help="Threads that read and change images.")] = 2,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that read and change images.")] = 2,
     licence: Annotated[str, typer.Option(help="Of the trained weights.")] = "Apache-2.0",
 ) -> None:
     """Train a feature extractor to tell products apart and write it into a pack.

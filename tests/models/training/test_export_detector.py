@@ -122,6 +122,17 @@ def test_weights_tell_their_architecture(architecture):
     assert architecture_of({k: v.numpy() for k, v in network.state_dict().items()}) == architecture
 
 
+@pytest.mark.parametrize(
+    "missing",
+    ["head.scores.0", "neck.lateral.", "backbone.", "backbone.stem.", "backbone.stages.4."],
+)
+def test_weights_of_which_a_part_is_missing_are_refused(missing):
+    whole = PicoDet(Architecture(scale=0.25, channels=16, head_blocks=1)).state_dict()
+    part = {name: v.numpy() for name, v in whole.items() if not name.startswith(missing)}
+    with pytest.raises(ModelError, match=r"not a PicoDet's|do not fit"):
+        detector_from(part)
+
+
 @pytest.mark.parametrize("backbone", ["pp_lcnet", "efficientnet_lite"])
 def test_a_pack_serves_what_the_network_sees(tmp_path, pack_folder, backbone):
     scale = 0.25 if backbone == "pp_lcnet" else 0

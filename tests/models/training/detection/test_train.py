@@ -264,3 +264,12 @@ def test_boxes_that_are_not_used_are_told(tmp_path, tuned):
     assert isinstance(result.exception, ModelError)
     assert "images to train on have no box that is used" in str(result.exception)
     assert not (tmp_path / "none-learnt").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--threads", 0), ("--seed", -1)])
+def test_numbers_out_of_range_are_told(tmp_path, annotations, pack_folder, option, value):
+    result = command(
+        *("--data", annotations, "--from", pack_folder, "--run", tmp_path / "run", option, value)
+    )
+    assert result.exit_code == 2
+    assert option in result.output

@@ -31,6 +31,12 @@ def test_a_csv_names_paths_from_its_own_folder(tmp_path):
     ]
 
 
+def test_a_csv_may_come_from_a_spreadsheet(tmp_path):
+    table = tmp_path / "shop.csv"
+    table.write_text("path,product\na.png,crème\n", encoding="utf-8-sig")
+    assert read_pictures(table) == [Picture(tmp_path / "a.png", "crème")]
+
+
 def test_what_is_no_data_is_refused(tmp_path):
     with pytest.raises(ModelError, match="names no photographs"):
         read_pictures(tmp_path)

@@ -194,3 +194,12 @@ def test_wrong_options_are_told_before_training(tmp_path, shop, pack_folder):
         assert isinstance(result.exception, ModelError)
         assert told in str(result.exception)
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--batch", 0), ("--threads", 0), ("--seed", -1)])
+def test_numbers_out_of_range_are_told(tmp_path, shop, pack_folder, option, value):
+    result = command(
+        *("--data", shop[0], "--from", pack_folder, "--run", tmp_path / "run", option, value)
+    )
+    assert result.exit_code == 2
+    assert option in result.output
