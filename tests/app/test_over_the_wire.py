@@ -97,7 +97,11 @@ def test_a_body_that_stalls_gives_its_place_up(running: RunningService) -> None:
             b"POST /recognize HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\nabc"
         )
-        refused = running.client.post("/recognize", files=files)
+        # Which of the two connections is read first is not ours to say.
+        for _ in range(100):
+            refused = running.client.post("/recognize", files=files)
+            if refused.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+                break
         assert refused.status_code == httpx2.codes.TOO_MANY_REQUESTS
         answer = b""
         while more := connection.recv(65536):  # until it hangs up
