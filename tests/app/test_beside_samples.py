@@ -48,8 +48,12 @@ def test_beside_a_shops_own_they_are_found_but_not_counted(gallery: Gallery) -> 
 
 
 def test_a_product_without_images_is_not_a_shops_first(gallery: Gallery) -> None:
+    searched = SearchBesideSamples(gallery)
     gallery.put_product("mine", "mine", {})
-    assert SearchBesideSamples(gallery).search(QUERY, 3).size == SearchedSize(4, 12)
+    assert searched.search(QUERY, 3).size == SearchedSize(3, 12)
+    for number in range(3):
+        gallery.delete_product(f"sample{number}")
+    assert searched.search(QUERY, 3).size == SearchedSize(1, 0)
 
 
 def test_with_a_filter_what_it_keeps_is_counted(gallery: Gallery) -> None:
