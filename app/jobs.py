@@ -119,7 +119,7 @@ class Jobs:
             request_id=author.request_id,
             created_at=datetime.now(UTC),
         )
-        self._save(job)
+        _save(self._folder, job)
         flush(self._folder)
         with self._lock:
             self._jobs[job.id] = job
@@ -175,7 +175,7 @@ class Jobs:
             end = {"state": "failed", "detail": str(error)}
         finished = job.model_copy(update={**end, "finished_at": datetime.now(UTC)})
         try:
-            self._save(finished)
+            _save(self._folder, finished)
         finally:
             # Not before it is on the disk, if it can be: what somebody does upon it, no restart
             # may undo.
@@ -186,12 +186,9 @@ class Jobs:
                 path.unlink()
 
     def _keep(self, job: Job) -> None:
-        self._save(job)
+        _save(self._folder, job)
         if self._stopping.is_set():
             raise StopJob
-
-    def _save(self, job: Job) -> None:
-        _save(self._folder, job)
 
     def _forget_old(self) -> None:
         # In the order they were started: the clock may have been set since.

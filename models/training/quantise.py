@@ -29,8 +29,8 @@ from models.pixels import to_rgb
 from models.preprocess import Preprocessor
 from models.processor import available_cores
 from models.session import Engine
+from models.training.embedding.pictures import SUFFIXES
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 FEWEST = 30  # pictures; below, ranges are those of single photographs
 MOST = 300  # more change little and take their time
 LONGEST = 1600  # pixels; more than either network takes

@@ -176,17 +176,10 @@ def main(
     if (reason := refusal(before, after)) is not None:
         raise ModelError(f"No pack was written: {reason}. {source.name} stays the better one here")
     put_map(network, map_)
-    references = [*parts.learnt, *parts.products]
-    threshold = (
-        _moved(source.embedder.threshold, before, after)
-        if source.embedder.match_growth
-        else MatchThreshold.measured(
-            round(rejecting(after.products), 3),
-            source.embedder.match_growth,
-            products=len({pictures[place].product for place in references}),
-            images=len(references),
-        )
-    )
+    if source.embedder.match_growth:
+        threshold = _moved(source.embedder.threshold, before, after)
+    else:  # the same whatever the gallery, so that its size does not matter
+        threshold = MatchThreshold(round(rejecting(after.products), 3))
     with replacing(to) as folder:
         written = install_embedder(
             network,
