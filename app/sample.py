@@ -16,7 +16,7 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
-from app.enrolment import Enroller
+from app.enrolment.enroller import Enroller
 from app.filters import SAMPLE
 from app.settings import Settings
 from gallery import GalleryProtocol, Product, UnknownProduct, VersionConflict

@@ -4,25 +4,25 @@ import logging
 from contextlib import ExitStack, closing
 from threading import Event, Thread
 
-from app.auditor import Auditor
+from app.audit.auditor import Auditor
 from app.beside_samples import SearchBesideSamples
-from app.calibrator import Calibrator
+from app.calibration.calibrator import Calibrator
 from app.data_folder import DataFolder
-from app.enrolment import Enroller
-from app.feedback import Feedback
-from app.guard import Guard
+from app.enrolment.enroller import Enroller
+from app.enrolment.guard import Guard
+from app.feedback.feedback import Feedback
+from app.feedback.negatives import Negatives, SearchPastNegatives
+from app.feedback.photographs import Photographs
+from app.feedback.review import Review
 from app.idempotency import Answers
-from app.importing import Importer, rebuild_index
 from app.jobs import Jobs, Kind, Work
 from app.keys import KeyRing
-from app.negatives import Negatives, SearchPastNegatives
 from app.packs import pack_folders
-from app.photographs import Photographs
 from app.recognizer import Recognizer
-from app.review import Review
 from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
+from app.transfer.importing import Importer, rebuild_index
 from gallery import Author, GalleryUnavailable, authored, open_gallery
 from models.detector import Detector
 from models.embedder import Embedder

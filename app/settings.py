@@ -8,9 +8,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.guard import Doubt
+from app.enrolment.guard import Doubt
+from app.feedback.photographs import Bounds
 from app.images import ImageLimits
-from app.photographs import Bounds
 from gallery import InvalidValue, checked_place, checked_url, folder_of
 from models.session import Engine
 from models.thresholds import COARSEST_RATE, FINEST_RATE

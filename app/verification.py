@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration import SAME_PICTURE, Calibration
-from app.impostors import Impostors, Scores
+from app.calibration.calibration import SAME_PICTURE, Calibration
+from app.calibration.impostors import Impostors, Scores
+from app.calibration.reliability import Reliability, fit_reliability
 from app.references import likenesses, reference_scores
-from app.reliability import Reliability, fit_reliability
 from gallery import Candidate, HoldsContents, SearchesContents
 from models.thresholds import MatchThreshold
 

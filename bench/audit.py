@@ -22,7 +22,7 @@ from time import perf_counter, sleep
 import httpx2
 import numpy as np
 
-from app.audit import Audit, audit
+from app.audit.audit import Audit, audit
 from app.data_folder import serving
 from app.sample import SAMPLES
 from bench.photographs import photographs

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.archive import Archive, Picture
+from app.transfer.archive import Archive, Picture
 from bench.clusters import nearest_image
 from bench.killed_writer import digest, jobs_of, opened, thumbnail, vectors_of
 from bench.report import circumstances, table, write_section

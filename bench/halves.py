@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from app.calibrating import calibrate
-from app.calibration import Calibration
+from app.calibration.calibrate import calibrate
+from app.calibration.calibration import Calibration
 from app.verification import Verdict, claimed, limits
 from gallery import Gallery, NewImage
 from gallery.scenes import scenes_of
@@ -160,7 +160,7 @@ def halve(
 
 
 def _reference(photo: Photo, vectors: Vectors) -> NewImage:
-    # The whole image and its best body, as app.enrolment keeps them.
+    # The whole image and its best body, as app.enrolment.enroller keeps them.
     digest = hashlib.sha256(str(photo.path).encode()).hexdigest()
     return NewImage(digest, 1, 1, _JPEG, vectors[:2])
 

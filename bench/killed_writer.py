@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.enrolment import Enroller
-from app.exporting import export
+from app.enrolment.enroller import Enroller
 from app.images import ImageLimits
-from app.importing import ARCHIVE, Importer
 from app.jobs import Jobs
+from app.transfer.exporting import export
+from app.transfer.importing import ARCHIVE, Importer
 from gallery import Gallery, NewImage, index
 from models.detector import Detection
 from models.worker import StageTimes

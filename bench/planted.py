@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from rich.console import Console
 from rich.progress import track
 
-from app.enrolment import Enroller
+from app.enrolment.enroller import Enroller
 from app.images import ImageLimits
 from gallery import Gallery, NewImage
 from models.detector import Detector

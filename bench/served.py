@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from app.enrolment import Enroller
+from app.enrolment.enroller import Enroller
 from app.recognizer import Recognizer
 from app.settings import Settings
 from gallery import Gallery, NewImage, Searches

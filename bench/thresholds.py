@@ -100,7 +100,7 @@ def compare(asking: Sequence[Vectors], products: Sequence[Sequence[Vectors]]) ->
     """Scores [A, P] of photographs by products, as the gallery compares them.
 
     A photograph asks with all its regions [V, D]; of a reference the whole and the best body count,
-    as app.enrolment keeps them.
+    as app.enrolment.enroller keeps them.
     """
     leaned = [np.concatenate(leaned_references([r[:2] for r in product])) for product in products]
     scenes = np.concatenate([scenes_of(len(r[:2])) for product in products for r in product])

@@ -19,11 +19,11 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from app.archive import is_hidden, is_picture
 from app.cli.client import CommandError, connect, export
 from app.cli.console import console
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
+from app.transfer.archive import is_hidden, is_picture
 
 DOWNLOAD = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -59,7 +59,7 @@ def reembed() -> None:
     Interrupted, it goes on where it was when it is called again.
     """
     # Only here: it loads the models.
-    from app.enrolment import Enroller
+    from app.enrolment.enroller import Enroller
     from app.images import ImageLimits, decode
     from models.detector import Detector
     from models.embedder import Embedder

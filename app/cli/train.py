@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TextColumn
 
-from app.archive import Archive, Picture
 from app.cli.client import CommandError, connect, export
 from app.packs import pack_folders
-from app.product_table import ProductRow
 from app.settings import Settings
+from app.transfer.archive import Archive, Picture
+from app.transfer.product_table import ProductRow
 from gallery.database import DATABASE_NAME
 from models.pack import list_packs
 

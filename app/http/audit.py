@@ -6,7 +6,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from app.audit import Audit
+from app.audit.audit import Audit
 from app.http.schemas import Document
 from app.http.state import ServiceDep
 

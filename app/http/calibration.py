@@ -8,12 +8,12 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
-from app.calibration import Calibration
+from app.calibration.calibration import Calibration
+from app.calibration.impostors import GalleryTooSmall
 from app.filters import read_filter
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import CalibrationAnswer
 from app.http.state import ServiceDep
-from app.impostors import GalleryTooSmall
 from app.service import Service
 from gallery import Filter
 from models.thresholds import COARSEST_RATE, FINEST_RATE

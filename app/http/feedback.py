@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from app.feedback import MOST_WAITING, Entry, Item, Kind, State, Verdict
+from app.feedback.feedback import MOST_WAITING, Entry, Item, Kind, State, Verdict
 from app.http.admission import ENTER, TurnDep
 from app.http.current import current_request
 from app.http.problems import responses

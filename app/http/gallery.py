@@ -11,9 +11,8 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.checks import MAX_ID_LENGTH, MAX_NAME_LENGTH
-from app.effect import predict
-from app.exporting import export
-from app.guard import Doubtful, DoubtfulReference
+from app.enrolment.effect import predict
+from app.enrolment.guard import Doubtful, DoubtfulReference
 from app.http.admission import ENTER, Turn, TurnDep
 from app.http.calibration import FilterDep
 from app.http.idempotency import OnceDep
@@ -45,6 +44,7 @@ from app.http.uploads import SeveralImages, Upload, request_body
 from app.images import ImageError
 from app.sample import remove_sample_products, sample_products
 from app.service import Service
+from app.transfer.exporting import export
 from gallery import NewImage
 
 router = APIRouter(prefix="/gallery", tags=["gallery"], responses=responses(400, 422))

@@ -8,16 +8,16 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
-from app.archive import Archive
 from app.http.admission import ENTER
 from app.http.idempotency import OnceDep
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import JobAccepted
 from app.http.state import ServiceDep
 from app.http.uploads import allow_body, media_type
-from app.importing import ARCHIVE
 from app.jobs import Job
 from app.service import Service
+from app.transfer.archive import Archive
+from app.transfer.importing import ARCHIVE
 from gallery.durable import flush
 
 # An import keeps no place that others wait for, and is long to send again.

@@ -15,14 +15,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import images
-from app.archive import UnusableArchive
-from app.feedback import FeedbackDecided, QueueFull, UnknownFeedback
-from app.guard import DoubtfulReference
+from app.calibration.impostors import GalleryTooSmall
+from app.enrolment.guard import DoubtfulReference
+from app.feedback.feedback import FeedbackDecided, QueueFull, UnknownFeedback
+from app.feedback.photographs import UnknownRecognition
+from app.feedback.review import LowersRecall, NoProduct, UnknownResult
 from app.http.current import current_request
-from app.impostors import GalleryTooSmall
 from app.jobs import UnknownJob
-from app.photographs import UnknownRecognition
-from app.review import LowersRecall, NoProduct, UnknownResult
+from app.transfer.archive import UnusableArchive
 from gallery import (
     GalleryClosed,
     GalleryUnavailable,

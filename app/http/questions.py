@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
-from app.calibration import Calibration
+from app.calibration.calibration import Calibration
 from app.http.admission import Turn, TurnDep
 from app.http.answers import milliseconds_since
 from app.http.calibration import Chosen, ChosenDep, FilterDep

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.calibration import Calibration
+from app.calibration.calibration import Calibration
 from app.http.admission import ENTER, TurnDep
 from app.http.answers import milliseconds_since, product_ref, written
 from app.http.current import current_request

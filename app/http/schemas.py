@@ -21,7 +21,7 @@ from app.checks import (
     check_new_id,
     check_product_id,
 )
-from app.guard import Doubt
+from app.enrolment.guard import Doubt
 from app.recognizer import BoxSource, Outcome
 
 ProductId = Annotated[

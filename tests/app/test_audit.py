@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.audit import Audit, audit
-from app.perceptual import appearance
+from app.audit.audit import Audit, audit
+from app.audit.perceptual import appearance
 from gallery import Gallery, NewImage
 from tests.app import pictures
 from tests.gallery.samples import digest, opened

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.calibrating import calibrate
-from app.calibration import Calibration
-from app.calibrator import Calibrator
-from app.impostors import GalleryTooSmall, Impostors
-from app.reliability import Reliability
+from app.calibration.calibrate import calibrate
+from app.calibration.calibration import Calibration
+from app.calibration.calibrator import Calibrator
+from app.calibration.impostors import GalleryTooSmall, Impostors
+from app.calibration.reliability import Reliability
 from gallery import Gallery, In, SearchedSize
 from models.thresholds import MatchThreshold
 from tests.gallery.samples import new_image, opened

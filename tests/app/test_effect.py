@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.audit import Audit, audit
-from app.effect import Effect, predict
+from app.audit.audit import Audit, audit
+from app.enrolment.effect import Effect, predict
 from gallery import Gallery
 from tests.app.test_audit import DIMENSION, Shop
 from tests.gallery.samples import opened

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from app import exporting
-from app.exporting import export
-from app.importing import ARCHIVE, Importer
 from app.jobs import Job
 from app.service import Service
+from app.transfer import exporting
+from app.transfer.exporting import export
+from app.transfer.importing import ARCHIVE, Importer
 from gallery import Gallery
 from tests.app import pictures
 from tests.app.problems import assert_problem

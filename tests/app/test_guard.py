@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 from starlette.testclient import TestClient
 
-from app.guard import Guard, sharpness
+from app.enrolment.guard import Guard, sharpness
 from app.sample import SAMPLES
 from app.service import Service
 from app.settings import Settings

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.archive import (
+from app.images import FORMATS
+from app.transfer.archive import (
     MOST_TABLE_BYTES,
     PICTURE_SUFFIXES,
     Archive,
@@ -19,8 +20,7 @@ from app.archive import (
     Refused,
     UnusableArchive,
 )
-from app.images import FORMATS
-from app.product_table import ProductRow
+from app.transfer.product_table import ProductRow
 from tests.app import pictures
 
 MOST_BYTES = 2_000_000

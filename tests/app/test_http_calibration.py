@@ -4,8 +4,8 @@ from typing import NoReturn
 import pytest
 from starlette.testclient import TestClient
 
-from app import calibrator
-from app.impostors import GalleryTooSmall
+from app.calibration import calibrator
+from app.calibration.impostors import GalleryTooSmall
 from app.service import Service
 from tests.app import pictures
 from tests.app.problems import assert_problem

@@ -5,9 +5,9 @@ from contextlib import closing
 import pytest
 from starlette.testclient import TestClient
 
-from app.feedback import Feedback
-from app.negatives import Negatives
-from app.review import Review
+from app.feedback.feedback import Feedback
+from app.feedback.negatives import Negatives
+from app.feedback.review import Review
 from app.sample import SAMPLES
 from app.service import Service
 from tests.app.problems import assert_problem

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.photographs import Bounds, Photographs, UnknownRecognition
+from app.feedback.photographs import Bounds, Photographs, UnknownRecognition
 from app.recognizer import Recognition
 from gallery import Candidate
 from models.detector import Box

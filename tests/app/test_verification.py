@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.calibrating import calibrate
-from app.calibration import Calibration
-from app.impostors import GalleryTooSmall
-from app.reliability import Reliability
+from app.calibration.calibrate import calibrate
+from app.calibration.calibration import Calibration
+from app.calibration.impostors import GalleryTooSmall
+from app.calibration.reliability import Reliability
 from app.verification import Claim, Limits, claimed, limits, usual_limits
 from gallery import Candidate, Gallery, UnknownProduct
 from gallery.scenes import scenes_of

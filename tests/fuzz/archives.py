@@ -14,13 +14,13 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(
-    include=["app.archive", "app.checks", "app.product_table", "zipfile"]
+    include=["app.transfer.archive", "app.checks", "app.transfer.product_table", "zipfile"]
 ):
     import zipfile
 
-    from app.archive import Archive, Picture, Refused, UnusableArchive
+    from app.transfer.archive import Archive, Picture, Refused, UnusableArchive
 
-from app.export_format import Manifest, ReferenceLine
+from app.transfer.export_format import Manifest, ReferenceLine
 from tests.app import pictures
 from tests.fuzz.seeds import run
 

@@ -9,12 +9,12 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from app.effect import Effect, predict
-from app.enrolment import Enroller
-from app.feedback import UNDOABLE, Feedback, FeedbackDecided, Item, Kind
+from app.enrolment.effect import Effect, predict
+from app.enrolment.enroller import Enroller
+from app.feedback.feedback import UNDOABLE, Feedback, FeedbackDecided, Item, Kind
+from app.feedback.negatives import Negatives
+from app.feedback.photographs import Photographs, Seen
 from app.images import encode_thumbnail
-from app.negatives import Negatives
-from app.photographs import Photographs, Seen
 from gallery import GalleryProtocol, UnknownImage
 from models.detector import crop
 from models.preprocess import Pyramid

@@ -5,9 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
 from typing import TypeVar
 
-from app.calibrating import calibrate
-from app.calibration import Calibration
-from app.impostors import GalleryTooSmall
+from app.calibration.calibrate import calibrate
+from app.calibration.calibration import Calibration
+from app.calibration.impostors import GalleryTooSmall
 from gallery import Filter, GalleryClosed, GalleryProtocol
 from models.thresholds import MatchThreshold
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.neighbours import Neighbours, References, compare, read
+from app.audit.neighbours import Neighbours, References, compare, read
 from gallery import HoldsContents
 
 # Fewer references than this miss sides of a product.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 
-from app.photographs import Seen
+from app.feedback.photographs import Seen
 from gallery import StorageFailed
 
 State = Literal["waiting", "approved", "rejected"]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration import SAME_PICTURE, Calibration, same_picture
+from app.calibration.calibration import SAME_PICTURE, Calibration, same_picture
+from app.calibration.impostors import GalleryTooSmall, Scores
+from app.calibration.reliability import fit_reliability
 from app.filters import OWN
-from app.impostors import GalleryTooSmall, Scores
-from app.reliability import fit_reliability
 from gallery import And, Candidate, Contents, Filter, SearchedSize, SearchesContents
 from gallery.filters import keeps
 from gallery.leaning import product_scores

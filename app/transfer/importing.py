@@ -8,11 +8,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-from app.archive import Archive, Item, Picture, Refused
-from app.enrolment import Enroller, Photograph
+from app.enrolment.enroller import Enroller, Photograph
 from app.images import ImageError, ImageLimits, RGBImage, UnsupportedImage, decode
 from app.jobs import Job
-from app.product_table import ProductRow
+from app.transfer.archive import Archive, Item, Picture, Refused
+from app.transfer.product_table import ProductRow
 from gallery import (
     JSON,
     AddedImage,

@@ -3,7 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
 
-from app.audit import Audit, audit
+from app.audit.audit import Audit, audit
 from gallery import GalleryClosed, GalleryProtocol
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration import SAME_PICTURE, same_picture
+from app.calibration.calibration import SAME_PICTURE, same_picture
 from gallery import Candidate, Contents, SearchesContents, UnknownProduct
 from gallery.leaning import product_scores
 from gallery.scenes import best_scores, scenes_of
@@ -202,7 +202,7 @@ def _meet_references(
 
 
 def _meet_negatives(one: _Asked, added: Sequence[Vectors]) -> None:
-    """Negatives are compared as they are (app.negatives)."""
+    """Negatives are compared as they are (app.feedback.negatives)."""
     for vectors in added:
         score = float(best_scores(one.vectors, scenes_of(len(one.vectors)), vectors).max())
         if score > one.other:

@@ -18,8 +18,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from pydantic import ValidationError
 
 from app.checks import check_product_id, check_written_id
-from app.export_format import MANIFEST, REFERENCES, VERSION, Manifest, ReferenceLine
-from app.product_table import ProductRow, open_table, read_row
+from app.transfer.export_format import MANIFEST, REFERENCES, VERSION, Manifest, ReferenceLine
+from app.transfer.product_table import ProductRow, open_table, read_row
 
 PRODUCTS = "products.csv"
 # Of what is read, and of what else cameras write: that is refused, and not passed over in silence.

@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration import SAME_BODY, SAME_PICTURE
-from app.perceptual import appearance
+from app.audit.perceptual import appearance
+from app.calibration.calibration import SAME_BODY, SAME_PICTURE
 from gallery import Contents
 from gallery.leaning import leaned_references, product_scores
 from gallery.scenes import best_scores, scene_rows

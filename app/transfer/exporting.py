@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from app.archive import MOST_TABLE_BYTES, PRODUCTS
-from app.export_format import MANIFEST, REFERENCES, Manifest, ReferenceLine
+from app.transfer.archive import MOST_TABLE_BYTES, PRODUCTS
+from app.transfer.export_format import MANIFEST, REFERENCES, Manifest, ReferenceLine
 from gallery import Contents, Product, Reference
 
 CHUNK_BYTES = 256 * 1024

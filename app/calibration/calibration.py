@@ -1,11 +1,11 @@
 """What a score means in this gallery: the threshold for the false-accept rate that is asked for.
 
-The gallery's own references are asked as if they were customers' photographs (app.calibrating).
-Against all other products each is a photograph of a product that is not enrolled (leave-one-
-product-out: an impostor); against the other references of its own it is one of a product that is
-(leave-one-image-out: genuine). Rates are those of open-set identification, ISO/IEC 19795-1: false
-accepts are photographs of unknown products that are named at all, misses are photographs of known
-ones whose product is not the best or does not reach the threshold.
+The gallery's own references are asked as if they were customers' photographs
+(app.calibration.calibrate). Against all other products each is a photograph of a product that is
+not enrolled (leave-one-product-out: an impostor); against the other references of its own it is one
+of a product that is (leave-one-image-out: genuine). Rates are those of open-set identification,
+ISO/IEC 19795-1: false accepts are photographs of unknown products that are named at all, misses are
+photographs of known ones whose product is not the best or does not reach the threshold.
 
 A few products tell a rate badly. What the embedder is known to do among as many (models.thresholds)
 counts as much as what so many more of them would show.
@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.impostors import Impostors, Scores, reached_by
-from app.reliability import Reliability
+from app.calibration.impostors import Impostors, Scores, reached_by
+from app.calibration.reliability import Reliability
 from gallery import SearchedSize
 from models.thresholds import MatchThreshold
 

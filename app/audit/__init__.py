@@ -1,0 +1,1 @@
+"""What is wrong with a gallery: every reference compared with every other."""

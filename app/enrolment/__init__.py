@@ -1,0 +1,1 @@
+"""Photographs on their way to being references: their vectors, and what is doubtful about them."""

@@ -1,0 +1,1 @@
+"""What people say of results, and what becomes of it once it has been reviewed."""

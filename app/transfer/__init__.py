@@ -1,0 +1,1 @@
+"""A shop in one file: imports of zip archives, and exports that an import brings back."""
