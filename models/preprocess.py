@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pack import NetworkSpec
+from models.pack import Interpolation, NetworkSpec
 
-_INTERPOLATION = {
+INTERPOLATION: dict[Interpolation, int] = {
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
@@ -139,7 +139,7 @@ class Preprocessor:
 
     def __init__(self, spec: NetworkSpec) -> None:
         self._height, self._width = spec.input_size
-        self._interpolation = _INTERPOLATION[spec.interpolation]
+        self._interpolation = INTERPOLATION[spec.interpolation]
         std = np.asarray(spec.std)
         self._factor = (spec.scale / std).tolist()
         self._shift = (-np.asarray(spec.mean) / std).tolist()

@@ -30,6 +30,7 @@ from models.preprocess import Preprocessor
 from models.processor import available_cores
 from models.session import Engine
 from models.training.embedding.pictures import SUFFIXES
+from models.training.installation import check_target, replacing
 
 FEWEST = 30  # pictures; below, ranges are those of single photographs
 MOST = 300  # more change little and take their time
@@ -57,21 +58,19 @@ def quantise(pack: Pack, pictures: Sequence[RGB], folder: Path) -> Pack:
     """A pack in `folder` with the networks of `pack` in int8; its thresholds are kept.
 
     Raises:
-        ModelError: NNCF or OpenVINO is not installed, or a network does not run.
+        ModelError: NNCF or OpenVINO is not installed, a network does not run, or nothing can be
+            written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    detector, embedder = pack.detector, pack.embedder
     bodies = [*pictures, *_bodies(pack, pictures)]
-    specs = {
-        "detector": _quantised(pack, detector, pictures, folder / "detector.xml"),
-        "embedder": _quantised(pack, embedder, bodies, folder / "embedder.xml"),
-    }
-    described = {
-        "name": folder.name,
-        "description": f"{pack.name} in int8, calibrated on {len(pictures)} pictures: for OpenVINO",
-    }
-    manifest = pack.manifest.model_copy(update={**described, **specs})
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
+    with replacing(folder) as new:
+        specs = {
+            "detector": _quantised(pack, pack.detector, pictures, new / "detector.xml"),
+            "embedder": _quantised(pack, pack.embedder, bodies, new / "embedder.xml"),
+        }
+        told = f"{pack.name} in int8, calibrated on {len(pictures)} pictures: for OpenVINO"
+        described = {"name": folder.name, "description": told}
+        manifest = pack.manifest.model_copy(update={**described, **specs})
+        (new / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
     return Pack.load(folder)
 
 
@@ -180,6 +179,7 @@ def main(
     to: Annotated[Path, typer.Option(help="Folder of the pack to write.")],
 ) -> None:
     """Write a pack in int8, calibrated on photographs, and compare it with the one it is of."""
+    check_target(to)
     source, images = Pack.load(pack), load_pictures(pictures)
     written = quantise(source, [i for n, i in enumerate(images) if n % CHECKED], to)
     cosine, kept = compare(source, written, images[::CHECKED])

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.pack import Interpolation
+from models.preprocess import INTERPOLATION
 from models.training.ahead import made_ahead
 from models.training.detection.augmentation import crop, distort_colours, flip, resize
 from models.training.detection.coco import Boxes, Record, Sample
@@ -16,7 +17,6 @@ MULTI_SCALE_STEP = 32
 MULTI_SCALE = 0.1  # sides vary by this share: 576 to 704 around 640
 MOSAIC_SHARE = 0.3
 PASTE_SHARE = 0.3
-INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def augmented(
         sample = paste(sample, cutouts, rng)
     if rng.random() < 0.5:
         sample = flip(sample)
-    interpolation = INTERPOLATIONS[int(rng.integers(len(INTERPOLATIONS)))]
+    interpolation = list(INTERPOLATION.values())[int(rng.integers(len(INTERPOLATION)))]
     return distort_colours(resize(sample, side, side, interpolation), rng)
 
 
@@ -90,13 +90,18 @@ def training_batches(
 
 
 def evaluation_batches(
-    records: Sequence[Record], *, size: int, batch: int, threads: int = 2
+    records: Sequence[Record],
+    *,
+    size: int,
+    batch: int,
+    interpolation: Interpolation = "linear",
+    threads: int = 2,
 ) -> Iterator[Batch]:
     """All images in order, resized as the served detector does; boxes in pixels of the input."""
 
     def make(number: int) -> Batch:
         samples = [
-            resize(record.load(), size, size, cv2.INTER_LINEAR)
+            resize(record.load(), size, size, INTERPOLATION[interpolation])
             for record in records[number * batch : (number + 1) * batch]
         ]
         return Batch(np.stack([s.image for s in samples]), [s.boxes for s in samples])

@@ -9,6 +9,7 @@ from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untype
 from numpy.typing import NDArray
 
 from models.nets.picodet import PicoDet
+from models.pack import Interpolation
 from models.training.detection.batches import evaluation_batches
 from models.training.detection.boxes import areas
 from models.training.detection.coco import Boxes, Record
@@ -73,15 +74,24 @@ def coco_metrics(truth: Sequence[Boxes], found: Sequence[NDArray[np.float32]]) -
 
 
 def evaluate(
-    network: PicoDet, records: Sequence[Record], *, size: int, batch: int, threads: int = 2
+    network: PicoDet,
+    records: Sequence[Record],
+    *,
+    size: int,
+    batch: int,
+    interpolation: Interpolation = "linear",
+    threads: int = 2,
 ) -> Metrics:
     """Run `network`, in evaluation mode, on all images at `size` pixels square."""
+    batches = evaluation_batches(
+        records, size=size, batch=batch, interpolation=interpolation, threads=threads
+    )
     served = ServedDetector(network, (size, size))
     normalisation = normalisation_of(network.architecture)
     truth: list[Boxes] = []
     found: list[NDArray[np.float32]] = []
     with paddle.no_grad():
-        for part in evaluation_batches(records, size=size, batch=batch, threads=threads):
+        for part in batches:
             images = paddle.to_tensor(normalisation.apply(part.images))
             # IoU does not change with the scale: pixels of the input will do.
             rows, counts = served(images, paddle.ones([len(part.boxes), 2]))

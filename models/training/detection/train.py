@@ -155,6 +155,7 @@ def main(
         learning_rate=learning_rate or RATE_AN_IMAGE * batch,
         seed=seed,
         static_epochs=static_epochs,
+        interpolation=interpolation,
         threads=threads,
     )
     pasted = [] if cutouts is None else read_cutouts(cutouts)

@@ -10,6 +10,7 @@ from paddle import Tensor
 
 from models.errors import ModelError
 from models.nets.picodet import PicoDet
+from models.pack import Interpolation
 from models.training.detection.batches import Batch, training_batches
 from models.training.detection.coco import Record
 from models.training.detection.composition import Cutout
@@ -23,9 +24,13 @@ WARM_UP_STEPS = 300
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings(Settings):
-    """`static_epochs` first ones assign by ATSS, the others by SimOTA."""
+    """`static_epochs` first ones assign by ATSS, the others by SimOTA.
+
+    It is evaluated with the `interpolation` that it will be served with, and trained on all.
+    """
 
     static_epochs: int = 0
+    interpolation: Interpolation = "linear"
 
 
 class DetectorTask:
@@ -114,6 +119,7 @@ class DetectorTask:
             self.validation,
             size=settings.size,
             batch=settings.batch,
+            interpolation=settings.interpolation,
             threads=settings.threads,
         )
         return asdict(metrics)

@@ -82,3 +82,37 @@ def test_too_few_pictures_and_what_is_none_are_told(pictures, tmp_path):
     (broken / "0.jpg").write_bytes(b"no image")
     with pytest.raises(ModelError, match=r"0\.jpg is no image"):
         load_pictures(broken)
+
+
+def test_a_pack_is_replaced_whole_or_stays_as_it_was(pack_folder, pictures, tmp_path, monkeypatch):
+    pack = Pack.load(pack_folder)
+    images = load_pictures(pictures)
+    mine = tmp_path / "mine"
+    shutil.copytree(pack_folder, mine)
+    (mine / "note.txt").write_text("of the shop")
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+
+    def unreadable(*_: object) -> None:
+        raise ModelError("cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("models.openvino_engine.read", unreadable)
+        with pytest.raises(ModelError, match="cannot be read"):
+            quantise(pack, images, mine)
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
+
+    quantise(Pack.load(mine), images, mine)
+    assert {path.name for path in mine.iterdir()} == {
+        *("pack.toml", "note.txt", "detector.xml", "detector.bin", "embedder.xml", "embedder.bin")
+    }
+
+
+def test_a_shipped_packs_name_is_refused_before_any_work(pictures, tmp_path):
+    command = [sys.executable, "-m", "app.cli", "train", "int8", str(pictures)]
+    told = subprocess.run(
+        [*command, "--from", "embedded", "--to", str(tmp_path / "embedded")],
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 1
+    assert "'embedded' is a pack that comes with TillSight" in told.stderr
