@@ -1,6 +1,7 @@
 // What is wrong with the gallery, with the pictures that show it.
 import { call } from "./api.js";
 import { addressOf, h, plural, progress } from "./dom.js";
+import { named } from "./names.js";
 import { thumbnail } from "./thumbnails.js";
 
 const SHOWN = 12; // of each kind at first
@@ -12,19 +13,22 @@ export async function audit(place, signal) {
     found.recall_at_1 === null
       ? "No reference has others of its product yet."
       : `${(100 * found.recall_at_1).toFixed(1)} % of ${plural(found.asked, "reference")} are found by others of their product.`;
-  const parts = [
-    ["Under the wrong product, it seems", found.mislabelled.map((one) => pair(one, `${one.product_id}, but like ${one.other_product_id}`, `${score(one.score)} against ${score(one.other_score)}`))],
-    ["Products that look alike", found.look_alikes.map((one) => pair(one, `${one.product_id} and ${one.other_product_id}`, `${Math.round(100 * one.share)} % are found as the other`))],
-    ["The same picture twice", found.duplicates.map((one) => pair(one, one.product_id === one.other_product_id ? one.product_id : `${one.product_id} and ${one.other_product_id}`, `known by: ${one.how.join(", ")}`))],
-    ["Taken for another product", found.confusions.map((one) => pair(one, `${one.product_id} for ${one.other_product_id}`, `${plural(one.count, "reference")}, such as these (${score(one.score)})`))],
-    ["Unlike the others of their product", found.outliers.map((one) => pair({ ...one, other_image_id: null }, one.product_id, `${score(one.score)} at best`))],
+  const name = (id) => named(id, signal);
+  const kinds = [
+    ["Under the wrong product, it seems", found.mislabelled, (one) => [name(one.product_id), ", but like ", name(one.other_product_id)], (one) => `${score(one.score)} against ${score(one.other_score)}`],
+    ["Products that look alike", found.look_alikes, (one) => [name(one.product_id), " and ", name(one.other_product_id)], (one) => `${Math.round(100 * one.share)} % are found as the other`],
+    ["The same picture twice", found.duplicates, (one) => (one.product_id === one.other_product_id ? [name(one.product_id)] : [name(one.product_id), " and ", name(one.other_product_id)]), (one) => `known by: ${one.how.join(", ")}`],
+    ["Taken for another product", found.confusions, (one) => [name(one.product_id), " for ", name(one.other_product_id)], (one) => `${plural(one.count, "reference")}, such as these (${score(one.score)})`],
+    ["Unlike the others of their product", found.outliers, (one) => [name(one.product_id)], (one) => `${score(one.score)} at best`],
   ].filter(([, faults]) => faults.length);
   place.append(
     h("p", { class: "summary" }, `${plural(found.images, "reference")} of ${plural(found.products, "product")}. ${recall}`),
-    ...parts.map(([title, faults]) => group(title, faults)),
-    found.photograph_next.length ? advice(found.photograph_next) : "",
+    ...kinds.map(([title, faults, products, note]) =>
+      group(title, faults, (one) => pair(one, products(one), note(one))),
+    ),
+    found.photograph_next.length ? advice(found.photograph_next, name) : "",
   );
-  if (!parts.length) place.append(h("p", { class: "good" }, "No faults were found."));
+  if (!kinds.length) place.append(h("p", { class: "good" }, "No faults were found."));
 }
 
 async function finished(place, signal) {
@@ -47,6 +51,7 @@ async function finished(place, signal) {
 
 const score = (value) => value.toFixed(2);
 
+// An outlier has no other: it is like none.
 function pair({ image_id: image, other_image_id: other, product_id: product }, title, note) {
   return h(
     "li",
@@ -58,24 +63,24 @@ function pair({ image_id: image, other_image_id: other, product_id: product }, t
   );
 }
 
-function group(title, faults) {
-  const list = h("ul", { class: "faults" }, faults.slice(0, SHOWN));
-  const part = h("div", { class: "group" }, h("h3", {}, `${title} (${faults.length})`), list);
-  if (faults.length > SHOWN) {
-    const more = h("button", { type: "button" }, `Show ${faults.length - SHOWN} more`);
-    more.addEventListener("click", () => {
-      list.append(...faults.slice(SHOWN));
-      more.remove();
-      faults[SHOWN].querySelector("a").focus();
-    });
-    part.append(more);
-  }
-  return part;
+function group(title, faults, card) {
+  return h("div", { class: "group" }, h("h3", {}, `${title} (${faults.length})`), firstOf(faults, card, "faults"));
 }
 
-function advice(items) {
-  const rows = items.map(({ product_id: id, reason }) =>
-    h("li", {}, h("a", { href: addressOf(id) }, id), ` ${reason}`),
-  );
-  return h("details", { class: "group" }, h("summary", {}, `Photograph next (${items.length})`), h("ul", { class: "advice" }, rows));
+function advice(items, name) {
+  const row = ({ product_id: id, reason }) => h("li", {}, h("a", { href: addressOf(id) }, name(id)), ` ${reason}`);
+  return h("details", { class: "group" }, h("summary", {}, `Photograph next (${items.length})`), firstOf(items, row, "advice"));
+}
+
+// Of a large gallery there may be thousands: the others are made when they are asked for.
+function firstOf(items, made, kind) {
+  const list = h("ul", { class: kind }, items.slice(0, SHOWN).map(made));
+  if (items.length <= SHOWN) return [list];
+  const more = h("button", { type: "button" }, `Show ${items.length - SHOWN} more`);
+  more.addEventListener("click", () => {
+    list.append(...items.slice(SHOWN).map(made));
+    more.remove();
+    list.children[SHOWN].querySelector("a").focus();
+  });
+  return [list, more];
 }

@@ -1,5 +1,6 @@
 // What products are called: people check names, not numbers.
 import { get, path } from "./api.js";
+import { h } from "./dom.js";
 
 const known = new Map(); // of ids that were asked for, for as long as the page is open
 
@@ -18,4 +19,13 @@ export function nameOf(id, signal) {
     );
   }
   return known.get(id);
+}
+
+// The product's id, which becomes its name as soon as that is known.
+export function named(id, signal) {
+  const place = h("bdi", { title: id }, id);
+  nameOf(id, signal).then((name) => {
+    place.textContent = name;
+  });
+  return place;
 }

@@ -171,14 +171,19 @@ def test_the_audit_shows_the_pictures_of_a_fault(unlocked: Shop, running: Runnin
     wrong = running.client.post(
         f"/gallery/products/{COFFEE}/images", files={"images": photograph(CRISPS, 2)[2]}
     ).json()["images"][0]["id"]
+    names = {
+        id: running.client.get(f"/gallery/products/{id}").json()["name"] for id in (COFFEE, CRISPS)
+    }
     try:
         page = unlocked.open("quality")
         group = page.locator(".group", has_text="The same picture twice")
-        fault = group.locator(".fault", has_text=CRISPS)
+        # By name: people know products by it, not by a number.
+        fault = group.locator(".fault", has_text=names[CRISPS])
         expect(fault.locator("img")).to_have_count(2)
         fault.scroll_into_view_if_needed()
         assert_shown(fault.locator("img").first)
-        expect(page.locator(".group", has_text="Under the wrong product")).to_contain_text(COFFEE)
+        wrongly = page.locator(".group", has_text="Under the wrong product")
+        expect(wrongly).to_contain_text(f"{names[COFFEE]}, but like {names[CRISPS]}")
         unlocked.check()
         fault.get_by_role("link").click()
         expect(page.locator("h1")).to_have_text(re.compile("Lumiva|Jorima"))
