@@ -30,7 +30,7 @@ from rich.progress import track
 
 from bench import detector, unseen
 from bench.detection import figures
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.retrieval import Answer, Entry, Vectors, ask, recall
 from models.detector import Box, Detector, crop
 from models.embedder import Embedder
@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     unseen_by = parser.add_mutually_exclusive_group()
     unseen_by.add_argument("--embedder", type=Path, metavar="WORK", help="on products kept out")
     unseen_by.add_argument("--detector", type=Path, metavar="WORK", help="on scenes kept out")
@@ -320,9 +320,7 @@ def main() -> None:
         pack = Pack.load(options.pack)
         section = run(options.data, pack, options.threads, Console(stderr=True))
         name = "accuracy"
-    print(section)
-    if options.write:
-        write_section(options.write, name, section)
+    publish(options.write, name, section)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from app.data_folder import serving
 from app.sample import SAMPLES
 from bench.photographs import photographs
 from bench.planted import DUPLICATES, Planted, chosen, embedded, enrol, plant
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from gallery import Gallery, NewImage
 from models.pack import Pack
 
@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--plantings", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("faults", "speed"))
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args(arguments)
     pack = Pack.load(options.pack)
     sections: dict[str, tuple[str, str, Callable[[], str]]] = {
@@ -258,9 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             measured = measure()
             origin = f"Pack `{pack.name}` {pack.version}, `python -m bench.audit`."
             section = "\n\n".join((title, f"{origin} {circumstances()}", measured))
-            print(section)
-            if options.write:
-                write_section(options.write, marker, section)
+            publish(options.write, marker, section)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from rich.progress import track
 from app.verification import Verdict
 from bench.folded import folded_pack
 from bench.halves import CLAIMED, Half, Vectors, choose, halve, look
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from models.pack import EmbedderSpec, Pack
 from models.training.open_data import Photo
 from models.training.recipes.split import PARTS, folds
@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=14, help="photographs of a grocery")
     parser.add_argument("--halves", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     parser.add_argument("--embedder", type=Path, help="where its recipe worked")
     options = parser.parse_args()
     if options.embedder:
@@ -361,9 +361,7 @@ def main() -> None:
                 threads=options.threads,
             ),
         )
-    print(section)
-    if options.write:
-        write_section(options.write, name, section)
+    publish(options.write, name, section)
 
 
 if __name__ == "__main__":

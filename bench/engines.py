@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bench.detection import iou
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=4)
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     options = parser.parse_args()
     pack = Pack.load(options.pack)
     networks: dict[str, Networks] = {
@@ -141,8 +141,7 @@ def main() -> None:
         f"pack `{pack.name}`, {options.threads} threads. {circumstances()}\n\n"
         f"{table(('', *networks), rows)}"
     )
-    write_section(options.report, "engines", text)
-    print(text)
+    publish(options.write, "engines", text)
 
 
 if __name__ == "__main__":

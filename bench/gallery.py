@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.clusters import DIMENSION, make, nearest_image, nearest_products
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.restart import FINGERPRINT, restarted
 from gallery import Gallery, In, NewImage
 
@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument("rows", type=int, nargs="+", help="sizes of the galleries")
     parser.add_argument("--graph-from", type=int, default=300_000)
     parser.add_argument("--keep", type=Path, help="folder of filled galleries, used again")
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     busy = os.getloadavg()[0]
     columns: dict[str, dict[str, str]] = {}
@@ -316,10 +316,7 @@ def main() -> None:
                 shutil.copytree(options.keep / str(rows), folder)
             columns[f"{rows:,}"] = Bench(folder, setting).run()
         # After each size: the next one takes ten times as long, and may be given up.
-        section = _section(columns, busy)
-        if options.write:
-            write_section(options.write, "gallery", section)
-    print(section)
+        publish(options.write, "gallery", _section(columns, busy))
 
 
 def _section(columns: dict[str, dict[str, str]], busy: float) -> str:

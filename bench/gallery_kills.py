@@ -20,7 +20,7 @@ from typing import Any
 from app.transfer.archive import Archive, Picture
 from bench.clusters import nearest_image
 from bench.killed_writer import digest, jobs_of, opened, thumbnail, vectors_of
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from gallery import Gallery
 
 # Product → content digest → content; of deleted products nothing is left.
@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kills", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         witness = Witness(Path(folder))
@@ -211,9 +211,7 @@ def main() -> None:
         f"backups and exports. {circumstances()}"
     )
     section = "\n\n".join(("## Kills", how, table(("what", "count"), rows)))
-    print(section)
-    if options.write:
-        write_section(options.write, "gallery kills", section)
+    publish(options.write, "gallery kills", section)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.served import Served
 from models.pack import Pack
 from models.training.recipes.grounds import surfaces
@@ -108,12 +108,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     section = run(Pack.load(options.pack), options.threads)
-    print(section)
-    if options.write:
-        write_section(options.write, "made products", section)
+    publish(options.write, "made products", section)
 
 
 if __name__ == "__main__":

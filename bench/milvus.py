@@ -24,7 +24,7 @@ from pymilvus import MilvusClient
 
 from bench.clusters import DIMENSION, Clusters, make, nearest_image, nearest_products
 from bench.milvus_server import MilvusServer
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.restart import FINGERPRINT
 from gallery import Gallery, GalleryProtocol, GalleryUnavailable, In, NewImage
 from gallery.migration import migrate
@@ -294,12 +294,11 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder that keeps galleries and figures")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--part", choices=PARTS, action="append", help="all of them by default")
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     bench = Bench(options.work, options.rows)
     bench.run(options.part or list(PARTS))
-    if options.write:
-        write_section(options.write, "milvus", section(bench.figures, options.rows))
+    publish(options.write, "milvus", section(bench.figures, options.rows))
 
 
 if __name__ == "__main__":

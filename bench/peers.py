@@ -27,7 +27,7 @@ from app.sample import SAMPLES
 from app.settings import Settings
 from bench.packs import find_or_make, section_of
 from bench.photographs import SIZES, Photograph, photographs
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.serve import HOST, service
 from bench.stages import crops_of, post, stream
 from models.pack import NetworkSpec, Pack
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=get_args(Engine), default="paddle-fp32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     options = parser.parse_args()
     python = environment(options.environment)
     with tempfile.TemporaryDirectory() as folder:
@@ -204,8 +204,7 @@ def main() -> None:
         f"it comes (fp32, oneDNN, crops one by one). {circumstances()}\n\n{table(header, rows)}"
     )
     section = section_of(f"paddlex {options.engine}", options.pack)
-    write_section(options.report, section, text)
-    print(text)
+    publish(options.write, section, text)
 
 
 if __name__ == "__main__":

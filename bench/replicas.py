@@ -29,7 +29,7 @@ from app.data_folder import serving
 from bench.local_server import free_ports
 from bench.milvus_server import MilvusServer
 from bench.object_server import ObjectServer
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from gallery.opening import read_contents
 
 ROOT = Path(__file__).parents[1]
@@ -290,7 +290,7 @@ def measured(work: Path) -> tuple[list[list[str]], str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work", type=Path, help="an empty folder")
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows, kept = measured(options.work)
@@ -303,9 +303,7 @@ def main() -> None:
     )
     header = ("load", "a second", "median ms", "p99 ms", "answered", "failed", "failed again")
     found = table(header, rows)
-    print(found, kept, sep="\n\n")
-    if options.write:
-        write_section(options.write, "replicas", f"## Replicas\n\n{how}\n\n{found}")
+    publish(options.write, "replicas", f"## Replicas\n\n{how}\n\n{found}")
 
 
 if __name__ == "__main__":

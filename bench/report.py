@@ -1,5 +1,6 @@
 """Sections of a Markdown report, each between markers of its own, so that benches share a file."""
 
+import argparse
 import os
 import platform
 import sys
@@ -70,3 +71,16 @@ def write_section(report: Path, name: str, content: str) -> None:
     _, _, after = rest.partition(end)
     content = f"{before}{begin}\n{content.strip()}\n{end}{after}"
     report.write_text(content, encoding="utf-8")
+
+
+def add_write(parser: argparse.ArgumentParser) -> None:
+    """The option that `publish` follows."""
+    help_ = "report whose section is replaced, as docs/benchmarks.md"
+    parser.add_argument("--write", type=Path, metavar="REPORT", help=help_)
+
+
+def publish(report: Path | None, name: str, content: str) -> None:
+    """Print a section and, where a report is given, write it there."""
+    print(content)
+    if report is not None:
+        write_section(report, name, content)

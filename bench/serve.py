@@ -1,6 +1,6 @@
 """The service under load over real HTTP: throughput, waiting, fairness, right answers.
 
-    python -m bench.serve [--pack embedded] [--threads 2] [--seconds 20] [--report FILE]
+    python -m bench.serve [--pack embedded] [--threads 2] [--seconds 20] [--write FILE]
 
 The service runs in a process of its own. Closed loop: so many clients, each with one connection,
 each asking again when it has its answer, with photographs of 1080p, 4 and 12 megapixels in turn.
@@ -28,7 +28,7 @@ import numpy as np
 
 from app.data_folder import serving
 from bench.photographs import SIZES, Photograph, photographs
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 
 CONCURRENCY = (1, 4, 16, 64)
 OPEN_SHARES = (0.5, 0.8)
@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--pack", default="embedded")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -275,8 +275,7 @@ def main() -> None:
         f"*Wrong*: answers that are not those of their photograph. {circumstances()}\n\n"
         f"{table(header, rows)}"
     )
-    write_section(options.report, "load", text)
-    print(text)
+    publish(options.write, "load", text)
 
 
 if __name__ == "__main__":

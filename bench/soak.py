@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.serve import Connection, Load, resident, service
 from bench.soak_requests import Truth, broken, cancelled, novelty, post, trickled
 
@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--pack", default="embedded")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument("--write", type=Path, metavar="REPORT", help="docs/benchmarks.md")
+    add_write(parser)
     options = parser.parse_args()
     run = disturbed if options.load == "disturbed" else mixed
     with (
@@ -266,9 +266,7 @@ def main() -> None:
         "which may have done other things as well: times are no measure of speed. "
         f"{circumstances()}\n\n{measured}"
     )
-    if options.write:
-        write_section(options.write, f"soak {options.load}", text)
-    print(text)
+    publish(options.write, f"soak {options.load}", text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""All benches of speed, one after another, each writing its section.
+"""All benches of speed, one after another, each printing its section, or writing it.
 
-    python -m bench.speed --environment FOLDER [--data ../shared/data] [--report docs/benchmarks.md]
+    python -m bench.speed --environment FOLDER [--data ../shared/data] [--write docs/benchmarks.md]
 
 FOLDER is that of `bench.peers`. Takes half an hour on two cores; leave the machine alone.
 """
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from bench.packs import OFFICIAL
+from bench.report import add_write
 from models.session import Engine
 
 # The default, and the quickest.
@@ -21,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--environment", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     options = parser.parse_args()
     peers = ["bench.peers", "--environment", str(options.environment)]
     for command in (
@@ -34,8 +35,8 @@ def main() -> None:
         *([*peers, "--engine", engine] for engine in ENGINES),
         *([*peers, "--engine", engine, "--pack", OFFICIAL] for engine in ENGINES),
     ):
-        report = ["--report", str(options.report)]
-        subprocess.run([sys.executable, "-m", *command, *report], check=True)
+        write = ["--write", str(options.write)] if options.write else []
+        subprocess.run([sys.executable, "-m", *command, *write], check=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Where the time of a request goes, against what the networks alone take, in one run.
 
-    python -m bench.stages [--pack embedded] [--threads 2] [--rounds 30] [--report FILE]
+    python -m bench.stages [--pack embedded] [--threads 2] [--rounds 30] [--write FILE]
 
 Starts the service, which enrols the sample products, and asks it over HTTP for one scene in three
 sizes, one request at a time. The raw forwards, of the same detector input and the same number of
@@ -27,7 +27,7 @@ import numpy as np
 from app.settings import Settings
 from bench.packs import find_or_make, section_of
 from bench.photographs import SIZES, Photograph, photographs
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.serve import HOST, service
 from models.allocation import keep_freed_memory
 from models.pack import Pack
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--pack", default="embedded")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     parser.add_argument("--raw", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.raw:
@@ -185,8 +185,7 @@ def main() -> None:
         "over HTTP to the two forward passes alone, "
         f"pair by pair. {circumstances()}\n\n{table(header, rows)}"
     )
-    write_section(options.report, section_of("stages", options.pack), text)
-    print(text)
+    publish(options.write, section_of("stages", options.pack), text)
 
 
 if __name__ == "__main__":

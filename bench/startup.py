@@ -1,6 +1,6 @@
 """From the command to ready, the memory it takes then, and the first recognitions.
 
-    python -m bench.startup [--pack embedded] [--threads 2] [--starts 5] [--report FILE]
+    python -m bench.startup [--pack embedded] [--threads 2] [--starts 5] [--write FILE]
 
 First starts have an empty data folder and enrol the sample products; later ones find it as it was
 left. Processor time tells what a start costs when the machine does nothing else. A photograph of
@@ -16,7 +16,7 @@ from statistics import median
 from time import perf_counter
 
 from bench.photographs import Photograph, photographs
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.serve import HOST, SCENES, service
 from bench.stages import post
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--pack", default="embedded")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     options = parser.parse_args()
     [photo] = photographs(("1080p",), SCENES[:1])
     first, later = [], []
@@ -82,8 +82,7 @@ def main() -> None:
         f"## Start\n\n`python -m bench.startup`: medians of {options.starts}, pack "
         f"`{options.pack}`, {options.threads} threads. {circumstances()}\n\n{table(header, rows)}"
     )
-    write_section(options.report, "start", text)
-    print(text)
+    publish(options.write, "start", text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many threads each network should have, by the cores that there are.
 
-    python -m bench.threads [--pack embedded] [--seconds 8] [--report FILE]
+    python -m bench.threads [--pack embedded] [--seconds 8] [--write FILE]
 
 The service is confined to 1, 2, 4 … of this machine's cores and started with 1, half and all of
 them as `TILLSIGHT_THREADS`, for one client and for sixteen. The load is made on the same cores. On
@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.photographs import photographs
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.serve import SCENES, Connection, closed, request_of, service
 
 CLIENTS = (1, 16)
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pack", default="embedded")
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--report", type=Path, default=Path("docs/benchmarks.md"))
+    add_write(parser)
     options = parser.parse_args()
     there = sorted(os.sched_getaffinity(0))
     rows = []
@@ -74,8 +74,7 @@ def main() -> None:
         f"## Threads\n\n`python -m bench.threads`: `/recognize` over HTTP, 1080p, pack "
         f"`{options.pack}`, {options.seconds:g} s each. {circumstances()}\n\n{table(header, rows)}"
     )
-    write_section(options.report, "threads", text)
-    print(text)
+    publish(options.write, "threads", text)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from rich.progress import track
 from bench.folded import folded_pack
 from bench.halves import look, regions
 from bench.made import FIRST_FAMILY, plain_view
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from gallery.leaning import leaned_references
 from gallery.scenes import scenes_of, scores
 from models.detector import Detector
@@ -249,12 +249,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--vectors", type=Path, default=Path(tempfile.gettempdir()) / "thresholds")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     section = run(options.data, options.work, options.vectors, options.threads)
-    print(section)
-    if options.write:
-        write_section(options.write, "thresholds", section)
+    publish(options.write, "thresholds", section)
 
 
 if __name__ == "__main__":

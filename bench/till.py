@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.recognizer import Recognizer
-from bench.report import circumstances, table, write_section
+from bench.report import add_write, circumstances, publish, table
 from bench.served import Served
 from bench.trays import lay
 from gallery import Filter, Gallery, SearchResult
@@ -172,12 +172,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="report whose section is replaced")
+    add_write(parser)
     options = parser.parse_args()
     section = run(Pack.load(options.pack), options.threads)
-    print(section)
-    if options.write:
-        write_section(options.write, "one camera", section)
+    publish(options.write, "one camera", section)
 
 
 if __name__ == "__main__":

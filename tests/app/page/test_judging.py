@@ -172,7 +172,8 @@ def test_the_audit_shows_the_pictures_of_a_fault(unlocked: Shop, running: Runnin
         f"/gallery/products/{COFFEE}/images", files={"images": photograph(CRISPS, 2)[2]}
     ).json()["images"][0]["id"]
     names = {
-        id: running.client.get(f"/gallery/products/{id}").json()["name"] for id in (COFFEE, CRISPS)
+        one: running.client.get(f"/gallery/products/{one}").json()["name"]
+        for one in (COFFEE, CRISPS)
     }
     try:
         page = unlocked.open("quality")
