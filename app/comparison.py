@@ -4,9 +4,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
-from app.draw import COLOURS, Label, draw_labels
+from app.draw import COLOURS, Label, draw_labels, typeface
 from app.images import RGBImage
 from app.recognizer import Outcome
 
@@ -119,7 +119,7 @@ def _write(
     canvas: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill: str, room: int
 ) -> None:
     """One line, shortened to `room` pixels."""
-    font = ImageFont.load_default(size=size)
+    font = typeface(size)
     shown = text
     while canvas.textlength(shown, font=font) > room and len(text) > 1:
         text = text[:-1]

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from font_source_sans_pro import font_files_ttf
 from PIL import Image, ImageDraw, ImageFont
 
 from app.images import RGBImage
 from app.recognizer import Outcome
 
+# A picture may be millions of pixels long, and letters are no larger than FreeType makes them.
+_LARGEST_TYPE = 400
 COLOURS: dict[Outcome, str] = {"match": "#18a558", "ambiguous": "#f0a500", "unknown": "#d33f49"}
 
 
@@ -20,13 +24,19 @@ class Label:
     text: str
 
 
+@lru_cache(maxsize=8)
+def typeface(size: int) -> ImageFont.FreeTypeFont:
+    """The one for names of products, `size` in pixels: Latin, Greek and Cyrillic letters."""
+    return ImageFont.truetype(font_files_ttf["SourceSansPro"], size)
+
+
 def draw_labels(image: RGBImage, labels: Sequence[Label]) -> Image.Image:
     """A copy of uint8 [H, W, 3] RGB with boxes and texts, sized to stay legible."""
     picture = Image.fromarray(image)
     canvas = ImageDraw.Draw(picture)
     side = max(picture.size)
     stroke = max(2, side // 300)
-    font = ImageFont.load_default(size=max(12, side // 45))
+    font = typeface(min(max(12, side // 45), _LARGEST_TYPE))
     # The best results come first: draw them last, on top.
     for label in reversed(labels):
         colour = COLOURS[label.outcome]
@@ -39,7 +49,7 @@ def _draw_text(
     canvas: ImageDraw.ImageDraw,
     label: Label,
     colour: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: ImageFont.FreeTypeFont,
     size: tuple[int, int],
 ) -> None:
     pad = 4

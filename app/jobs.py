@@ -90,8 +90,10 @@ class Jobs:
         folder.mkdir(parents=True, exist_ok=True)
         self._jobs = {job.id: job for job in _read_jobs(folder)}
         for job in self._jobs.values():
-            if job.state in ("queued", "running"):
+            if job.finished_at is None:
                 self._waiting.put(job.id)
+            else:
+                _remove_input(folder / job.id)
         self._thread = Thread(target=self._run, name="jobs")
         self._thread.start()
 
@@ -108,7 +110,7 @@ class Jobs:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, kind: Kind, folder: Path | None = None, *, dry_run: bool = False) -> Job:
-        """Queue a job; it is on the disk when this returns."""
+        """Queue a job; it is on the disk when this returns, and nothing of it when it raises."""
         folder = folder or self.prepare()
         author = current_author()
         job = Job(
@@ -119,8 +121,12 @@ class Jobs:
             request_id=author.request_id,
             created_at=datetime.now(UTC),
         )
-        _save(self._folder, job)
-        flush(self._folder)
+        try:
+            _save(self._folder, job)
+            flush(self._folder)
+        except OSError:
+            self.discard(folder)
+            raise
         with self._lock:
             self._jobs[job.id] = job
             self._forget_old()
@@ -181,9 +187,7 @@ class Jobs:
             # may undo.
             with self._lock:
                 self._jobs[job.id] = finished
-        for path in folder.iterdir():
-            if path.name != RECORD:
-                path.unlink()
+        _remove_input(folder)
 
     def _keep(self, job: Job) -> None:
         _save(self._folder, job)
@@ -207,6 +211,12 @@ def begin_anew(folder: Path) -> None:
         if job.finished_at is None:
             asked = {"id", "kind", "dry_run", "author", "request_id", "created_at"}
             _save(folder, Job.model_validate(job.model_dump(include=asked)))
+
+
+def _remove_input(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != RECORD:
+            path.unlink()
 
 
 def _save(folder: Path, job: Job) -> None:

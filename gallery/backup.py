@@ -65,6 +65,8 @@ def restore(
     partial = folder / f".{DATABASE_NAME}.{uuid.uuid4().hex}"
     with lock_gallery(folder):
         try:
+            for left in folder.glob(f".{DATABASE_NAME}.*"):  # by one that was killed
+                left.unlink()
             _copy(backup, partial, progress)
             replacing()
             replaced = _set_aside(folder / DATABASE_NAME)

@@ -33,8 +33,10 @@ _CACHE_KIB = 32768
 class Database:
     """The writer's connection and a pool of readers. `write` is for one thread at a time."""
 
-    def __init__(self, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-        """Open or create the file and bring its schema up to date.
+    def __init__(
+        self, path: Path, migrations: Sequence[str] = MIGRATIONS, *, migrate: bool = True
+    ) -> None:
+        """Open or create the file and bring its schema up to date, unless it is only to be read.
 
         Raises GalleryDamaged, UnsupportedSchema or StorageFailed.
         """
@@ -51,7 +53,9 @@ class Database:
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            self._migrate(migrations)
+            version = self._version(len(migrations))
+            if migrate:
+                self._migrate(migrations[version:], version)
         except sqlite3.Error as error:
             self._writer.close()
             raise self._translated(error) from error
@@ -130,19 +134,22 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    def _migrate(self, migrations: Sequence[str]) -> None:
-        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(migrations):
+    def _version(self, newest: int) -> int:
+        version: int = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version > newest:
             raise UnsupportedSchema(
-                f"{self._path} has schema version {version}, this release knows up to "
-                f"{len(migrations)}. Run the release that wrote it or a newer one."
+                f"{self._path} has schema version {version}, this release knows up to {newest}. "
+                "Run the release that wrote it or a newer one."
             )
         if version == 0 and self._writer.execute("SELECT 1 FROM sqlite_schema").fetchone():
             raise GalleryDamaged(
                 f"{self._path} is an SQLite database of another program. "
                 "Move it away or choose another data folder."
             )
-        for number, script in enumerate(migrations[version:], start=version + 1):
+        return version
+
+    def _migrate(self, scripts: Sequence[str], version: int) -> None:
+        for number, script in enumerate(scripts, start=version + 1):
             # In one transaction with its version, so that a half-made schema can't exist.
             try:
                 self._writer.executescript(

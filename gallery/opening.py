@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from gallery.contents import SQLiteContents
 from gallery.database import DATABASE_NAME, Database
-from gallery.errors import GalleryError, InvalidValue, StorageFailed
+from gallery.errors import GalleryError, InvalidValue, StorageFailed, UnsupportedSchema
 from gallery.gallery import Gallery
 from gallery.objects import FolderObjects, Objects
 from gallery.protocol import Contents, GalleryProtocol
+from gallery.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from gallery.milvus import MilvusGallery
@@ -89,7 +90,14 @@ def read_contents(url: str, *, pictures: str) -> Iterator[Contents]:
         return
     if not (folder / DATABASE_NAME).is_file():
         raise StorageFailed(f"There is no gallery in {folder}. Check the path.")
-    with closing(Database(folder / DATABASE_NAME)) as database, database.read() as db:
+    # A service of an older release may have it open: what only reads changes no schema.
+    opened = Database(folder / DATABASE_NAME, migrate=False)
+    with closing(opened) as database, database.read() as db:
+        if db.execute("PRAGMA user_version").fetchone()[0] != len(MIGRATIONS):
+            raise UnsupportedSchema(
+                f"The gallery in {folder} was written by an older release. Start this release on "
+                "it once, or use the one that wrote it."
+            )
         yield SQLiteContents(db)
 
 

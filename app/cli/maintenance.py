@@ -34,7 +34,9 @@ def backup(
     database = _folder(Settings()) / DATABASE_NAME
     if not database.is_file():
         raise CommandError(f"There is no gallery in {database.parent}. Check TILLSIGHT_DATA_DIR.")
-    with closing(Database(database)) as opened, _progress("Backing up") as report:
+    # A service of an older release may have it open: a backup changes no schema.
+    opened = Database(database, migrate=False)
+    with closing(opened), _progress("Backing up") as report:
         back_up(opened, file, report)
     console().print(f"Backed up to {file}")
 

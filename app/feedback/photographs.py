@@ -75,7 +75,7 @@ class Photographs:
         found.sort(key=lambda one: one[1].st_mtime)
         self._kept = OrderedDict((name, (s.st_size, s.st_mtime)) for name, s in found)
         self._bytes = sum(size for size, _ in self._kept.values())
-        self._forget()
+        self._forget_old()
         self._writer = ThreadPoolExecutor(1, "photographs-writer")
         self._room = BoundedSemaphore(_MOST_WAITING)
         self._stopping = Event()
@@ -146,9 +146,16 @@ class Photographs:
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
                 with self._lock:
-                    self._forget()
+                    self._forget_old()
             except OSError:
                 logger.exception("A photograph that is too old could not be removed.")
+
+    def _forget_old(self) -> None:
+        # Of one from the future, because the clock was ahead, the time begins now.
+        now = time.time()
+        for name, (size, kept_at) in self._kept.items():
+            self._kept[name] = (size, min(kept_at, now))
+        self._forget()
 
     def _forget(self) -> None:
         oldest = time.time() - self._bounds.seconds
@@ -157,9 +164,10 @@ class Photographs:
             or self._bytes > self._bounds.most_bytes
             or next(iter(self._kept.values()))[1] < oldest
         ):
-            name, (size, _) = self._kept.popitem(last=False)
-            self._bytes -= size
+            name, (size, _) = next(iter(self._kept.items()))
             (self._folder / name).unlink(missing_ok=True)
+            del self._kept[name]
+            self._bytes -= size
 
 
 def _name(request_id: str) -> str:

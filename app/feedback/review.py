@@ -130,34 +130,39 @@ class Review:
             proceed: called before the network and between searches; what it raises ends the work.
 
         Raises:
-            UnknownFeedback, FeedbackDecided: it is not there, or does not wait.
+            UnknownFeedback, FeedbackDecided: it is not there, or does not wait as it did.
             NoProduct, UnknownProduct: of whom it would be a reference.
             LowersRecall: it was held back, which is noted.
             QueueFull: there are as many negatives as may be.
         """
+        item = self._waiting(number)
+        target = product_id or item.product_id
+        kind = kind or ("negative" if target is None else "reference")
+        if kind == "negative":
+            target = None
+        elif target is None:
+            raise NoProduct("Say whose reference it is, or approve it as a negative.")
+        else:
+            self._gallery.get_product(target)
+        proceed()
+        picture = self._feedback.picture(number)
+        (image,) = self._enroller.enrolled([self._enroller.read(picture)])
+        vectors = np.asarray(image.vectors, np.float32)
+        # Not under the lock: it takes seconds in a large gallery, while tills say something else.
+        effect = predict(self._gallery, target, [vectors], proceed)
+        told = {
+            "as": kind,
+            "product_id": target,
+            "recall_before": effect.recall_before,
+            "recall_after": effect.recall_after,
+            "newly_missed": len(effect.newly_missed),
+            "forced": force and effect.lowers_recall,
+        }
         with self._lock:
-            item = self._waiting(number)
-            target = product_id or item.product_id
-            kind = kind or ("negative" if target is None else "reference")
-            if kind == "negative":
-                target = None
-            elif target is None:
-                raise NoProduct("Say whose reference it is, or approve it as a negative.")
-            else:
-                self._gallery.get_product(target)
-            proceed()
-            picture = self._feedback.picture(number)
-            (image,) = self._enroller.enrolled([self._enroller.read(picture)])
-            vectors = np.asarray(image.vectors, np.float32)
-            effect = predict(self._gallery, target, [vectors], proceed)
-            told = {
-                "as": kind,
-                "product_id": target,
-                "recall_before": effect.recall_before,
-                "recall_after": effect.recall_after,
-                "newly_missed": len(effect.newly_missed),
-                "forced": force and effect.lowers_recall,
-            }
+            if self._waiting(number) != item or self._feedback.picture(number) != picture:
+                raise FeedbackDecided(
+                    f"What was said in feedback {number} has changed meanwhile; look at it again."
+                )
             if effect.lowers_recall and not force:
                 self._feedback.note(number, by, "held back", told)
                 raise LowersRecall(effect)

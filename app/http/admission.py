@@ -18,6 +18,17 @@ from models.widths import Cores
 _NEWEST = 0.1
 
 
+def overdue(patience: float) -> RequestProblem:
+    """What is answered after so many seconds."""
+    return RequestProblem(
+        503,
+        "deadline-exceeded",
+        f"There was no answer within {patience:g} s: the service has more to do than it can. "
+        "Send the request again later, or to another one.",
+        {"Retry-After": "1"},
+    )
+
+
 class Turn:
     """A request's turn at the networks, asked for when its body has arrived."""
 
@@ -48,7 +59,7 @@ class Turn:
 
     def expire(self) -> None:
         """The client has waited long enough."""
-        self._refuse(self._overdue())
+        self._refuse(overdue(self._patience))
 
     def proceed(self) -> None:
         """Go on, unless there is nobody left to answer; may be called from any thread.
@@ -60,20 +71,11 @@ class Turn:
         if self._gone:
             raise ClientDisconnect
         if perf_counter() - self.arrived > self._patience:
-            raise self._overdue()
+            raise overdue(self._patience)
 
     def _refuse(self, error: Exception) -> None:
         if not self.begins.done():
             self.begins.set_exception(error)
-
-    def _overdue(self) -> RequestProblem:
-        return RequestProblem(
-            503,
-            "deadline-exceeded",
-            f"There was no answer within {self._patience:g} s: the service has more to do than it "
-            "can. Send the request again later, or to another one.",
-            {"Retry-After": "1"},
-        )
 
 
 class Admission:
@@ -89,6 +91,7 @@ class Admission:
         self._patience = patience
         self._cores = cores
         self._inside = 0
+        self._waiters = 0
         self._waiting: deque[Turn] = deque()
         self._mean_seconds = 0.0
 
@@ -96,6 +99,11 @@ class Admission:
     def inside(self) -> int:
         """Requests that were let in and are not answered yet."""
         return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come yet; may be asked from any thread."""
+        return self._waiters
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -132,7 +140,11 @@ class Admission:
         self._waiting.append(turn)
         self._advance()
         try:
-            await turn.begins
+            self._waiters += 1
+            try:
+                await turn.begins
+            finally:
+                self._waiters -= 1
             yield turn
         finally:
             expiring.cancel()

@@ -55,14 +55,14 @@ def create_app(service: Service) -> FastAPI:
         dependencies=[Depends(refuse_unknown)],
     )
     app.state.service = service
-    app.state.metrics = metrics = Metrics(service)
-    app.state.admission = Admission(
+    app.state.admission = admission = Admission(
         # One for each network, and as many as there are cores that decode and crop.
         places=available_cores() + 2,
         most=settings.max_pending,
         patience=settings.deadline_seconds,
         cores=service.cores,
     )
+    app.state.metrics = metrics = Metrics(service, admission)
     routers = (
         page.router,
         recognition.router,

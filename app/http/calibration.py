@@ -1,6 +1,6 @@
 """`/gallery/calibration`, and the threshold that photographs are asked to be judged by."""
 
-from asyncio import wrap_future
+from asyncio import shield, timeout, wrap_future
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from app.calibration.calibration import Calibration
 from app.calibration.impostors import GalleryTooSmall
 from app.filters import read_filter
+from app.http.admission import overdue
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import CalibrationAnswer
 from app.http.state import ServiceDep
@@ -126,14 +127,19 @@ async def calibration_of(service: Service, where: Filter | None) -> Calibration 
 
     Raises:
         GalleryTooSmall: it is, and the pack tells none.
+        RequestProblem: the first one takes longer than a request may. It goes on behind.
     """
     found = await to_thread.run_sync(service.calibrator.at_hand, where)
     if found is not None:
         return found
     fitted = await to_thread.run_sync(service.calibrator.fitted, where)
+    patience = service.settings.deadline_seconds
     try:
         # Waits on no thread and at no network, so that nobody else waits for it.
-        return await wrap_future(fitted)
+        async with timeout(patience):
+            return await shield(wrap_future(fitted))
+    except TimeoutError:
+        raise overdue(patience) from None
     except GalleryTooSmall:
         if not service.pack.embedder.match_growth:
             raise

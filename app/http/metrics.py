@@ -18,6 +18,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from app.http.admission import Admission
 from app.http.current import current_request
 from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
 from app.http.schemas import Timing
@@ -54,8 +55,9 @@ STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 class Metrics:
     """Counters and histograms of one application; gauges are read from the service when scraped."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, admission: Admission) -> None:
         self._service = service
+        self._admission = admission
         self._registry = registry = CollectorRegistry()
         # Memory, CPU, open files, start time; the Python version.
         ProcessCollector(registry=registry)
@@ -121,7 +123,7 @@ class Metrics:
         )
         self._waiting = Gauge(
             "tillsight_queue_depth",
-            "Requests that wait for a model.",
+            "Requests that wait for a model: for a turn at both, or before one of them.",
             ("model",),
             registry=registry,
         )
@@ -159,6 +161,7 @@ class Metrics:
             self._note_gallery(service.gallery.stats())
         for state, count in service.jobs.states().items():
             self._jobs.labels(state).set(count)
+        self._waiting.labels("both").set(self._admission.waiting)
         self._waiting.labels("detector").set(service.detector.queue_depth)
         self._waiting.labels("embedder").set(service.embedder.queue_depth)
         self._check_age.set(service.check.age)

@@ -97,6 +97,31 @@ def test_who_leaves_the_queue_gives_way_and_who_leaves_later_is_noticed() -> Non
     asyncio.run(run())
 
 
+def test_who_waits_is_counted_until_the_turn_comes_or_nobody_waits_any_more() -> None:
+    async def run() -> None:
+        admission = Admission(places=1, most=9, patience=60, cores=Cores())
+        gone, patient = Client(), Client()
+
+        async def ask(client: Client) -> None:
+            async with admission.turn(client.request):
+                assert admission.waiting == 0
+
+        async with admission.turn(Client().request):
+            assert admission.waiting == 0
+            asked = [asyncio.create_task(ask(client)) for client in (gone, patient)]
+            await settled()
+            assert admission.waiting == 2
+            gone.left.set()
+            await settled()
+            assert admission.waiting == 1
+        assert isinstance(
+            (await asyncio.gather(*asked, return_exceptions=True))[0], ClientDisconnect
+        )
+        assert admission.waiting == 0
+
+    asyncio.run(run())
+
+
 def test_the_deadline_holds_before_and_in_a_turn() -> None:
     async def run() -> None:
         admission = Admission(places=1, most=9, patience=0.05, cores=Cores())

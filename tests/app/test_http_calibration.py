@@ -1,4 +1,6 @@
 import time
+from functools import partial
+from threading import Event
 from typing import NoReturn
 
 import pytest
@@ -168,3 +170,27 @@ def test_a_gallery_too_small_for_the_operators_rate_is_tried_once(
     service.gallery.put_product("another", "Another", {})
     ask(false_accept_rate=0.01)
     assert len(tried) == 2
+
+
+def test_a_calibration_is_waited_for_no_longer_than_an_answer(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = service.settings.model_copy(update={"deadline_seconds": 0.2})
+    monkeypatch.setattr(service, "settings", changed)
+    goes_on, found = Event(), []
+    fit = calibrator.calibrate
+
+    def slow(*asked: object) -> object:
+        goes_on.wait(30)
+        found.append(asked)
+        return fit(*asked)
+
+    monkeypatch.setattr(calibrator, "calibrate", slow)
+    ask = partial(client.post, "/recognize", files={"image": pictures.jpeg(1)})
+    answer = ask(params={"false_accept_rate": 0.1})
+    assert_problem(answer, 503, "deadline-exceeded")
+    assert answer.headers["retry-after"]
+    goes_on.set()
+    while ask(params={"false_accept_rate": 0.1}).status_code != 200:
+        pass
+    assert len(found) == 1

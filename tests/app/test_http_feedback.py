@@ -1,10 +1,12 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.enrolment.effect import Effect, predict
 from app.feedback.feedback import Feedback
 from app.feedback.negatives import Negatives
 from app.feedback.review import Review
@@ -284,3 +286,32 @@ def test_the_queue_is_read_a_page_at_a_time(client: TestClient) -> None:
     assert [item["id"] for item in first] == [ids[2], ids[1]]
     rest = client.get(f"/feedback?limit=1&before={first[-1]['id']}").json()["items"]
     assert [item["id"] for item in rest] == [ids[0]]
+
+
+def test_a_long_approval_holds_nobody_up_and_sees_what_is_said_meanwhile(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(client, "crisps", CRISPS[0])
+    enrol(client, "coffee", COFFEE[0])
+    item = say(client, recognise(client, CRISPS[1]), "crisps")
+    begun, goes_on = Event(), Event()
+
+    def slow(*asked: object) -> Effect:
+        begun.set()
+        assert goes_on.wait(30)
+        return predict(*asked)
+
+    monkeypatch.setattr("app.feedback.review.predict", slow)
+    with ThreadPoolExecutor(1) as pool:
+        approval = pool.submit(client.post, f"/feedback/{item['id']}/approve", json={})
+        assert begun.wait(30)
+        other = say(client, recognise(client, COFFEE[1]), "coffee")
+        assert client.post(f"/feedback/{other['id']}/reject").is_success
+        corrected = {"request_id": item["request_id"], "product_id": "coffee"}
+        assert client.post("/feedback", json=corrected).json()["product_id"] == "coffee"
+        goes_on.set()
+        problem = assert_problem(approval.result(), 409, "feedback-decided")
+    assert "changed meanwhile" in problem["detail"]
+    assert client.get("/gallery/products/crisps").json()["image_count"] == 1
+    monkeypatch.undo()
+    assert client.post(f"/feedback/{item['id']}/reject").is_success

@@ -168,3 +168,28 @@ def test_a_clock_that_was_set_back_makes_no_job_forgotten(tmp_path: Path) -> Non
         assert jobs.get(new.id).state == "done"
         with pytest.raises(UnknownJob):
             jobs.get("old-0")
+
+
+def test_what_a_finished_job_left_when_it_was_killed_is_removed(tmp_path: Path) -> None:
+    with closing(Jobs(tmp_path, {"import": counting(1, [])})) as jobs:
+        job = jobs.start("import", jobs.prepare())
+        wait(jobs, job.id)
+    # Killed right behind its last record.
+    (tmp_path / job.id / "archive.zip").write_bytes(b"as large as a shop")
+    with closing(Jobs(tmp_path, {})) as jobs:
+        assert jobs.get(job.id).state == "done"
+    assert [path.name for path in (tmp_path / job.id).iterdir()] == ["job.json"]
+
+
+def test_of_a_job_that_is_refused_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    with closing(Jobs(tmp_path, {"rebuild": counting(1, taken)})) as jobs:
+        with monkeypatch.context() as patched:
+            patched.setattr("app.jobs.flush", refuse)
+            with pytest.raises(OSError, match="Too many open files"):
+                jobs.start("rebuild")
+        assert list(tmp_path.iterdir()) == []
+    Jobs(tmp_path, {"rebuild": counting(1, taken)}).close()
+    assert taken == []

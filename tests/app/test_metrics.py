@@ -32,7 +32,7 @@ def test_a_recognition_is_measured(client: TestClient) -> None:
     assert sample(client, "tillsight_request_seconds_count", route="/recognize") == 1
     assert (sample(client, "tillsight_outcomes_total", outcome="unknown") or 0) >= 1
     assert sample(client, "tillsight_outcomes_total", outcome="match") == 0
-    for model in ("detector", "embedder"):
+    for model in ("both", "detector", "embedder"):
         assert sample(client, "tillsight_queue_depth", model=model) == 0
 
 

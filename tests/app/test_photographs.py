@@ -110,6 +110,43 @@ def test_none_is_kept_for_longer_than_was_said(shelf: Shelf) -> None:
     assert list(shelf.folder.iterdir()) == []
 
 
+def test_one_kept_while_the_clock_was_ahead_stays_no_longer_than_the_others(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    clock = [now + 1000 * HOUR]
+    monkeypatch.setattr("app.feedback.photographs.time.time", lambda: clock[0])
+    monkeypatch.setattr("app.feedback.photographs._LOOK_SECONDS", 0.01)
+    photographs = shelf()
+    photographs.keep("ahead", b"data", [RESULT])
+    assert kept(photographs, "ahead") == ["ahead"]
+    clock[0] = now
+    photographs.keep("after", b"data", [RESULT])
+    assert kept(photographs, "ahead", "after") == ["ahead", "after"]
+    time.sleep(0.2)  # it is looked after meanwhile
+    clock[0] = now + 1.01 * HOUR
+    assert kept(photographs, "ahead", "after") == []
+
+
+def test_what_can_not_be_removed_is_tried_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs = shelf(most=1)
+    photographs.keep("a", b"data", [RESULT])
+    assert kept(photographs, "a") == ["a"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        photographs.keep("b", b"data", [RESULT])
+        with pytest.raises(OSError, match="bad disk"):
+            photographs.get("a")
+    assert kept(photographs, "a", "b") == ["b"]
+    assert len(list(shelf.folder.iterdir())) == 1
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("bad disk")
+
+
 def test_where_keeping_is_off_nothing_is_written_and_what_was_kept_goes(shelf: Shelf) -> None:
     shelf().keep("a", b"data", [RESULT])
     off = shelf(most=0)

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,10 @@ from gallery import (
     VersionConflict,
     restore,
 )
+from gallery.backup import back_up
 from gallery.database import Database
 from gallery.opening import read_contents
-from gallery.schema import VERSION_1
+from gallery.schema import MIGRATIONS, VERSION_1
 from tests.gallery.samples import flip_byte, new_image, opened, vectors_of
 
 
@@ -265,3 +267,27 @@ def test_a_damaged_gallery_can_be_replaced(tmp_path: Path) -> None:
     restore(backup, tmp_path / "g")
     with opened(tmp_path / "g") as gallery:
         assert answers(gallery) == expected
+
+
+def test_what_one_that_was_killed_left_is_removed(tmp_path: Path) -> None:
+    backup, _ = backed_up(tmp_path)
+    left = tmp_path / "g" / ".gallery.sqlite3.0123456789abcdef"
+    left.write_bytes(b"half a copy")
+    restore(backup, tmp_path / "g")
+    assert not left.exists()
+
+
+def test_what_only_reads_leaves_the_schema_of_an_older_release(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.sqlite3"
+    with closing(Database(path, MIGRATIONS[:-1])):
+        with closing(Database(path, migrate=False)) as database:
+            back_up(database, tmp_path / "backup")
+        with (
+            pytest.raises(UnsupportedSchema, match="written by an older release"),
+            read_contents(f"sqlite:///{tmp_path}", pictures=""),
+        ):
+            pytest.fail("it is not read")
+    Database(path, MIGRATIONS[:-1]).close()
+    restore(tmp_path / "backup", tmp_path / "new")
+    with opened(tmp_path / "new") as gallery:
+        assert gallery.consistent()
