@@ -15,12 +15,9 @@ from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
 from models.training.embedding.weights import Embedder
 from models.training.projection import within_class_covariance
 
-# Chosen on shops made of open groceries: docs/training.md.
-SHRINKAGE = 0.2
-
 
 def fit_map(
-    vectors: NDArray[np.float32], products: Sequence[str], shrinkage: float = SHRINKAGE
+    vectors: NDArray[np.float32], products: Sequence[str], shrinkage: float
 ) -> NDArray[np.float32]:
     """The map [D, D], symmetric, such that `vectors @ map` compare better.
 

@@ -26,7 +26,7 @@ def recall(vectors, identities):
 
 
 def test_what_varies_within_products_is_damped_for_other_products_too():
-    by = fit_map(*shop(seed=1))
+    by = fit_map(*shop(seed=1), 0.2)
     assert by.shape == (24, 24)
     np.testing.assert_allclose(by, by.T, atol=1e-6)
     vectors, identities = shop(seed=2)
@@ -43,7 +43,7 @@ def test_full_shrinkage_changes_nothing():
 def test_products_seen_once_say_nothing():
     vectors, identities = shop(seed=1, shots=1)
     with pytest.raises(ValueError, match="no identity has two"):
-        fit_map(vectors, identities)
+        fit_map(vectors, identities, 0.2)
 
 
 @pytest.mark.parametrize("kind", [PooledLinear, StagesLinear, PPLCNetV2ShiTu])

@@ -14,7 +14,7 @@ from models.thresholds import MatchThreshold
 from models.training.embedding import shop as shop_module
 from models.training.embedding.pictures import by_product
 from models.training.embedding.retrieval import Answer
-from models.training.embedding.shop import Found, main, refusal, split, tried
+from models.training.embedding.shop import Found, Split, learn, main, refusal, splits, tried
 from models.training.export_embedder import install_embedder
 from tests.models.training.embedding.shops import SIDE, write_shop
 
@@ -42,19 +42,22 @@ def lite_pack(tmp_path, pack_folder):
     )
 
 
-def test_a_fifth_of_the_products_and_one_photograph_of_the_others_are_kept_out(shop):
+def test_each_product_is_kept_out_once_and_photographs_of_the_others_each_time(shop):
     pictures = shop[1]
-    parts = split(pictures, seed=0)
-    assert sorted([*parts.learnt, *parts.images, *parts.products]) == list(range(80))
-    strangers = by_product([pictures[place] for place in parts.products])
-    known = by_product([pictures[place] for place in parts.learnt])
-    assert {name: len(own) for name, own in strangers.items()} == dict.fromkeys(strangers, 4)
-    assert len(strangers) == 4
-    assert not strangers.keys() & known.keys()
-    assert by_product([pictures[place] for place in parts.images]).keys() == known.keys()
-    assert len(parts.images) == 16
-    assert split(pictures, seed=0) == parts
-    assert split(pictures, seed=1) != parts
+    parts = splits(pictures, seed=0)
+    strangers = []
+    for part in parts:
+        assert sorted([*part.learnt, *part.images, *part.products]) == list(range(80))
+        kept = by_product([pictures[place] for place in part.products])
+        known = by_product([pictures[place] for place in part.learnt])
+        assert {name: len(own) for name, own in kept.items()} == dict.fromkeys(kept, 4)
+        assert not kept.keys() & known.keys()
+        assert by_product([pictures[place] for place in part.images]).keys() == known.keys()
+        assert len(part.images) == 16
+        strangers += kept
+    assert sorted(strangers) == sorted(by_product(pictures))
+    assert splits(pictures, seed=0) == parts
+    assert splits(pictures, seed=1) != parts
 
 
 def test_the_threshold_moves_as_what_strangers_score_does():
@@ -71,20 +74,25 @@ def test_the_threshold_moves_as_what_strangers_score_does():
 def test_too_few_products_cannot_show_what_was_gained(shop):
     few = [p for p in shop[1] if p.product < "product-09"]
     with pytest.raises(ModelError, match="9 products have two photographs or more; 10 are needed"):
-        split(few, seed=0)
+        splits(few, seed=0)
 
 
 def test_strangers_are_looked_for_among_all_but_their_own_image(shop):
     pictures = shop[1]
-    parts = split(pictures, seed=0)
+    parts = splits(pictures, seed=0)
     names = sorted(by_product(pictures))
     vectors = np.eye(20, dtype=np.float32)[[names.index(p.product) for p in pictures]][:, None]
-    found = tried(pictures, vectors, parts)
-    assert [len(found.images), len(found.products)] == [16, 16]
+    found = tried(pictures, vectors, parts, [None] * 5)
+    assert [len(found.images), len(found.products)] == [80, 80]
     assert all(answer.place == 0 for answer in [*found.images, *found.products])
     # A stranger's own image alone would be perfect: shuffled, hardly any other finds its product.
     shuffled = vectors[np.random.default_rng(0).permutation(80)]
-    assert np.mean([a.place == 0 for a in tried(pictures, shuffled, parts).products]) < 0.5
+    by_chance = tried(pictures, shuffled, parts, [None] * 5).products
+    assert np.mean([answer.place == 0 for answer in by_chance]) < 0.5
+    # Each part is asked after its own map.
+    maps = [np.eye(20, dtype=np.float32) for _ in parts]
+    maps[3] = np.ones_like(maps[3])
+    assert tried(pictures, vectors, parts, maps).mean_ap < 1 == found.mean_ap
 
 
 def answers(*places):
@@ -98,10 +106,38 @@ def test_only_what_is_better_and_nowhere_worse_is_let_through():
     assert "nothing that was kept out" in refusal(before, before)
     worse = refusal(before, Found(answers(0, 0, 0), answers(1, 1)))
     assert worse == "recall@1 on kept-out products fell from 0.500 to 0.000"
+    deeper = refusal(before, Found(answers(0, 0, 0), answers(0, 2)))
+    assert deeper == "mAP on kept-out products fell from 0.750 to 0.667"
     assert "images fell" in refusal(before, Found(answers(1, 1, 1), answers(0, 0)))
 
 
-def learn(*arguments):
+def test_the_best_of_what_is_let_through_is_taken_and_learnt_from_all(shop, monkeypatch):
+    pictures = shop[1]
+    found = {
+        0.2: Found(answers(0, 0), answers(0, 1, 1)),  # best, but strangers are found worse
+        0.35: Found(answers(0, 1), answers(0, 1, 0)),
+        0.5: Found(answers(0, 0), answers(0, 1, 0)),
+        0.65: Found(answers(0, 1), answers(0, 1, 0)),
+        0.8: Found(answers(1, 1), answers(0, 0, 0)),
+    }
+    before = Found(answers(0, 1), answers(0, 2, 0))
+    fitted = []
+
+    def fit(vectors, products, shrinkage):
+        fitted.append((len(vectors), shrinkage))
+        return shrinkage
+
+    monkeypatch.setattr(shop_module, "fit_map", fit)
+    monkeypatch.setattr(shop_module, "tried", lambda *asked: found[asked[-1][0]])
+    parts = [Split(list(range(70)), list(range(70, 75)), list(range(75, 80)))]
+    views = [np.zeros((2, 4), np.float32)] * 80
+    learnt = learn(pictures, np.zeros((80, 1, 4), np.float32), views, parts, before)
+    assert (learnt.by, learnt.found) == (0.5, found[0.5])
+    assert fitted[-1] == (160, 0.5)
+    assert fitted[0] == (140, 0.2)
+
+
+def run(*arguments):
     app = typer.Typer()
     app.command()(main)
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
@@ -110,7 +146,7 @@ def learn(*arguments):
 def test_a_shop_is_learnt_into_a_pack(tmp_path, shop, lite_pack):
     folder, pictures = shop
     to = tmp_path / "packs" / "my-shop"
-    done = learn("--data", folder, "--from", lite_pack.folder, "--to", to, "--threads", 1)
+    done = run("--data", folder, "--from", lite_pack.folder, "--to", to, "--threads", 1)
     assert done.exit_code == 0, done.output + str(done.exception)
     assert "→" in done.stdout
     pack = Pack.load(to)
@@ -118,7 +154,7 @@ def test_a_shop_is_learnt_into_a_pack(tmp_path, shop, lite_pack):
     assert pack.detector == lite_pack.detector
     assert pack.embedder.fingerprint != lite_pack.embedder.fingerprint
     assert pack.embedder.input_size == (SIDE, SIDE)
-    assert "learnt 48 photographs of a gallery" in pack.embedder.origin
+    assert "learnt 80 photographs of a gallery" in pack.embedder.origin
     assert list(to.parent.iterdir()) == [to]
     embedder = Embedder(pack, threads=1)
     vectors, _ = embedder.embed([pictures[0].load()])
@@ -132,7 +168,7 @@ def test_what_does_not_help_leaves_nothing(tmp_path, shop, lite_pack, monkeypatc
     forgetful[0, 0] = 1
     monkeypatch.setattr(shop_module, "fit_map", lambda *_: forgetful)
     to = tmp_path / "my-shop"
-    done = learn("--data", shop[0], "--from", lite_pack.folder, "--to", to, "--threads", 1)
+    done = run("--data", shop[0], "--from", lite_pack.folder, "--to", to, "--threads", 1)
     assert isinstance(done.exception, ModelError)
     assert str(done.exception).startswith("No pack was written: recall@1 on kept-out")
     assert "lite stays the better one here" in str(done.exception)
@@ -145,7 +181,7 @@ def test_what_cannot_be_learnt_is_refused_before_the_work(tmp_path, shop, pack_f
         (lite_pack.folder, lite_pack.folder, "exists already"),
         (lite_pack.folder, tmp_path / "My Shop", "cannot be a pack's name"),
     ):
-        done = learn("--data", shop[0], "--from", source, "--to", to)
+        done = run("--data", shop[0], "--from", source, "--to", to)
         assert isinstance(done.exception, ModelError)
         assert reason in str(done.exception)
     assert not (tmp_path / "my-shop").exists()
