@@ -33,8 +33,10 @@ class Column:
         self._code_of: dict[_Value, int] = {}
 
     def grow(self, size: int) -> None:
-        missing = np.full(max(size - len(self._codes), 0), _NO_VALUE, dtype=np.int32)
-        self._codes = np.concatenate([self._codes, missing])
+        # Every search that filters asks, of every column.
+        if size > len(self._codes):
+            missing = np.full(size - len(self._codes), _NO_VALUE, dtype=np.int32)
+            self._codes = np.concatenate([self._codes, missing])
 
     def put(self, number: int, metadata: dict[str, JSON], key: str) -> None:
         value = metadata.get(key)

@@ -145,6 +145,17 @@ def test_only_so_many_columns_are_kept(gallery: Gallery, monkeypatch: pytest.Mon
             assert len(gallery._columns._columns) <= 4
 
 
+def test_a_column_is_copied_only_when_there_are_more_products() -> None:
+    column = columns.Column()
+    column.grow(3)
+    codes = column._codes
+    column.grow(3)
+    column.grow(2)
+    assert column._codes is codes
+    column.grow(5)
+    assert len(column._codes) == 5
+
+
 @pytest.mark.parametrize("share", [1, 7, 40, 90])
 def test_it_is_exact_over_the_subset_whatever_its_share(gallery: Gallery, share: int) -> None:
     reference = Reference()
