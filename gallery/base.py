@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gallery.coarse import Coarse
 from gallery.faiss_quiet import faiss
 from gallery.leaning import Kept
-from gallery.scenes import scene_rows
+from gallery.scenes import Vectors, scene_rows
 
 Kind: TypeAlias = Literal["flat-fp16", "hnsw32-fp16"]
 FLAT: Kind = "flat-fp16"
@@ -69,7 +69,7 @@ class Base:
         self._by_product = np.argsort(products, kind="stable")
         self._sorted_products = products[self._by_product]
         # Of its rows and of those of deltas on it, by which rows they are.
-        self.leaned = Kept()
+        self.leaned: Kept[Vectors] = Kept()
         self.alive = alive
         self.sequence = sequence
         self.last_vector = last_vector

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Sized
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from gallery.scenes import Flags, Vectors, scenes_of, scores
 
 Stored = NDArray[np.float16] | Vectors
+# What is kept of a product: as long as it has vectors.
+T = TypeVar("T", bound=Sized)
 
 # Of a product with more of them none leans: its nearest one is near, and a mean would take long.
 MOST_VECTORS = 256
@@ -73,23 +76,23 @@ def product_scores(queries: Vectors, scenes: Flags, references: Sequence[Stored]
     return best
 
 
-class Kept:
+class Kept(Generic[T]):
     """The vectors that were made to lean last, by what they were made from. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._vectors: OrderedDict[Hashable, Vectors] = OrderedDict()
+        self._vectors: OrderedDict[Hashable, T] = OrderedDict()
         self._rows = 0
 
-    def get(self, key: Hashable) -> Vectors | None:
+    def get(self, key: Hashable) -> T | None:
         """What was made for `key`, if it is still there."""
         with self._lock:
             if (known := self._vectors.get(key)) is not None:
                 self._vectors.move_to_end(key)
             return known
 
-    def keep(self, key: Hashable, made: Vectors) -> Vectors:
-        """What was made for `key`; what was not asked for longest goes."""
+    def keep(self, key: Hashable, made: T) -> T:
+        """What was made for `key`, kept or not; what was not asked for longest goes."""
         with self._lock:
             if key not in self._vectors:
                 self._vectors[key] = made

@@ -48,15 +48,16 @@ def nearest(
         lambda asked: _nearest(connection, log, asked, looked_at, kept, level),
         lambda asked: _nearest(connection, log, asked, looked_at, bodies, level),
     )
-    revision = log.head.revision
-    compared.read({hit["product_id"] for hits in near for hit in hits}, revision, level)
+    products = {hit["product_id"] for hits in near for hit in hits}
+    held = compared.of(products, log.head.revision, level)
     found = []
     for query, scene, hits in zip(queries, scenes, near, strict=True):
         scored = []
         for hit in hits:
-            score = compared.score(query, hit["product_id"], revision, scene=bool(scene))
-            raw = hit["score"]
-            scored.append({**hit, "nearest": raw, "score": raw if score is None else score})
+            leaning, raw = held.get(hit["product_id"]), hit["score"]
+            # A product that has gone meanwhile is still what was found.
+            score = raw if leaning is None else leaning.score(query, scene=bool(scene))
+            scored.append({**hit, "nearest": raw, "score": score})
         found.append([_candidate(hit) for hit in sorted(scored, key=_rank)[:k]])
     return found
 

@@ -115,6 +115,12 @@ class GalleryContract:
         assert gallery.search(query, 1, In("number", (0, 1))).size.images == 9
         assert gallery.search(np.empty((0, DIMENSION), dtype=np.float32), 1).candidates == []
 
+    def test_products_lean_however_few_vectors_are_kept(
+        self, gallery: GalleryProtocol, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gallery.leaning._KEPT_ROWS", 7)
+        self.check(gallery, self.fill(gallery))
+
     def test_scenes_are_not_compared_with_each_other(self, gallery: GalleryProtocol) -> None:
         """One camera: the wholes of all photographs look alike, whatever lies there."""
         place, one, other, alone = bits(0), bits(1), bits(2), bits(3)
