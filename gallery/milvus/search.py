@@ -91,11 +91,15 @@ def _products(
 ) -> list[Row]:
     best = _best(hits)
     # Some products have more references near the query than were asked for: look past them.
+    # References of a change that isn't in the log yet may be nearer than all others, too.
     while full and len(best) < k:
-        others = f"not ({one_of('product_id', best)})"
+        known = len(best)
+        others = f"revision <= {log.head.revision} and not ({one_of('product_id', best)})"
         beyond = f"({where}) and {others}" if where else others
         ((hits, full),) = _asked(connection, log, query[None], max(_LEAST, k), beyond, level)
         best |= _best(hits)
+        # Whatever the server makes of the filter: it is not asked for ever.
+        full = full and len(best) > known
     return sorted(best.values(), key=_rank)[:k]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.milvus_server import MilvusServer
-from gallery import GalleryUnavailable, UnknownProduct
+from gallery import GalleryUnavailable, In, Not, UnknownProduct
 from gallery.milvus import MilvusGallery, writer
 from gallery.milvus.connection import Connection
 from gallery.milvus.schema import CHANGES, PRODUCTS, REFERENCES
@@ -140,6 +140,38 @@ def test_a_product_with_many_references_hides_no_other(gallery: MilvusGallery) -
     gallery.add_images("far", [new_image("far", -vectors_of("near"))])
     (found,) = gallery.search(vectors_of("near"), 5).candidates
     assert [candidate.product_id for candidate in found] == ["p", "far"]
+
+
+def test_references_of_a_change_that_was_cut_off_hide_no_others(
+    gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = vectors_of("near")
+    gallery.put_product("far", "Far", {})
+    (far,) = gallery.add_images("far", [new_image("far", -near)])
+    with cut_off(monkeypatch, "insert", CHANGES), pytest.raises(GalleryUnavailable):
+        gallery.add_images("p", [new_image(n, near) for n in range(100)])
+    shown = {image.id for image in gallery.list_images("p")}
+    for where in (None, Not(In("shelf", (2,)))):
+        (found,) = gallery.search(near, 5, where).candidates
+        assert [candidate.product_id for candidate in found] == ["p", "far"]
+        assert found[0].image_id in shown
+        assert found[1].image_id == far.id
+
+
+def test_a_server_that_passes_over_filters_is_not_asked_for_ever(
+    gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = vectors_of("near")
+    gallery.add_images("p", [new_image(n, near) for n in range(100)])
+    real = Connection.search
+
+    def unfiltered(connection: Connection, *args: object, **named: object) -> object:
+        kind, queries, limit, _, fields = args
+        return real(connection, kind, queries, limit, "", fields, **named)
+
+    monkeypatch.setattr(Connection, "search", unfiltered)
+    (found,) = gallery.search(near, 5).candidates
+    assert [candidate.product_id for candidate in found] == ["p"]
 
 
 def test_pictures_go_with_the_last_image_that_shows_them(
