@@ -45,7 +45,4 @@ class SearchBesideSamples:
         own = SearchedSize(
             found.size.products - samples.products, found.size.images - samples.images
         )
-        if min(own.products, own.images) > 0:
-            return replace(found, size=own)
-        # Products without images are nothing to mistake a photograph for.
-        return replace(found, size=samples) if samples.images else found
+        return replace(found, size=own) if min(own.products, own.images) > 0 else found

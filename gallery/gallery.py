@@ -263,7 +263,7 @@ class Gallery(GalleryProtocol):
                 counts = store.counts(db)
             if len(labels) == len(winners):
                 candidates = [[_candidate(hit, labels[hit.image]) for hit in row] for row in hits]
-                size = SearchedSize(counts.products, counts.images) if where is None else shown.size
+                size = SearchedSize(counts.pictured, counts.images) if where is None else shown.size
                 return SearchResult(candidates, view.sequence, size)
             if sequence == view.sequence:
                 raise GalleryDamaged(

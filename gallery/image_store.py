@@ -100,7 +100,9 @@ def insert(db: sqlite3.Connection, images: Sorted) -> VectorRows:
         zip(numbers.tolist(), map(bytes, stacked.astype("<f2", copy=False)), strict=True),
     )
     db.execute(
-        "UPDATE counts SET images = images + ?, vectors = vectors + ?", (len(fresh), len(stacked))
+        "UPDATE counts SET images = images + ?, vectors = vectors + ?, pictured = pictured"
+        " + (NOT EXISTS (SELECT 1 FROM images WHERE product = ? AND number < ?))",
+        (len(fresh), len(stacked), images.product, first),
     )
     last = last_number(db, "vectors")
     return VectorRows(stacked, numbers, np.full_like(numbers, images.product), last)

@@ -142,7 +142,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class SearchedSize:
-    """How many products there were to be found, and images of them."""
+    """How many products there were to be found, each with an image at least, and their images."""
 
     products: int
     images: int
@@ -152,7 +152,7 @@ class SearchedSize:
 class SearchResult:
     """For each query its products, best first, and the revision whose references were searched.
 
-    `size`: of what was searched, after the filter. Products without images may be counted.
+    `size`: of what was searched, after the filter.
     """
 
     candidates: list[list[Candidate]]

@@ -129,4 +129,22 @@ VERSION_7 = """
 ALTER TABLE state ADD COLUMN history_floor INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7)
+# Products that have images: what a photograph can be taken for.
+VERSION_8 = """
+ALTER TABLE counts ADD COLUMN pictured INTEGER NOT NULL DEFAULT 0;
+UPDATE counts SET pictured = (SELECT count(DISTINCT product) FROM images);
+CREATE TRIGGER last_image_deleted AFTER DELETE ON images
+    WHEN NOT EXISTS (SELECT 1 FROM images WHERE product = old.product)
+    BEGIN UPDATE counts SET pictured = pictured - 1; END;
+"""
+
+MIGRATIONS = (
+    VERSION_1,
+    VERSION_2,
+    VERSION_3,
+    VERSION_4,
+    VERSION_5,
+    VERSION_6,
+    VERSION_7,
+    VERSION_8,
+)

@@ -51,11 +51,12 @@ class VectorRows:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows there are."""
+    """How many rows there are; `pictured` are the products that have images."""
 
     products: int
     images: int
     vectors: int
+    pictured: int
 
 
 def adopt(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
@@ -101,7 +102,7 @@ def start_anew(db: sqlite3.Connection, sequence: int) -> None:
 
 
 def counts(db: sqlite3.Connection) -> Counts:
-    row = db.execute("SELECT products, images, vectors FROM counts").fetchone()
+    row = db.execute("SELECT products, images, vectors, pictured FROM counts").fetchone()
     return Counts(*row)
 
 

@@ -51,9 +51,13 @@ def test_a_product_without_images_is_not_a_shops_first(gallery: Gallery) -> None
     searched = SearchBesideSamples(gallery)
     gallery.put_product("mine", "mine", {})
     assert searched.search(QUERY, 3).size == SearchedSize(3, 12)
+    gallery.add_images("mine", [new_image("mine")])
+    gallery.put_product("yours", "yours", {})
+    assert searched.search(QUERY, 3).size == SearchedSize(1, 1)
+    gallery.delete_product("mine")
     for number in range(3):
         gallery.delete_product(f"sample{number}")
-    assert searched.search(QUERY, 3).size == SearchedSize(1, 0)
+    assert searched.search(QUERY, 3).size == SearchedSize(0, 0)
 
 
 def test_with_a_filter_what_it_keeps_is_counted(gallery: Gallery) -> None:

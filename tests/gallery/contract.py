@@ -115,6 +115,28 @@ class GalleryContract:
         assert gallery.search(query, 1, In("number", (0, 1))).size.images == 9
         assert gallery.search(np.empty((0, DIMENSION), dtype=np.float32), 1).candidates == []
 
+    def test_products_without_images_are_not_searched(self, gallery: GalleryProtocol) -> None:
+        def size(where: Filter | None = None) -> tuple[int, int]:
+            found = gallery.search(vectors_of("query"), 1, where).size
+            return found.products, found.images
+
+        gallery.put_product("bare", "B", {})
+        assert size() == size(And(())) == (0, 0)
+        self.fill(gallery, products=2, images=2)
+        assert size() == size(And(())) == (2, 4)
+        first, second = gallery.list_images("p0")
+        gallery.delete_image(first.id)
+        assert size() == size(And(())) == (2, 3)
+        gallery.delete_image(second.id)
+        assert size() == size(And(())) == (1, 2)
+        gallery.add_images("p0", [new_image("again"), new_image("and again")])
+        gallery.add_images("p0", [new_image("once more")])
+        assert size() == size(And(())) == (2, 5)
+        gallery.put_product("p1", "renamed", {})
+        gallery.delete_product("p0")
+        gallery.delete_product("bare")
+        assert size() == size(And(())) == (1, 2)
+
     def test_products_lean_however_few_vectors_are_kept(
         self, gallery: GalleryProtocol, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery import store
 from gallery.database import Database
 from gallery.errors import GalleryClosed, GalleryDamaged, StorageFailed, UnsupportedSchema
 from gallery.schema import MIGRATIONS
@@ -144,3 +145,29 @@ def test_migrations_run_once_each_and_whole(tmp_path: Path) -> None:
             assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
             assert db.execute("SELECT count(*) FROM extra").fetchone() == (0,)
         database.close()
+
+
+@pytest.mark.parametrize("version", [1, 7])
+def test_products_that_have_images_are_counted_in_older_galleries(
+    tmp_path: Path, version: int
+) -> None:
+    database = Database(tmp_path / "g", MIGRATIONS[:version])
+    with database.write() as db:
+        for product in "abc":
+            fill(db, product)
+        db.executemany(
+            "INSERT INTO images (id, product, content_sha256, width, height, created_at)"
+            " VALUES (?, ?, ?, 30, 20, '')",
+            [("i", 1, "i"), ("j", 1, "j"), ("k", 3, "k")],
+        )
+    database.close()
+    database = Database(tmp_path / "g")
+    with database.write() as db:
+        assert store.counts(db).pictured == 2
+        db.execute("DELETE FROM images WHERE id = 'i'")
+        assert store.counts(db).pictured == 2
+        db.execute("DELETE FROM products WHERE id = 'a'")
+        assert store.counts(db).pictured == 1
+        db.execute("DELETE FROM images WHERE id = 'k'")
+        assert store.counts(db).pictured == 0
+    database.close()
