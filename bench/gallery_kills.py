@@ -19,6 +19,7 @@ from typing import Any
 
 from app.transfer.archive import Archive, Picture
 from bench.clusters import nearest_image
+from bench.index_rows import disagreeing
 from bench.killed_writer import digest, jobs_of, opened, thumbnail, vectors_of
 from bench.report import add_write, circumstances, publish, table
 from gallery import Gallery
@@ -65,7 +66,7 @@ class Witness:
                 self._imports_are_done(held(gallery))
             self._compare(held(gallery))
             self._search(gallery)
-            self.found.disagreeing += gallery.disagreeing()
+            self.found.disagreeing += disagreeing(gallery)
         self._check_export()
 
     def _listen(self, messages: list[Any]) -> list[Any] | None:

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import edits, history, image_store, product_store, recovery, snapshot, store
+from gallery import edits, history, image_store, product_store, snapshot, store
 from gallery.backup import Progress, back_up
 from gallery.columns import Columns
 from gallery.contents import SQLiteContents
@@ -343,15 +343,6 @@ class Gallery(GalleryProtocol):
         """The gallery of this moment, to be read at leisure while others read and write."""
         with self._database.read() as db:
             yield SQLiteContents(db)
-
-    def disagreeing(self) -> int:
-        """How many rows of the index are not those of the database: every vector is compared."""
-        with self._database.read() as db:
-            with self._index.writing:
-                view = self._index.view
-                # Fixes the state that is read.
-                store.state(db)
-            return recovery.disagreeing(view, db)
 
     def backup(self, path: Path, progress: Progress | None = None) -> None:
         """Write the gallery of this moment to the file `path`, while it serves.

@@ -7,8 +7,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-import numpy as np
-
 from gallery import snapshot, store
 from gallery.base import Base, BaseBuilder
 from gallery.view import View
@@ -65,19 +63,3 @@ def replayed(view: View, db: sqlite3.Connection) -> View:
     for rows in store.vectors_after(db, view.last_vector, state.dimension):
         view = view.with_rows(rows)
     return view.without_images(store.deleted_after(db, sequence)).at(state.sequence)
-
-
-def disagreeing(view: View, db: sqlite3.Connection) -> int:
-    """How many living rows of `view`, in their order, are not the database's of the same moment."""
-    wrong = at = 0
-    for rows in store.vectors_after(db, 0, store.state(db).dimension):
-        held = view.living(at, at + len(rows.images))
-        same = min(len(held.images), len(rows.images))
-        right = (
-            (held.images[:same] == rows.images[:same])
-            & (held.products[:same] == rows.products[:same])
-            & (held.vectors[:same] == rows.vectors[:same]).all(axis=1)
-        )
-        wrong += len(rows.images) - int(np.count_nonzero(right))
-        at += len(rows.images)
-    return wrong + max(0, view.rows - at)

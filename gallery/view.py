@@ -90,20 +90,6 @@ class View:
         """How many rows the base doesn't have yet or has in vain."""
         return self.base_dead + len(self.delta)
 
-    def living(self, start: int, stop: int) -> VectorRows:
-        """The rows from `start` to `stop` of those that are alive, in their order."""
-        base = np.flatnonzero(self.base_alive)
-        rows = base[start:stop]
-        behind = slice(max(start - len(base), 0), max(stop - len(base), 0))
-        more = np.flatnonzero(self.delta.alive)[behind]
-        return VectorRows(
-            # Exact: the delta's float32 values came from float16.
-            np.concatenate([self.base.vectors[rows], self.delta.vectors[more].astype(np.float16)]),
-            np.concatenate([self.base.images[rows], self.delta.images[more]]),
-            np.concatenate([self.base.products[rows], self.delta.products[more]]),
-            self.last_vector,
-        )
-
     def at(self, sequence: int) -> View:
         """The same rows, known to be those of a later sequence."""
         return replace(self, sequence=sequence)
