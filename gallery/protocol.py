@@ -176,9 +176,6 @@ class GalleryProtocol(SearchesContents, Protocol):
     def snapshot(self) -> None:
         """Flush: have what the next start needs on the disk."""
 
-    def compact(self) -> None:
-        """Fold what is pending into the index, so that searches are as quick as they can be."""
-
     def rebuild(self) -> None:
         """Make the index again from what is stored, while serving."""
 

@@ -328,14 +328,10 @@ class MilvusGallery(GalleryProtocol):
         """Have the server seal and index what it holds in memory."""
         self._connection.flush(REFERENCES)
 
-    def compact(self) -> None:
-        """Have the server index what is pending and drop what is deleted."""
+    def rebuild(self) -> None:
+        """Have the server index what is pending and drop what is deleted: the index is its own."""
         self.snapshot()
         self._connection.compact(REFERENCES)
-
-    def rebuild(self) -> None:
-        """The index is Milvus' own: what can be done for it is `compact`."""
-        self.compact()
 
     def _rows_of_image(self, image_id: str) -> list[Row]:
         """Its rows, without vectors. Raises UnknownImage."""

@@ -277,11 +277,11 @@ class GalleryContract:
             gallery.search(bits(0)[None], 0)
         assert self.counts(gallery) == before
 
-    def test_flush_compact_and_reopen(self, open_gallery: OpenGallery) -> None:
+    def test_flush_rebuild_and_reopen(self, open_gallery: OpenGallery) -> None:
         gallery = open_gallery()
         plain = self.fill(gallery)
         revision = gallery.stats().revision
-        for keep in (gallery.snapshot, gallery.compact):
+        for keep in (gallery.snapshot, gallery.rebuild):
             keep()
             self.check(gallery, plain)
         assert gallery.stats().revision == revision
