@@ -30,6 +30,22 @@ class Learner(nn.Layer):
         return features, self.head(self.neck(features))
 
 
+@paddle.no_grad()  # type: ignore[untyped-decorator]
+def spread(embedder: Embedder, images: Tensor) -> None:
+    """Make features of these images [N, 3, H, W], in place, about 1 in each of their dimensions.
+
+    A pack's are served at unit length, whatever theirs is. But a neck that sees a spread of 0.03
+    makes steps thirty times as long: five of them turned all vectors of a pack to one side.
+    """
+    if isinstance(embedder, PPLCNetV2ShiTu):  # its own neck, a batch norm, sees to that
+        return
+    embedder.eval()
+    length = embedder(images).norm(axis=1).mean()
+    factor = dimension_of(embedder) ** 0.5 / length
+    embedder.fc.weight.set_value(embedder.fc.weight * factor)
+    embedder.fc.bias.set_value(embedder.fc.bias * factor)
+
+
 def frozen_bias() -> paddle.ParamAttr:
     """A bias that stays zero: by its learning rate, or Paddle gives the scale no gradient."""
     return paddle.ParamAttr(initializer=nn.initializer.Constant(0.0), learning_rate=0.0)

@@ -159,9 +159,15 @@ def main(
     )
     teachers = [teacher_from(path, threads) for path in teacher or ()]
     task = EmbedderTask(network, train, kept_out, settings, normalisation, teachers)
+    before = task.evaluate(task.network) if further else None
     best = Trainer(task, run).run()
     if to is None:
         return
+    if before is not None and best["recall_1"] < before["recall_1"]:
+        raise ModelError(
+            "No pack was written: recall@1 on kept-out products fell from "
+            f"{before['recall_1']:.3f} to {best['recall_1']:.3f}. {source.name} stays the better"
+        )
     files = [path.name for path in (weights, trunk) if path is not None]
     start = ", ".join([*files, *([architecture] if architecture else [])]) or source.name
     with replacing(to) as folder:

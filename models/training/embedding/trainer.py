@@ -15,7 +15,7 @@ from models.errors import ModelError
 from models.training.ahead import made_ahead
 from models.training.embedding.augmentation import plain_view
 from models.training.embedding.batches import Batch, training_batches
-from models.training.embedding.learner import Learner
+from models.training.embedding.learner import Learner, spread
 from models.training.embedding.losses import smoothed_cross_entropy, triplet_angular_margin
 from models.training.embedding.pictures import Picture, by_product
 from models.training.embedding.retrieval import Embeddings, evaluate
@@ -68,6 +68,8 @@ class EmbedderTask:
         products = sorted(by_product(train))
         numbers = {product: number for number, product in enumerate(products)}
         self.labels = [numbers[picture.product] for picture in train]
+        first = np.stack([plain_view(one.load(), settings.size) for one in train[: settings.batch]])
+        spread(embedder, paddle.to_tensor(normalisation.apply(first)))
         self.network = Learner(embedder, len(products))
         self.train = train
         self.validation = validation

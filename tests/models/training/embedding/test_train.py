@@ -14,11 +14,13 @@ from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
 from models.pack import PACKS, Pack
 from models.session import Session
+from models.thresholds import MatchThreshold
 from models.training import trainer as trainer_module
 from models.training.embedding.pictures import split
 from models.training.embedding.train import main, parsed
 from models.training.embedding.trainer import EmbedderSettings, EmbedderTask
 from models.training.embedding.weights import read_exported
+from models.training.export_embedder import install_embedder
 from models.training.normalisation import EFFICIENTNET_LITE
 from models.training.state_dict import read_state_dict
 from models.training.trainer import BEST, LOG, Trainer
@@ -102,6 +104,22 @@ def test_the_best_weights_are_the_embedder_alone(tmp_path, shop):
     assert kept.keys() == run.task.network.embedder.state_dict().keys()
 
 
+def test_how_long_features_are_makes_no_difference(tmp_path, shop):
+    """A pack's are normalised when it serves: by how steps turn them nobody can tell it."""
+    vectors = []
+    for length in (1.0, 0.001):
+        settings = trainer(tmp_path / f"settings {length}", shop[1], epochs=1).task.settings
+        paddle.seed(3)
+        embedder = PooledLinear(EfficientNetLite(), 32)
+        for parameter in embedder.fc.parameters():
+            parameter.set_value(parameter * length)
+        task = EmbedderTask(embedder, *split(shop[1]), settings, EFFICIENTNET_LITE)
+        Trainer(task, tmp_path / str(length)).run()
+        embedder.eval()
+        vectors.append(task._vectors(embedder))
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-3)
+
+
 def test_teachers_pull_towards_what_is_alike_to_them(tmp_path, shop):
     run = trainer(tmp_path, shop[1], [constant], distillation=2.0)
     run.task.network.eval()
@@ -156,6 +174,30 @@ def test_the_command_trains_a_pack_and_trains_it_further(tmp_path, shop, pack_fo
     assert again.embedder.sha256 != pack.embedder.sha256
     assert "from tuned on" in again.embedder.origin
     assert "trunk.stem.bn.weight" not in read_state_dict(tmp_path / "further" / BEST)
+
+
+def test_what_finds_less_than_before_is_not_written(tmp_path, shop, pack_folder, monkeypatch):
+    found = iter([0.9, 0.8])
+    answers = {"recall_5": 1.0, "mean_ap": 1.0}
+    monkeypatch.setattr(EmbedderTask, "evaluate", lambda *_: {"recall_1": next(found), **answers})
+    lite = install_embedder(
+        PooledLinear(EfficientNetLite(), 512),
+        Pack.load(pack_folder),
+        tmp_path / "lite",
+        threshold=MatchThreshold(0.5),
+        ambiguous_margin=0.02,
+        licence="Apache-2.0",
+        origin="random numbers.",
+        size=(SIDE, SIDE),
+        interpolation="area",
+    )
+    result = command(
+        *("--data", shop[0], "--batch", 8, "--epochs", 1, "--threads", 1),
+        *("--from", lite.folder, "--run", tmp_path / "run", "--to", lite.folder),
+    )
+    assert isinstance(result.exception, ModelError)
+    assert "fell from 0.900 to 0.800" in str(result.exception)
+    assert Pack.load(lite.folder).embedder == lite.embedder
 
 
 def test_the_embedded_pack_can_be_trained_further():
