@@ -65,7 +65,10 @@ class Client:
     def __init__(
         self, url: str, *, key: str | None = None, timeout: float = TIMEOUT_SECONDS, **options: Any
     ) -> None:
-        """`options` are those of `httpx2.Client`: `verify`, `proxy` and so on."""
+        """`options` are those of `httpx2.Client`: `verify`, `proxy` and so on.
+
+        Raises ValueError where no key is like this one, httpx2.InvalidURL where no address is.
+        """
         self.url = url
         self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=timeout, **options)
 
@@ -134,7 +137,7 @@ class AsyncClient:
     def __init__(
         self, url: str, *, key: str | None = None, timeout: float = TIMEOUT_SECONDS, **options: Any
     ) -> None:
-        """`options` are those of `httpx2.AsyncClient`."""
+        """`options` are those of `httpx2.AsyncClient`. Raises as `Client`."""
         self.url = url
         self._http = httpx2.AsyncClient(
             base_url=url, headers=_headers(key), timeout=timeout, **options
@@ -204,7 +207,12 @@ class AsyncClient:
 
 
 def _headers(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
+    if key is None:
+        return {}
+    key = key.strip()  # of the line's end, where it was read from a file
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("The key is no key of TillSight: it holds other characters than ASCII's.")
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _sent(call: Call[Any], pieces: Callable[[Path], object]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.cli.client import connect
-from app.cli.console import console
+from app.cli.console import console, counted
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
@@ -38,7 +38,9 @@ def audit(
 
 def _show(found: dict[str, Any]) -> None:
     out = console()
-    out.print(f"{found['images']} references of {found['products']} products.")
+    out.print(
+        f"{counted(found['images'], 'reference')} of {counted(found['products'], 'product')}."
+    )
     if found["recall_at_1"] is not None:
         out.print(
             f"{found['recall_at_1']:.1%} of the {found['asked']} that have others of their product "
@@ -64,7 +66,8 @@ def _show(found: dict[str, Any]) -> None:
         (
             "Taken for another product",
             [
-                f"{item['product_id']} for {item['other_product_id']}: {item['count']} references, "
+                f"{item['product_id']} for {item['other_product_id']}: "
+                f"{counted(item['count'], 'reference')}, "
                 f"such as {item['image_id']} by {item['other_image_id']} ({item['score']:.2f})"
                 for item in found["confusions"]
             ],

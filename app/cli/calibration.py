@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.client import connect
-from app.cli.console import console
+from app.cli.console import console, counted
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 from models.thresholds import COARSEST_RATE, FINEST_RATE
@@ -41,4 +41,5 @@ def calibration(
         f"Of those of enrolled ones {found['expected_miss_rate']:.1%} are then to be expected not "
         "to be."
     )
-    out.print(f"From {found['impostors']} references of {found['products']} products.")
+    references = counted(found["impostors"], "reference")
+    out.print(f"From {references} of {counted(found['products'], 'product')}.")

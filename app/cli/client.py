@@ -28,16 +28,17 @@ def connect(settings: Settings, url: str | None) -> Iterator[Client]:
     same code, whether the service runs or not.
 
     Raises:
-        CommandError: nothing answers at the address, or what the client is used for was refused.
+        CommandError: there can be no such address or key, nothing answers there, or what the client
+            is used for was refused.
     """
     # Only here: commands that don't ask the service need no HTTP.
-    from httpx2 import TransportError
+    from httpx2 import InvalidURL, TransportError
 
     from tillsight.client import Client, TillSightError
 
     with ExitStack() as opened:
-        key = settings.api_key.get_secret_value()
-        service = Serving(url, key) if url else serving(settings.data_dir)
+        given = settings.api_key.get_secret_value()
+        service = Serving(url, given) if url else serving(settings.data_dir)
         if service is None:
             # Only here: it brings the models with it.
             from app.server import background_service
@@ -45,10 +46,13 @@ def connect(settings: Settings, url: str | None) -> Iterator[Client]:
             # A command finds what the operator enrolled; samples are for a first `serve`.
             settings = settings.model_copy(update={"sample_gallery": False})
             service = opened.enter_context(background_service(settings))
-        client = opened.enter_context(
+        key = service.key or None
+        try:
             # A proxy of the environment has no business between two processes of one shop.
-            Client(service.url, key=service.key or None, timeout=TIMEOUT_SECONDS, trust_env=False)
-        )
+            client = Client(service.url, key=key, timeout=TIMEOUT_SECONDS, trust_env=False)
+        except (InvalidURL, ValueError) as error:
+            raise CommandError(f"Can't ask {service.url}: {error}") from error
+        opened.enter_context(client)
         try:
             yield client
         except TillSightError as error:

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from app.cli.client import CommandError, connect, export
-from app.cli.console import console
+from app.cli.console import console, counted
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 from app.transfer.archive import is_hidden, is_picture
@@ -80,7 +80,9 @@ def add(
                     doubtful += [f"{image}: {doubt['detail']}" for doubt in entry["warnings"]]
                 progress.advance(task)
     out = console()
-    out.print(f"{added} images added, {known} were there already, {len(refused)} refused.")
+    out.print(
+        f"{counted(added, 'image')} added, {known} were there already, {len(refused)} refused."
+    )
     for line in refused:
         out.print(f"  {line}")
     if doubtful:
@@ -115,15 +117,17 @@ def import_archive(
             finished = job["finished_at"] is not None
     out = console()
     would = "would be " if dry_run else ""
-    out.print(f"{job['created']} products {would}created, {job['changed']} {would}changed.")
     out.print(
-        f"{job['added']} images added, {job['duplicates']} were there already, "
-        f"{job['failed']} items refused."
+        f"{counted(job['created'], 'product')} {would}created, {job['changed']} {would}changed."
+    )
+    out.print(
+        f"{counted(job['added'], 'image')} added, {job['duplicates']} were there already, "
+        f"{counted(job['failed'], 'item')} refused."
     )
     if job["embedded_again"]:
         out.print(
-            f"The export is by another embedder: {job['embedded_again']} images were embedded "
-            "again from their thumbnails."
+            "The export is by another embedder: embedded again from their thumbnails were "
+            f"{counted(job['embedded_again'], 'image')}."
         )
     for error in job["errors"]:
         out.print(f"  {error['item']}: {error['detail']}")

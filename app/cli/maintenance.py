@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.client import CommandError
-from app.cli.console import console
+from app.cli.console import console, counted
 from app.data_folder import DataFolder
 from app.idempotency import forget_answers
 from app.jobs import begin_anew
@@ -88,7 +88,7 @@ def reembed() -> None:
             embed=embed,
             progress=report,
         )
-    console().print(f"{count} images embedded with the pack {pack.name}.")
+    console().print(f"{counted(count, 'image')} embedded with the pack {pack.name}.")
 
 
 def migrate(
@@ -124,8 +124,8 @@ def migrate(
         report = opened.enter_context(_progress("Migrating"))
         found = copy_gallery(held, into, samples=samples, progress=report)
     console().print(
-        f"{found.products:,} products and {found.images:,} images are in {target}; "
-        f"{found.agreeing:,} of {found.asked:,} answers are the same.",
+        f"{counted(found.products, 'product')} and {counted(found.images, 'image')} are in "
+        f"{target}; {found.agreeing:,} of {found.asked:,} answers are the same.",
         soft_wrap=True,
     )
 

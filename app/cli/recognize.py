@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.cli.client import CommandError, connect
 from app.cli.console import console
@@ -109,7 +109,9 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _print_table(answer: Recognition) -> None:
-    table = Table("Product", "Outcome", "Score", "Margin", "Right", "Box (x1, y1, x2, y2)")
+    # An id that is cut off names nothing.
+    first = Column("Product", overflow="fold")
+    table = Table(first, "Outcome", "Score", "Margin", "Right", "Box (x1, y1, x2, y2)")
     for result in answer["results"]:
         product, box = result["product"], result["box"]
         table.add_row(

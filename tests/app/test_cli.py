@@ -128,7 +128,7 @@ def test_a_refused_file_is_named_and_the_others_are_kept(data_dir: Path, tmp_pat
     (folder / "good.jpg").write_bytes(pictures.jpeg(7))
     added = tillsight("gallery", "add", str(tmp_path / "shop"), data_dir=data_dir)
     assert added.returncode == 1
-    assert "1 images added, 0 were there already, 1 refused" in added.stdout
+    assert "1 image added, 0 were there already, 1 refused" in added.stdout
     assert "broken.jpg: This is not an image" in added.stdout
 
 
@@ -367,3 +367,29 @@ def test_fetch_says_what_to_do_without_internet(tmp_path: Path) -> None:
     assert "--from" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not (tmp_path / "packs" / "pp-shituv2").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "told"),
+    [
+        ("http://127.0.0.1:1", "tillsight_ü", "no key of TillSight"),
+        ("http://[::1", "", "Can't ask http://[::1"),
+    ],
+)
+def test_what_can_be_no_address_or_key_is_told_in_a_line(
+    tmp_path: Path, url: str, key: str, told: str
+) -> None:
+    asked = tillsight("gallery", "stats", "--url", url, data_dir=tmp_path, api_key=key)
+    assert asked.returncode == 1
+    assert told in asked.stderr
+    assert len(asked.stderr.splitlines()) == 1
+
+
+def test_long_ids_are_shown_whole(shop: Path, tmp_path: Path) -> None:
+    name = "a-long-" * 12 + "id"
+    shutil.copytree(shop / "rye-bread", tmp_path / "long" / name)
+    folder = tmp_path / "data"
+    assert tillsight("gallery", "add", str(tmp_path / "long"), data_dir=folder).returncode == 0
+    seen = tillsight("recognize", str(shop / "rye-bread" / "3.jpg"), data_dir=folder)
+    first = [line.split("│")[1] for line in seen.stdout.splitlines() if line.startswith("│")]
+    assert f"({name})" in "".join(part.strip() for part in first)

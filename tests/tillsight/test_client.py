@@ -32,6 +32,21 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
         yield service.url, key, slow
 
 
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_a_key_that_can_be_none_is_told_at_once(client: type) -> None:
+    for key in ("tillsight_…", "tillsight_“a”", "tillsight_\x00"):
+        with pytest.raises(ValueError, match="no key of TillSight"):
+            client("http://127.0.0.1:1", key=key)
+
+
+def test_the_end_of_the_line_that_a_key_was_read_from_does_not_count(
+    address: tuple[str, str, str],
+) -> None:
+    url, key, _ = address
+    with Client(url, key=f"{key}\n", trust_env=False) as client:
+        assert client.gallery()["products"] == 0
+
+
 class Waiting:
     """The asynchronous client with the manners of the other: each call is waited for."""
 
