@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from gallery import store
-from gallery.database import DATABASE_NAME, Database
+from gallery.database import DATABASE_NAME, Database, is_damage
 from gallery.durable import put_in_place
 from gallery.errors import GalleryDamaged, StorageFailed, UnsupportedSchema
 from gallery.lock import lock_gallery
@@ -25,7 +25,8 @@ _PAGES_AT_ONCE = 4096
 def back_up(database: Database, path: Path, progress: Progress | None = None) -> None:
     """Write the state of this moment to `path`, while others read and write.
 
-    The file is there as a whole or not at all. Raises StorageFailed.
+    The file is there as a whole, sound and readable, or not at all: what was at `path` stays then.
+    Raises GalleryDamaged or StorageFailed.
     """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with database.read() as db:
@@ -34,8 +35,14 @@ def back_up(database: Database, path: Path, progress: Progress | None = None) ->
         try:
             with closing(_connected(partial)) as target:
                 _copy_pages(db, target, progress)
+                # Pages are copied as they are, damaged ones, too.
+                found = _faults(target)
+            if found != "ok":
+                raise _damaged(found)
             put_in_place(partial, path)
         except (OSError, sqlite3.Error) as error:
+            if is_damage(error):
+                raise _damaged(error) from error
             raise StorageFailed(
                 f"The backup could not be written to {path} ({error}). Check free space, and that "
                 "the folder is there and may be written to."
@@ -93,8 +100,13 @@ def _copy(backup: Path, partial: Path, progress: Progress | None) -> None:
             _copy_pages(source, target, progress)
             _check(target, backup)
     except sqlite3.Error as error:
-        raise GalleryDamaged(
-            f"{backup} is damaged or no backup of a gallery ({error}). Use another backup."
+        if is_damage(error):
+            raise GalleryDamaged(
+                f"{backup} is damaged or no backup of a gallery ({error}). Use another backup."
+            ) from error
+        raise StorageFailed(
+            f"{backup} could not be read, or not be copied to {partial.parent} ({error}). Check "
+            "free space and permissions; the gallery is as it was."
         ) from error
 
 
@@ -117,11 +129,24 @@ def _check(db: sqlite3.Connection, backup: Path) -> None:
             f"{backup} has schema version {version}, this release knows up to {len(MIGRATIONS)}. "
             "Restore it with the release that wrote it or a newer one."
         )
-    found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    found = _faults(db)
     if found != "ok":
         raise GalleryDamaged(f"{backup} is damaged ({found}). Use another backup.")
-    if version == 0 or db.execute("SELECT count(*) FROM state").fetchone()[0] != 1:
+    ours = version and db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'state'").fetchone()
+    if not ours or db.execute("SELECT count(*) FROM state").fetchone()[0] != 1:
         raise GalleryDamaged(f"{backup} is not a backup of a gallery. Use another file.")
+
+
+def _faults(db: sqlite3.Connection) -> str:
+    """The first fault that SQLite finds in the file, or "ok"."""
+    return str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+
+
+def _damaged(found: object) -> GalleryDamaged:
+    return GalleryDamaged(
+        f"The gallery is damaged ({found}): no backup was written, and an earlier one is as it "
+        "was. Restore the newest that there is."
+    )
 
 
 def _set_aside(database: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
 import threading
@@ -234,6 +235,41 @@ def test_what_is_no_sound_backup_is_refused_and_nothing_changes(
     with pytest.raises(error):
         restore(backup, tmp_path / "g")
     assert files(tmp_path / "g") == before
+    with opened(tmp_path / "g") as gallery:
+        assert answers(gallery) == expected
+
+
+def test_a_damaged_gallery_is_not_backed_up(tmp_path: Path) -> None:
+    """Each night's backup would replace a sound one, until none is left."""
+    with opened(tmp_path / "g") as gallery:
+        fill(gallery, range(60))
+        gallery.backup(tmp_path / "backup")
+    sound = (tmp_path / "backup").read_bytes()
+    database = tmp_path / "g" / "gallery.sqlite3"
+    with closing(sqlite3.connect(database)) as db:
+        pages = [page for (page,) in db.execute("SELECT pageno FROM dbstat WHERE name = 'images'")]
+    data = bytearray(database.read_bytes())
+    data[(pages[-1] - 1) * 4096 : pages[-1] * 4096] = bytes(range(256)) * 16
+    database.write_bytes(data)
+    with (
+        closing(Database(database, migrate=False)) as damaged,
+        pytest.raises(GalleryDamaged, match="no backup was written"),
+    ):
+        back_up(damaged, tmp_path / "backup")
+    assert (tmp_path / "backup").read_bytes() == sound
+    assert files(tmp_path) == ["backup", "g"]
+
+
+def test_a_full_disk_says_nothing_against_the_backup(tmp_path: Path) -> None:
+    backup, expected = backed_up(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(StorageFailed, match="Check free space"):
+            restore(backup, tmp_path / "g")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    restore(backup, tmp_path / "g")
     with opened(tmp_path / "g") as gallery:
         assert answers(gallery) == expected
 
