@@ -36,11 +36,12 @@ class Database:
     def __init__(
         self, path: Path, migrations: Sequence[str] = MIGRATIONS, *, migrate: bool = True
     ) -> None:
-        """Open or create the file and bring its schema up to date, unless it is only to be read.
+        """Open or create the file and bring its schema up to date, unless that is left to others.
 
         Raises GalleryDamaged, UnsupportedSchema or StorageFailed.
         """
         self._path = path
+        self._migrations = migrations
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
@@ -53,15 +54,30 @@ class Database:
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            version = self._version(len(migrations))
+            self._version()
             if migrate:
-                self._migrate(migrations[version:], version)
+                self.migrate()
         except sqlite3.Error as error:
             self._writer.close()
             raise self._translated(error) from error
         except GalleryError:
             self._writer.close()
             raise
+
+    def migrate(self) -> None:
+        """Bring the schema up to date. Raises StorageFailed."""
+        version = self._version()
+        for number, script in enumerate(self._migrations[version:], start=version + 1):
+            # In one transaction with its version, so that a half-made schema can't exist.
+            try:
+                self._writer.executescript(
+                    f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
+                )
+            except sqlite3.Error as error:
+                raise self._translated(error) from error
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.rollback()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -134,7 +150,8 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    def _version(self, newest: int) -> int:
+    def _version(self) -> int:
+        newest = len(self._migrations)
         version: int = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version > newest:
             raise UnsupportedSchema(
@@ -147,17 +164,6 @@ class Database:
                 "Move it away or choose another data folder."
             )
         return version
-
-    def _migrate(self, scripts: Sequence[str], version: int) -> None:
-        for number, script in enumerate(scripts, start=version + 1):
-            # In one transaction with its version, so that a half-made schema can't exist.
-            try:
-                self._writer.executescript(
-                    f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
-                )
-            finally:
-                if self._writer.in_transaction:
-                    self._writer.rollback()
 
     def _translated(self, error: sqlite3.Error) -> GalleryError:
         if is_damage(error):

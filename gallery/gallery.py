@@ -81,7 +81,11 @@ class Gallery(GalleryProtocol):
         with ExitStack() as opened:
             opened.enter_context(lock_gallery(folder))
             _check_not_lost(folder)
-            database = opened.enter_context(closing(Database(folder / DATABASE_NAME)))
+            database = Database(folder / DATABASE_NAME, migrate=False)
+            opened.enter_context(closing(database))
+            with database.read() as db:
+                store.check_embedder(db, fingerprint, dimension)
+            database.migrate()
             with database.write() as db:
                 store.adopt(db, fingerprint, dimension)
             index = Index(

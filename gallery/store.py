@@ -59,8 +59,13 @@ class Counts:
     pictured: int
 
 
-def adopt(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
-    """Make the gallery this embedder's. Raises FingerprintMismatch if it holds another's."""
+def check_embedder(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
+    """Raises FingerprintMismatch if the gallery holds another embedder's vectors.
+
+    Of a schema of any version: what is refused, an older release may go on with.
+    """
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        return
     stored = db.execute("SELECT fingerprint, dimension FROM state").fetchone()
     if stored is None:
         raise GalleryDamaged("The database has lost its state row. Restore it from a backup.")
@@ -70,10 +75,22 @@ def adopt(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
         raise FingerprintMismatch(
             f"The gallery holds vectors of the embedder {stored[0]} ({stored[1]}-d), the one "
             f"loaded now is {fingerprint} ({dimension}-d), and their vectors can't be compared. "
-            "Start with the pack the gallery was made with, enrol the images again in another "
-            "data folder, or re-embed this one."
+            "Start with the pack the gallery was made with, have its vectors made again by this "
+            "one (`tillsight gallery reembed`), or choose another data folder."
         )
-    db.execute("UPDATE state SET fingerprint = ?, dimension = ?", (fingerprint, dimension))
+
+
+def adopt(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
+    """Make the gallery this embedder's, which `check_embedder` has let pass.
+
+    It writes only what differs, so that a full disk is no obstacle; SQLite refuses it all the same
+    where the file may not be written at all.
+    """
+    db.execute(
+        "UPDATE state SET fingerprint = ?1, dimension = ?2"
+        " WHERE fingerprint IS NOT ?1 OR dimension IS NOT ?2",
+        (fingerprint, dimension),
+    )
 
 
 def state(db: sqlite3.Connection) -> State:

@@ -1,8 +1,11 @@
 import logging
+import os
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,7 +15,10 @@ from gallery import (
     GalleryClosed,
     GalleryDamaged,
     StorageFailed,
+    UnsupportedSchema,
 )
+from gallery.database import DATABASE_NAME, Database
+from gallery.schema import MIGRATIONS
 from tests.gallery.samples import (
     FINGERPRINT,
     bits,
@@ -30,7 +36,7 @@ def test_another_embedder_is_refused_unless_there_are_no_vectors(tmp_path: Path)
         image = new_image("a", dimension=4)
         gallery.add_images("p", [image])
     for dimension, fingerprint in ((4, FINGERPRINT), (8, "another")):
-        with pytest.raises(FingerprintMismatch, match=r"embedder another \(4-d\).*another data"):
+        with pytest.raises(FingerprintMismatch, match=r"embedder another \(4-d\).*gallery reembed"):
             Gallery.open(tmp_path, dimension=dimension, fingerprint=fingerprint)
     with Gallery.open(tmp_path, dimension=4, fingerprint="another") as gallery:
         assert gallery.search(image.vectors, 1).candidates[0][0].product_id == "p"
@@ -39,6 +45,39 @@ def test_another_embedder_is_refused_unless_there_are_no_vectors(tmp_path: Path)
         gallery.put_product("p", "P", {})
         gallery.add_images("p", [new_image("a", [bits(0)])])
         assert gallery.search(bits(0)[None], 1).candidates[0][0].product_id == "p"
+
+
+def test_what_is_refused_keeps_its_schema(tmp_path: Path) -> None:
+    """So that the release that it was made with can go on."""
+    with closing(Database(tmp_path / DATABASE_NAME, MIGRATIONS[:1])) as old, old.write() as db:
+        db.execute("UPDATE state SET fingerprint = 'another', dimension = 4")
+        db.execute("INSERT INTO products VALUES (1, 'p', 'P', '{}', '', '')")
+        db.execute("INSERT INTO images VALUES (1, 'i', 1, '', 1, 1, '')")
+        db.execute("INSERT INTO vectors VALUES (1, 1, x'0000000000000000')")
+    with pytest.raises(FingerprintMismatch):
+        opened(tmp_path)
+    Database(tmp_path / DATABASE_NAME, MIGRATIONS[:1]).close()
+    Gallery.open(tmp_path, dimension=4, fingerprint="another").close()
+    with pytest.raises(UnsupportedSchema):
+        Database(tmp_path / DATABASE_NAME, MIGRATIONS[:1])
+
+
+def test_a_database_of_another_owner_is_refused_at_once() -> None:
+    user = os.geteuid()
+    with TemporaryDirectory() as name:  # pytest's own is for its owner alone
+        folder = Path(name)
+        opened(folder).close()
+        folder.chmod(0o777)
+        for path in folder.iterdir():
+            path.chmod(0o666)
+        (folder / DATABASE_NAME).chmod(0o444)
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(StorageFailed, match=r"readonly.*permissions"):
+                opened(folder)
+        finally:
+            os.seteuid(user)
 
 
 def test_rebuilt_answers_are_those_from_before(tmp_path: Path) -> None:
