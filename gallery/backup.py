@@ -184,4 +184,6 @@ def _start_anew(partial: Path, replaced: int) -> None:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection

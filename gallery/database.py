@@ -148,6 +148,8 @@ class Database:
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA foreign_keys = ON")
+        # What a statement may have to undo would go to /tmp, which may be full when the disk isn't.
+        connection.execute("PRAGMA temp_store = MEMORY")
         return connection
 
     def _version(self) -> int:

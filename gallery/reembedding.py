@@ -28,6 +28,7 @@ Embed = Callable[[list[bytes]], Sequence[NDArray[np.float32]]]
 Progress = Callable[[int, int], None]
 
 _IMAGES_AT_ONCE = 64
+_VECTORS_AT_ONCE = 2048
 
 
 def reembed(
@@ -98,6 +99,11 @@ def _begin(db: sqlite3.Connection, fingerprint: str, dimension: int) -> int:
 
 def _finish(db: sqlite3.Connection, fingerprint: str, dimension: int) -> None:
     """Put the new vectors in the place of the old ones."""
+    db.execute("DROP TRIGGER vector_deleted")
+    # In parts, because what one statement may have to undo is held in memory.
+    some = "DELETE FROM vectors WHERE number IN (SELECT number FROM vectors LIMIT ?)"
+    while db.execute(some, (_VECTORS_AT_ONCE,)).rowcount:
+        pass
     db.execute("DROP TABLE vectors")
     db.execute("DROP INDEX next_vectors_by_image")
     db.execute("ALTER TABLE next_vectors RENAME TO vectors")

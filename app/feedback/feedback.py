@@ -36,6 +36,7 @@ _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA secure_delete = ON;
+PRAGMA temp_store = MEMORY;
 CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL, result INTEGER NOT NULL,
     created_at TEXT NOT NULL, seen TEXT NOT NULL, product_id TEXT, verdict TEXT NOT NULL,

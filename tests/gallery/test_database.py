@@ -1,5 +1,6 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def test_writes_are_in_the_write_ahead_log_and_synchronised(tmp_path: Path) -> N
         assert db.execute("PRAGMA synchronous").fetchone() == (2,)
         assert db.execute("PRAGMA foreign_keys").fetchone() == (1,)
     database.close()
+
+
+def test_a_full_folder_for_temporary_files_does_not_matter(tmp_path: Path) -> None:
+    """SQLite would keep there what a large change may have to undo."""
+    with closing(Database(tmp_path / "g")) as database:
+        for opened in (database.read, database.write):
+            with opened() as db:
+                assert db.execute("PRAGMA temp_store").fetchone() == (2,)  # memory
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ NEW_DIMENSION = 5
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reembedding, "_IMAGES_AT_ONCE", 4)
+    monkeypatch.setattr(reembedding, "_VECTORS_AT_ONCE", 4)
 
 
 def image(content: str) -> NewImage:
