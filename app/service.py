@@ -23,7 +23,7 @@ from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
 from app.transfer.importing import Importer, rebuild_index
-from gallery import Author, GalleryUnavailable, authored, open_gallery
+from gallery import Author, GalleryDamaged, GalleryUnavailable, authored, open_gallery
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack, find_pack
@@ -131,7 +131,7 @@ class Service:
         try:
             if not self.gallery.consistent():
                 return "The index does not agree with the database yet."
-        except GalleryUnavailable as error:
+        except (GalleryDamaged, GalleryUnavailable) as error:
             return str(error)
         return None
 

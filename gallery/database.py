@@ -6,6 +6,7 @@ consistent state while the writer works (https://sqlite.org/wal.html).
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from gallery.errors import (
 from gallery.schema import MIGRATIONS
 
 DATABASE_NAME = "gallery.sqlite3"
+
+logger = logging.getLogger(__name__)
 
 # Nobody else has the file open for long; a till does not wait longer for an answer.
 _BUSY_SECONDS = 5.0
@@ -45,6 +48,7 @@ class Database:
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self._damage: str | None = None
         try:
             self._writer = self._connect()
         except sqlite3.Error as error:
@@ -95,7 +99,7 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise self._translated(error) from error
+            raise self._noted(self._translated(error)) from error
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -106,9 +110,14 @@ class Database:
             yield connection
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._translated(error) from error
+            raise self._noted(self._translated(error)) from error
         finally:
             self._give_back(connection)
+
+    def check_sound(self) -> None:
+        """Raises GalleryDamaged from the first read or write on that met damage."""
+        if self._damage is not None:
+            raise GalleryDamaged(self._damage)
 
     def close(self) -> None:
         """Close every connection; those still reading are closed when they have finished."""
@@ -167,13 +176,19 @@ class Database:
             )
         return version
 
+    def _noted(self, error: GalleryError) -> GalleryError:
+        if isinstance(error, GalleryDamaged) and self._damage is None:
+            self._damage = str(error)
+            logger.error("%s", error)
+        return error
+
     def _translated(self, error: sqlite3.Error) -> GalleryError:
+        # Clients read it, too: they need not know where on this machine the file is.
         if is_damage(error):
             return GalleryDamaged(
-                f"{self._path} is damaged or not an SQLite database ({error}). "
+                f"{self._path.name} is damaged or not an SQLite database ({error}). "
                 "Restore it from a backup, or move it away to start with an empty gallery."
             )
-        # Clients read it, too: they need not know where on this machine the file is.
         return StorageFailed(
             f"{self._path.name} could not be read or written ({error}). "
             "Check free space and permissions, and that no other program holds the file."

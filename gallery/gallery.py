@@ -334,7 +334,11 @@ class Gallery(GalleryProtocol):
         )
 
     def consistent(self) -> bool:
-        """Whether the index is that of the database's last change and has as many vectors."""
+        """Whether the index is that of the database's last change and has as many vectors.
+
+        Raises GalleryDamaged once any read or write has met damage.
+        """
+        self._database.check_sound()
         with self._index.writing, self._database.read() as db:
             view = self._index.view
             return (view.sequence, view.rows) == (

@@ -25,6 +25,7 @@ from app.jobs import UnknownJob
 from app.transfer.archive import UnusableArchive
 from gallery import (
     GalleryClosed,
+    GalleryDamaged,
     GalleryUnavailable,
     HistoryForgotten,
     InvalidFilter,
@@ -96,6 +97,7 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (InvalidValue, 422, "invalid-value"),
     (InvalidFilter, 422, "invalid-filter"),
     (StorageFailed, 503, "storage-failed"),
+    (GalleryDamaged, 503, "gallery-damaged"),
     (GalleryUnavailable, 503, "gallery-unavailable"),
     (ClosedError, 503, "shutting-down"),
     (GalleryClosed, 503, "shutting-down"),

@@ -86,6 +86,32 @@ def test_a_database_that_another_program_holds(running: RunningService, tmp_path
     assert running.client.delete("/gallery/products/new").is_success
 
 
+def test_a_page_of_the_database_is_damaged(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_service(data, sample_gallery=False) as service:
+        service.client.put("/gallery/products/kept", json={"name": "Kept"})
+        service.client.post("/gallery/products/kept/images", files={"images": pictures.jpeg(1)})
+    file = data / "gallery" / "gallery.sqlite3"
+    with closing(sqlite3.connect(file)) as db:
+        pages = db.execute("SELECT pageno FROM dbstat WHERE name = 'products'").fetchall()
+    content = bytearray(file.read_bytes())
+    for (page,) in pages:
+        content[(page - 1) * 4096 : page * 4096] = bytes(range(256)) * 16
+    file.write_bytes(content)
+    with running_service(data, sample_gallery=False) as service:
+        for _ in range(3):
+            answer = service.client.post("/recognize", files={"image": pictures.jpeg(1)})
+            problem = assert_problem(answer, 503, "gallery-damaged")
+            assert str(data) not in problem["detail"]
+        assert (
+            "damaged" in assert_problem(service.client.get("/readyz"), 503, "not-ready")["detail"]
+        )
+        assert "\ntillsight_ready 0.0\n" in service.client.get("/metrics").text
+        log = service.log.read_text()
+    assert "Traceback" not in log
+    assert log.count("Restore it from a backup") == 1
+
+
 def test_a_pack_damaged_while_it_serves(running: RunningService, tmp_path: Path) -> None:
     pack = running.log.parent / "data" / "packs" / "copy"
     params = pack / "embedder.pdiparams"

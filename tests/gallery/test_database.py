@@ -109,7 +109,9 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
         Database(path)
 
 
-def test_damage_met_while_reading_is_reported_as_damage(tmp_path: Path) -> None:
+def test_damage_met_while_reading_is_reported_as_damage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "g"
     database = Database(path)
     with database.write() as db:
@@ -121,8 +123,13 @@ def test_damage_met_while_reading_is_reported_as_damage(tmp_path: Path) -> None:
         data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
     path.write_bytes(data)
     database = Database(path)
-    with pytest.raises(GalleryDamaged, match="Restore it from a backup"), database.read() as db:
-        ids(db)
+    database.check_sound()
+    for _ in range(2):
+        with pytest.raises(GalleryDamaged, match="Restore it from a backup"), database.read() as db:
+            ids(db)
+        with pytest.raises(GalleryDamaged, match="Restore it from a backup"):
+            database.check_sound()
+    assert len(caplog.records) == 1
     database.close()
 
 
