@@ -3,6 +3,7 @@
 import errno
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 # Finish what was accepted, but let no slow client hold up a restart.
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 30
+# Out of file descriptors asyncio tries, and logs, as many times a second; uvicorn has 2048.
+BACKLOG = 128
+# Files and connections; the soft limit of a shell or of systemd is 1024.
+MOST_OPEN_FILES = 65_536
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -61,7 +66,7 @@ def listen(listener: socket.socket, settings: Settings) -> None:
         StartError: another process took the address before it was listened on, and listens.
     """
     try:
-        listener.listen()
+        listener.listen(BACKLOG)
     except OSError as error:
         raise _cannot_listen(settings, error) from None
 
@@ -83,13 +88,21 @@ def check_exposure(settings: Settings) -> None:
     )
 
 
+def allow_open_files() -> None:
+    """Have as many files and connections open as the system lets us, within reason."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop by SIGINT or SIGTERM; then finish what was accepted.
+    """Serve until told to stop by SIGINT, SIGTERM or SIGHUP; then finish what was accepted.
 
     Raises:
         StartError, DataFolderInUse, ModelError, GalleryError: it could not start.
@@ -97,11 +110,15 @@ def serve(settings: Settings) -> None:
     if unknown := misspelt():
         logger.warning("No settings, and so ignored: %s.", ", ".join(unknown))
     check_exposure(settings)
+    allow_open_files()
     with bind(settings) as listener, closing(_started(settings)) as service:
         # uvicorn stops on these signals and raises them again when it has: as an exit, so that the
         # gallery is closed behind it.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: sys.exit(0))
+        # Its terminal is gone, which stops it in the same way, unless nohup has it go on.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         # What is loaded by now stays: looking through it for garbage takes 60 ms of a request.
         gc.collect()
         gc.freeze()
@@ -163,6 +180,7 @@ def _uvicorn(service: Service, log_level: str) -> uvicorn.Server:
             http=BoundedHead,
             log_config=None,  # one format for all: the command line's
             log_level=log_level,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             server_header=False,

@@ -2,13 +2,14 @@
 
 import resource
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,27 @@ def test_a_pack_damaged_while_it_serves(running: RunningService, tmp_path: Path)
         params.write_bytes(whole)
 
 
-def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
+def test_out_of_files_the_log_stays_small(running: RunningService) -> None:
+    pid = running.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    host, port = running.url.removeprefix("http://").split(":")
+    lines = running.log.read_text().count("out of system resource")
+    with ExitStack() as opened:
+        taken = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (taken + 2, before[1]))
+        try:
+            for _ in range(10):
+                opened.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            time.sleep(1)
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    lines = running.log.read_text().count("out of system resource") - lines
+    assert 0 < lines < 1000
+    assert_recognises(running)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_finishes_what_was_accepted(tmp_path: Path, number: signal.Signals) -> None:
     """A request whose body is still arriving when the service is told to stop is answered."""
     with running_service(tmp_path / "data", sample_gallery=False) as service:
         body = pictures.jpeg(3)
@@ -163,7 +184,7 @@ def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
             connection.sendall(head.encode() + body[:-100])
             # Answered behind it, so the head above has been read.
             assert service.client.get("/healthz").is_success
-            service.process.terminate()
+            service.process.send_signal(number)
             while refuses(address) is False:
                 time.sleep(0.05)
             connection.sendall(body[-100:])
@@ -174,6 +195,18 @@ def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
         assert b'"request_id"' in answer
         assert service.process.wait(timeout=60) == 0
         service.client.close()
+
+
+def test_under_nohup_it_goes_on(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does, and is inherited
+    try:
+        service = RunningService(tmp_path / "data", sample_gallery=False)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    service.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert service.client.get("/healthz").is_success
+    assert service.stop() == 0
 
 
 def refuses(address: list[str]) -> bool:

@@ -1,10 +1,11 @@
 import asyncio
+import resource
 import socket
 
 import pytest
 from pydantic import ValidationError
 
-from app.server import StartError, bind, listen, url_of
+from app.server import MOST_OPEN_FILES, StartError, allow_open_files, bind, listen, url_of
 from app.settings import Settings, misspelt
 
 
@@ -27,6 +28,17 @@ def test_answers_do_not_wait_for_delayed_acknowledgements() -> None:
                 return await accepted
 
     assert asyncio.run(no_delay()) != 0
+
+
+def test_as_many_connections_may_be_open_as_the_system_allows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_address_is_told_as_a_url() -> None:
