@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 
 from app.settings import Settings
@@ -31,6 +32,25 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class NoFlood(logging.Filter):
+    """Lets asyncio say once a minute, not a thousand times a second, that it is out of files."""
+
+    SECONDS = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._silent_until = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "out of system resource" not in record.getMessage():
+            return True
+        now = time.monotonic()
+        if now < self._silent_until:
+            return False
+        self._silent_until = now + self.SECONDS
+        return True
+
+
 def set_up(settings: Settings) -> None:
     """Log to stderr as the settings say; warnings of libraries, too."""
     as_text = settings.log_format == "text" or (
@@ -40,5 +60,6 @@ def set_up(settings: Settings) -> None:
     handler.setFormatter(logging.Formatter(TEXT) if as_text else JSONFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.captureWarnings(True)
+    logging.getLogger("asyncio").addFilter(NoFlood())
     # A broken form is its sender's fault, and its request has a line of its own.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 # Finish what was accepted, but let no slow client hold up a restart.
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 30
-# Out of file descriptors asyncio tries, and logs, as many times a second; uvicorn has 2048.
+# Out of file descriptors asyncio tries again as many times at once; uvicorn has 2048.
 BACKLOG = 128
 # Files and connections; the soft limit of a shell or of systemd is 1024.
 MOST_OPEN_FILES = 65_536
