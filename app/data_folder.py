@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class DataFolder:
             self._lock = locked(path / "service.lock")
             # It holds a key: for the owner of the folder only.
             os.fchmod(self._lock.fileno(), 0o600)
+            self._write({})
         except BlockingIOError:
             raise DataFolderInUse(
                 f"Another TillSight already serves the data folder {path.resolve()}"
@@ -48,23 +50,33 @@ class DataFolder:
                 "TILLSIGHT_DATA_DIR."
             ) from None
         except OSError as error:
-            raise DataFolderUnusable(
-                f"The data folder {path.resolve()} can't be written ({error.strerror}). Check its "
-                "owner and permissions, or choose another with TILLSIGHT_DATA_DIR."
-            ) from error
-        self.announce(None)
+            raise self._unusable(error) from error
 
-    def announce(self, serving: Serving | None) -> None:
-        """Write down where the service listens, for the command line to find."""
-        content = {"pid": os.getpid()} | ({} if serving is None else asdict(serving))
-        self._lock.seek(0)
-        self._lock.truncate()
-        json.dump(content, self._lock)
-        self._lock.flush()
+    def announce(self, serving: Serving) -> None:
+        """Write down where the service listens, for the command line to find.
+
+        Raises DataFolderUnusable.
+        """
+        try:
+            self._write(asdict(serving))
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def close(self) -> None:
-        self.announce(None)
+        with suppress(OSError):  # who finds it unlocked doesn't read on
+            self._write({})
         self._lock.close()
+
+    def _write(self, content: dict[str, str]) -> None:
+        # Not through a buffer, which would try again when it is closed.
+        os.ftruncate(self._lock.fileno(), 0)
+        os.write(self._lock.fileno(), json.dumps({"pid": os.getpid()} | content).encode())
+
+    def _unusable(self, error: OSError) -> DataFolderUnusable:
+        return DataFolderUnusable(
+            f"The data folder {self.path.resolve()} can't be written ({error.strerror}). Check "
+            "free space, owner and permissions, or choose another with TILLSIGHT_DATA_DIR."
+        )
 
 
 def serving(path: Path) -> Serving | None:

@@ -168,6 +168,12 @@ def _started(settings: Settings) -> Service:
     before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
     try:
         return Service(settings)
+    except OSError as error:
+        raise StartError(
+            f"{error.filename or settings.data_dir.resolve()} can't be used ({error.strerror}). "
+            "Check free space, and owner and permissions of all that is in the data folder; what "
+            "is not TillSight's there, move away."
+        ) from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 
 from app.feedback.photographs import Seen
 from gallery import StorageFailed
+from gallery.database import is_damage
 
 State = Literal["waiting", "approved", "rejected"]
 # What feedback says of an answer: right; another product; a product where none was named; none
@@ -320,9 +321,13 @@ class Feedback:
         try:
             yield
         except sqlite3.Error as error:
+            advice = (
+                "Put it back from a backup, or move it away."
+                if is_damage(error)
+                else "Check free space and permissions of the data folder."
+            )
             raise StorageFailed(
-                f"Feedback in {self._path.name} can't be read or written ({error}). Check free "
-                "space and permissions of the data folder; a damaged file can be moved away."
+                f"Feedback in {self._path.name} can't be read or written ({error}). {advice}"
             ) from error
 
 

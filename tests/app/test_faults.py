@@ -230,6 +230,46 @@ def test_a_folder_that_can_not_be_written_is_named(folder: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def refused(data: Path, *, room: int = resource.RLIM_INFINITY) -> str:
+    """What a start that is refused says, which is one line; `room`: bytes that a file may have."""
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
+        env=service_environment(data, sample_gallery=False),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=fill,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr.splitlines()[-1]
+
+
+def test_a_first_start_on_a_full_disk(tmp_path: Path) -> None:
+    said = refused(tmp_path, room=0)
+    assert str(tmp_path) in said
+    assert "free space" in said
+
+
+def test_a_start_again_on_a_full_disk(tmp_path: Path) -> None:
+    with running_service(tmp_path, sample_gallery=False):
+        pass
+    said = refused(tmp_path, room=1000)
+    assert "free space" in said
+    assert "moved away" not in said
+
+
+def test_a_start_with_something_else_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "photographs").write_text("notes")
+    said = refused(tmp_path)
+    assert str(tmp_path / "photographs") in said
+    assert "permissions" in said
+
+
 def test_beyond_the_loopback_only_with_keys(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app.cli"]
     environment = service_environment(tmp_path, host="0.0.0.0", port=0, sample_gallery=False)
