@@ -76,4 +76,6 @@ class Session:
 
     def _cause(self, error: Exception) -> str:
         lines = self._engine.cause(str(error)).strip().splitlines() or [type(error).__name__]
-        return lines[0][:_LONGEST_CAUSE].rstrip(".")
+        cause = lines[0][:_LONGEST_CAUSE].rstrip(".")
+        # A name is all that C++ says then; what else ends a pass says more.
+        return f"{cause} (is memory short?)" if cause.startswith("std::") else cause

@@ -106,6 +106,17 @@ def test_a_wrong_shape_fails_and_the_session_goes_on(exported, engine):
     assert session.run({"x": FEEDS["x"]})[0].value.shape == (2, 512)
 
 
+def test_where_an_engine_has_no_words_memory_may_be_short(exported, monkeypatch):
+    session = Session(*model_files(exported, "embedder"), threads=1)
+
+    def run(feeds):
+        raise RuntimeError("std::exception")
+
+    monkeypatch.setattr(session._network, "run", run)
+    with pytest.raises(ModelError, match=r"failed: std::exception.*memory"):
+        session.run({"x": FEEDS["x"]})
+
+
 @pytest.mark.parametrize(
     ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("?", 8)]
 )
