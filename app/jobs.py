@@ -181,6 +181,9 @@ class Jobs:
             end = {"state": "failed", "detail": str(error)}
         finished = job.model_copy(update={**end, "finished_at": datetime.now(UTC)})
         try:
+            if finished.state == "failed":
+                # It is not taken up again; and on a full disk the record has no room beside it.
+                _remove_input(folder)
             _save(self._folder, finished)
         finally:
             # Not before it is on the disk, if it can be: what somebody does upon it, no restart

@@ -112,7 +112,7 @@ class Photographs:
         raise UnknownRecognition(
             f"No photograph of a request {request_id[:80]!r} is kept. Those of /recognize are, for "
             f"{self._bounds.seconds / 3600:g} hours and {self._bounds.most} at most "
-            "(TILLSIGHT_KEEP_PHOTOGRAPHS…)."
+            "(TILLSIGHT_KEEP_PHOTOGRAPHS…), unless the disk was full."
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from threading import Event
 import pytest
 
 from app.jobs import KEPT_JOBS, Job, Jobs, StopJob, UnknownJob, begin_anew
+from gallery import StorageFailed
 
 
 def wait(jobs: Jobs, job_id: str) -> Job:
@@ -153,6 +154,22 @@ def test_a_job_that_can_not_be_recorded_does_not_hold_up_the_next(tmp_path: Path
         assert wait(jobs, jobs.start("rebuild").id).state == "done"
     with closing(Jobs(tmp_path, {"import": lambda *_: None})) as jobs:
         assert wait(jobs, unrecorded.id).state == "done"
+
+
+def test_on_a_full_disk_what_failed_makes_room(tmp_path: Path) -> None:
+    def work(job: Job, folder: Path, _) -> None:
+        # The record can't be written as long as this is there.
+        (folder / "job.partial").symlink_to("/dev/full")
+        raise StorageFailed("The disk is full.")
+
+    with closing(Jobs(tmp_path, {"import": work})) as jobs:
+        folder = jobs.prepare()
+        (folder / "archive.zip").write_bytes(b"as large as a shop")
+        job = jobs.start("import", folder)
+        assert wait(jobs, job.id).detail == "The disk is full."
+    assert [path.name for path in folder.iterdir()] == ["job.json"]
+    with closing(Jobs(tmp_path, {})) as jobs:
+        assert jobs.get(job.id).state == "failed"
 
 
 def test_a_clock_that_was_set_back_makes_no_job_forgotten(tmp_path: Path) -> None:
