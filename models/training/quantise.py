@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from models import openvino_engine
 from models.detector import Detection, Detector
@@ -29,8 +29,8 @@ from models.pixels import to_rgb
 from models.preprocess import Preprocessor
 from models.processor import available_cores
 from models.session import Engine
-from models.training.embedding.pictures import SUFFIXES
 from models.training.installation import check_target, replacing
+from models.training.photographs import is_photograph, opened
 
 FEWEST = 30  # pictures; below, ranges are those of single photographs
 MOST = 300  # more change little and take their time
@@ -47,7 +47,7 @@ def load_pictures(folder: Path) -> list[RGB]:
     Raises:
         ModelError: there are fewer than FEWEST, or one is no image.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if is_photograph(path))
     if len(paths) < FEWEST:
         raise ModelError(f"{folder} holds {len(paths)} pictures; at least {FEWEST} are needed")
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(MOST, len(paths))).astype(int))
@@ -164,11 +164,8 @@ def _overlap(one: Detection, other: Detection) -> float:
 
 
 def _load(path: Path) -> RGB:
-    try:
-        with Image.open(path) as image:
-            upright = Image.fromarray(to_rgb(ImageOps.exif_transpose(image)))
-    except (OSError, UnidentifiedImageError) as error:
-        raise ModelError(f"{path} is no image that can be read") from error
+    with opened(path) as image:
+        upright = Image.fromarray(to_rgb(ImageOps.exif_transpose(image)))
     upright.thumbnail((LONGEST, LONGEST))
     return np.asarray(upright)
 

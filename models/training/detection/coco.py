@@ -2,16 +2,18 @@
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
+from models.pixels import to_rgb
+from models.training.photographs import check_present, opened
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
@@ -47,25 +49,26 @@ class Record:
             ModelError: it cannot be decoded, or has another size than annotated.
         """
         # As stored: annotations know nothing of EXIF rotation.
-        pixels = cv2.imread(str(self.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is None:
-            raise ModelError(f"{self.path} cannot be read as an image")
+        with opened(self.path) as image:
+            pixels = to_rgb(image)
         if pixels.shape[:2] != (self.height, self.width):
             height, width = pixels.shape[:2]
             raise ModelError(
                 f"{self.path} is {width} x {height}, annotated as {self.width} x {self.height}"
             )
-        return Sample(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8), self.boxes)
+        return Sample(pixels, self.boxes)
 
 
 def read_coco(annotations: Path) -> list[Record]:
     """The images an annotation file names, looked for beside it, in its order.
 
     Raises:
-        ModelError: the file is not COCO's, or names no image.
+        ModelError: the file is not COCO's, names no image or one that is not there, or gives two
+            the same id.
     """
     try:
         content = json.loads(annotations.read_text(encoding="utf-8"))
+        _check_ids([image["id"] for image in content["images"]], annotations)
         boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
         for annotation in content["annotations"]:
             if not annotation.get("iscrowd"):
@@ -73,10 +76,11 @@ def read_coco(annotations: Path) -> list[Record]:
         records = [
             _record(annotations.parent, image, boxes[image["id"]]) for image in content["images"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{annotations} is no COCO annotation file: {error!r}") from error
     if not records:
         raise ModelError(f"{annotations} names no image")
+    check_present([record.path for record in records], annotations)
     return records
 
 
@@ -88,6 +92,15 @@ def split(records: Sequence[Record], parts: int = 5) -> tuple[list[Record], list
     kept_out = [zlib.crc32(record.path.name.encode()) % parts == 0 for record in records]
     train = [record for record, out in zip(records, kept_out, strict=True) if not out]
     return train, [record for record, out in zip(records, kept_out, strict=True) if out]
+
+
+def _check_ids(ids: Sequence[int], annotations: Path) -> None:
+    # As in files that were merged by hand: whose boxes are whose cannot be told.
+    if repeated := [name for name, count in Counter(ids).items() if count > 1]:
+        raise ModelError(
+            f"{annotations} gives several images the same id, such as {repeated[0]}: number the "
+            "images anew, and their annotations with them"
+        )
 
 
 def _record(folder: Path, image: dict[str, Any], boxes: list[list[float]]) -> Record:

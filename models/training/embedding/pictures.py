@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from models.errors import ModelError
 from models.pixels import eight_bits
+from models.training.photographs import check_present, is_photograph, opened
 
 Image = NDArray[np.uint8]
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+# Excel writes what separates lists where it stands: a semicolon in much of Europe.
+_SEPARATORS = (",", ";", "\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,10 @@ class Picture:
         Raises:
             ModelError: it cannot be decoded.
         """
-        try:
-            with PillowImage.open(self.path) as opened:
-                upright = eight_bits(ImageOps.exif_transpose(opened))
-                transparent = upright.has_transparency_data
-                return np.asarray(upright.convert("RGBA" if transparent else "RGB"))
-        except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-            raise ModelError(f"{self.path} cannot be read as an image ({error})") from error
+        with opened(self.path) as image:
+            upright = eight_bits(ImageOps.exif_transpose(image))
+            transparent = upright.has_transparency_data
+            return np.asarray(upright.convert("RGBA" if transparent else "RGB"))
 
 
 def read_pictures(data: Path) -> list[Picture]:
@@ -49,7 +47,7 @@ def read_pictures(data: Path) -> list[Picture]:
     The CSV's columns are `path` (from its own folder), `product` and, if wanted, `category`.
 
     Raises:
-        ModelError: there are none, or the CSV is none of this kind.
+        ModelError: there are none, the CSV is none of this kind, or names one that is not there.
     """
     pictures = _of_folder(data) if data.is_dir() else _of_csv(data)
     if not pictures:
@@ -57,6 +55,7 @@ def read_pictures(data: Path) -> list[Picture]:
             f"{data} names no photographs. Give a folder with one folder per product, or a CSV "
             "file with the columns path and product"
         )
+    check_present([picture.path for picture in pictures], data)
     return pictures
 
 
@@ -80,22 +79,35 @@ def by_product(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
 
 def _of_folder(folder: Path) -> list[Picture]:
     return [
-        Picture(path, product.name)
+        Picture(path, product.name.strip())
         for product in sorted(folder.iterdir())
         if product.is_dir()
         for path in sorted(product.iterdir())
-        if path.suffix.lower() in SUFFIXES
+        if is_photograph(path)
     ]
 
 
 def _of_csv(file: Path) -> list[Picture]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            return [
-                Picture(file.parent / row["path"], row["product"], row.get("category") or "")
-                for row in csv.DictReader(opened)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+        with file.open(encoding="utf-8-sig", newline="") as table:
+            header = table.readline()
+            table.seek(0)
+            rows = csv.DictReader(table, delimiter=max(_SEPARATORS, key=header.count))
+            rows.fieldnames = [title.strip().lower() for title in rows.fieldnames or ()]
+            if not {"path", "product"} <= set(rows.fieldnames):
+                raise ValueError(f"its header is {header.strip()!r}")
+            return [_of_row(row, rows.line_num, file.parent) for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
         raise ModelError(
-            f"{file} is no CSV file with the columns path and product ({error!r})"
+            f"{file} is no CSV file with the columns path and product ({error})"
         ) from error
+
+
+def _of_row(row: dict[str, str | None], line: int, folder: Path) -> Picture:
+    """Raises ValueError where it lacks what is needed."""
+    path, product, category = (
+        (row.get(column) or "").strip() for column in ("path", "product", "category")
+    )
+    if not path or not product:
+        raise ValueError(f"line {line} has no {'product' if path else 'path'}")
+    return Picture(folder / path, product, category)

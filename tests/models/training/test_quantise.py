@@ -80,7 +80,7 @@ def test_too_few_pictures_and_what_is_none_are_told(pictures, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(pictures, broken)
     (broken / "0.jpg").write_bytes(b"no image")
-    with pytest.raises(ModelError, match=r"0\.jpg is no image"):
+    with pytest.raises(ModelError, match=r"0\.jpg cannot be read as an image"):
         load_pictures(broken)
 
 

@@ -69,9 +69,42 @@ def test_files_that_are_not_as_annotated_are_refused(tmp_path):
         read_coco(path)[0].load()
 
 
+def test_a_file_that_ends_in_the_middle_is_refused(tmp_path):
+    path = write(tmp_path, [])
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    _, whole = cv2.imencode(".jpg", noise)
+    (tmp_path / "a.png").write_bytes(whole.tobytes()[: len(whole) // 3])
+    with pytest.raises(ModelError, match=r"a\.png cannot be read as an image .*truncated"):
+        read_coco(path)[0].load()
+
+
+def test_images_that_are_not_there_are_told_at_once(tmp_path):
+    path = write_coco(tmp_path, 15)
+    for number in range(3, 15):
+        (tmp_path / f"{number:03}.png").unlink()
+    with pytest.raises(ModelError, match=r"12 are not there: .*003\.png, .*012\.png and 2 more$"):
+        read_coco(path)
+
+
+def test_ids_that_are_not_one_image_s_are_refused(tmp_path):
+    path = write_coco(tmp_path, 3)
+    content = json.loads(path.read_text())
+    content["images"][2]["id"] = content["images"][0]["id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="gives several images the same id, such as 0"):
+        read_coco(path)
+
+
 @pytest.mark.parametrize(
     "content",
-    ["[]", "{", '{"images": []}', '{"images": [], "annotations": []}', '{"images": [{"id": 1}]}'],
+    [
+        "[]",
+        "{",
+        '{"images": []}',
+        '{"images": [], "annotations": []}',
+        '{"images": [{"id": 1}]}',
+        '{"images": [{"id": 1}], "annotations": {"1": {}}}',
+    ],
 )
 def test_what_is_no_annotation_file_is_refused(tmp_path, content):
     path = tmp_path / "annotations.json"

@@ -11,6 +11,7 @@ def test_a_folder_per_product(tmp_path):
     written = write_shop(tmp_path, products=3, shots=2)
     (tmp_path / "notes.txt").write_text("not a product")
     (tmp_path / "product-00" / "notes.txt").write_text("not a photograph")
+    (tmp_path / "product-00" / "._0.png").write_text("what a Mac leaves")
     assert read_pictures(tmp_path) == written
     assert {name: len(own) for name, own in by_product(written).items()} == {
         "product-00": 2,
@@ -31,10 +32,36 @@ def test_a_csv_names_paths_from_its_own_folder(tmp_path):
     ]
 
 
-def test_a_csv_may_come_from_a_spreadsheet(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,product\n1.png,crème\n",
+        '"Path";"Product"\n 1.png ; crème \n',
+        "product\tpath\ncrème\t1.png",
+    ],
+)
+def test_a_csv_may_come_from_a_spreadsheet(tmp_path, text):
+    (tmp_path / "1.png").touch()
     table = tmp_path / "shop.csv"
-    table.write_text("path,product\na.png,crème\n", encoding="utf-8-sig")
-    assert read_pictures(table) == [Picture(tmp_path / "a.png", "crème")]
+    table.write_text(text, encoding="utf-8-sig")
+    assert read_pictures(table) == [Picture(tmp_path / "1.png", "crème")]
+
+
+@pytest.mark.parametrize(
+    ("row", "lacks"), [("2.png", "product"), ("2.png, ", "product"), (",tea", "path")]
+)
+def test_rows_that_lack_something_are_told_by_line(tmp_path, row, lacks):
+    table = tmp_path / "shop.csv"
+    table.write_text(f"path,product\n1.png,tea\n{row}\n")
+    with pytest.raises(ModelError, match=f"line 3 has no {lacks}"):
+        read_pictures(table)
+
+
+def test_photographs_that_are_not_there_are_told_at_once(tmp_path):
+    table = tmp_path / "shop.csv"
+    table.write_text("path,product\n1.png,tea\n2.png,tea\n")
+    with pytest.raises(ModelError, match=r"2 are not there: .*1\.png, .*2\.png"):
+        read_pictures(table)
 
 
 def test_what_is_no_data_is_refused(tmp_path):
