@@ -18,6 +18,7 @@ from models.errors import ModelError
 from models.nets.picodet import Architecture, Backbone, PicoDet
 from models.pack import Interpolation, Pack
 from models.training.detection.batch_norms import is_folded, with_batch_norms
+from models.training.detection.batches import MULTI_SCALE_STEP
 from models.training.detection.coco import Record, read_coco, split
 from models.training.detection.composition import read_cutouts
 from models.training.detection.trainer import DetectorSettings, DetectorTask
@@ -30,6 +31,7 @@ from models.training.detection.weights import (
 )
 from models.training.export_detector import SCORE_THRESHOLD, install_detector
 from models.training.installation import check_settings, check_target, replacing
+from models.training.options import LearningRate, multiple_of
 from models.training.trainer import BEST, Trainer
 
 # The published rate of 0.4 belongs to batches of 8 x 56 images.
@@ -103,12 +105,17 @@ def main(
             "perhaps only the first blocks: efficientnet_lite:0:96:12."
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=2 * MULTI_SCALE_STEP,
+            callback=multiple_of(MULTI_SCALE_STEP),
+            help="Side of the square input, in pixels: a multiple of 32.",
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1)] = 16,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="By default the published one, scaled to the batch.")
-    ] = None,
+    learning_rate: LearningRate = None,
     static_epochs: Annotated[
         int, typer.Option(min=0, help="First epochs that assign by ATSS.")
     ] = 0,
@@ -135,7 +142,9 @@ def main(
     if score_threshold is None:
         score_threshold = SCORE_THRESHOLD if anew else source.detector.score_threshold
     interpolation: Interpolation = "linear" if anew else source.detector.interpolation
-    side = size or (source.detector.input_size[0] if architecture is None else OWN_SIZE)
+    side = size
+    if side is None:
+        side = source.detector.input_size[0] if architecture is None else OWN_SIZE
     check_settings(
         source.detector,
         input_size=(side, side),
@@ -152,7 +161,7 @@ def main(
         size=side,
         batch=batch,
         epochs=epochs,
-        learning_rate=learning_rate or RATE_AN_IMAGE * batch,
+        learning_rate=RATE_AN_IMAGE * batch if learning_rate is None else learning_rate,
         seed=seed,
         static_epochs=static_epochs,
         interpolation=interpolation,

@@ -33,6 +33,7 @@ from models.training.embedding.weights import (
 from models.training.export_embedder import install_embedder
 from models.training.installation import check_settings, check_target, replacing
 from models.training.normalisation import Normalisation
+from models.training.options import LearningRate, multiple_of, positive
 from models.training.state_dict import read_state_dict
 from models.training.trainer import BEST, Trainer
 
@@ -114,16 +115,22 @@ def main(
         list[Path] | None,
         typer.Option(help="Learn what is alike from this pack or .pdparams; may be repeated."),
     ] = None,
-    distillation: Annotated[float, typer.Option(help="Weight of the teachers' loss.")] = 10.0,
-    size: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
+    distillation: Annotated[
+        float, typer.Option(callback=positive, help="Weight of the teachers' loss.")
+    ] = 10.0,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Side of the square input, in pixels.")
+    ] = None,
     batch: Annotated[
         int,
-        typer.Option(min=2 * IMAGES_OF_IDENTITY, help="Images in a batch, 4 of each product."),
+        typer.Option(
+            min=2 * IMAGES_OF_IDENTITY,
+            callback=multiple_of(IMAGES_OF_IDENTITY),
+            help="Images in a batch, 4 of each product.",
+        ),
     ] = 64,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="By default the published one, scaled to the batch.")
-    ] = None,
+    learning_rate: LearningRate = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads that read and change images.")] = 2,
     licence: Annotated[str, typer.Option(help="Of the trained weights.")] = "Apache-2.0",
@@ -139,7 +146,9 @@ def main(
     network = initial_embedder(source, weights, trunk, architecture)
     further = weights is None and architecture is None
     spec = source.embedder
-    side = size or (spec.input_size[0] if further else 224)
+    side = size
+    if side is None:
+        side = spec.input_size[0] if further else 224
     check_settings(spec, input_size=(side, side), licence=licence)
     normalisation = (
         Normalisation(spec.scale, spec.mean, spec.std) if further else normalisation_of(network)
@@ -152,7 +161,7 @@ def main(
         size=side,
         batch=batch,
         epochs=epochs,
-        learning_rate=learning_rate or RATE_AN_IMAGE * batch,
+        learning_rate=RATE_AN_IMAGE * batch if learning_rate is None else learning_rate,
         seed=seed,
         threads=threads,
         distillation=distillation if teacher else 0.0,

@@ -19,6 +19,7 @@ from models.training.embedding.learner import Learner, spread
 from models.training.embedding.losses import smoothed_cross_entropy, triplet_angular_margin
 from models.training.embedding.pictures import Picture, by_product
 from models.training.embedding.retrieval import Embeddings, evaluate
+from models.training.embedding.sampler import identity_batches
 from models.training.embedding.teachers import Teacher, cosines, relational_loss
 from models.training.embedding.weights import Embedder
 from models.training.normalisation import Normalisation
@@ -55,7 +56,8 @@ class EmbedderTask:
         """Take all there is.
 
         Raises:
-            ModelError: `validation` has not two products twice, or teachers come without weight.
+            ModelError: `validation` has not two products twice, there are too few to train on for
+                a batch, or teachers come without weight.
         """
         repeated = sum(len(pictures) > 1 for pictures in by_product(validation).values())
         if repeated < 2:
@@ -68,6 +70,8 @@ class EmbedderTask:
         products = sorted(by_product(train))
         numbers = {product: number for number, product in enumerate(products)}
         self.labels = [numbers[picture.product] for picture in train]
+        # Raises what the first epoch would, before the run has a folder.
+        identity_batches(self.labels, batch=settings.batch, seed=settings.seed, epoch=0)
         first = np.stack([plain_view(one.load(), settings.size) for one in train[: settings.batch]])
         spread(embedder, paddle.to_tensor(normalisation.apply(first)))
         self.network = Learner(embedder, len(products))

@@ -266,7 +266,19 @@ def test_boxes_that_are_not_used_are_told(tmp_path, tuned):
     assert not (tmp_path / "none-learnt").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--threads", 0), ("--seed", -1)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--threads", 0),
+        ("--seed", -1),
+        ("--size", 0),
+        ("--size", 100),
+        ("--learning-rate", "nan"),
+        ("--learning-rate", 0),
+        ("--learning-rate", -1),
+        ("--learning-rate", 1e9),
+    ],
+)
 def test_numbers_out_of_range_are_told(tmp_path, annotations, pack_folder, option, value):
     result = command(
         *("--data", annotations, "--from", pack_folder, "--run", tmp_path / "run", option, value)

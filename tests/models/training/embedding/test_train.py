@@ -141,6 +141,12 @@ def test_photographs_that_cannot_validate_are_refused(tmp_path, shop):
         trainer(tmp_path, one_each)
 
 
+def test_too_few_products_for_a_batch_are_told_before_the_run_has_a_folder(tmp_path, shop):
+    with pytest.raises(ModelError, match="identities are too few for batches of 16"):
+        trainer(tmp_path / "run", shop[1], batch=64)
+    assert not (tmp_path / "run").exists()
+
+
 def command(*arguments):
     app = typer.Typer()
     app.command()(main)
@@ -238,7 +244,21 @@ def test_wrong_options_are_told_before_training(tmp_path, shop, pack_folder):
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--batch", 0), ("--threads", 0), ("--seed", -1)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--batch", 0),
+        ("--batch", 9),
+        ("--threads", 0),
+        ("--seed", -1),
+        ("--size", 0),
+        ("--learning-rate", "nan"),
+        ("--learning-rate", 0),
+        ("--learning-rate", -1),
+        ("--learning-rate", 1e9),
+        ("--distillation", "inf"),
+    ],
+)
 def test_numbers_out_of_range_are_told(tmp_path, shop, pack_folder, option, value):
     result = command(
         *("--data", shop[0], "--from", pack_folder, "--run", tmp_path / "run", option, value)
