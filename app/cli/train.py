@@ -27,6 +27,7 @@ evaluation = typer.Typer(help="Measure what a pack holds.", no_args_is_help=True
 _HANDED_OVER = {"allow_extra_args": True, "ignore_unknown_options": True}
 # It recommends a compiler's cache when imported, and logs remarks for its developers.
 _QUIET_PADDLE = {"PYTHONWARNINGS": "ignore:No ccache found", "GLOG_minloglevel": "2"}
+_NAMES_PACK = {"--from", "--pack", "--teacher"}
 _MOST_THUMBNAIL_BYTES = 4 * 1024 * 1024  # 512 px a side are a tenth of it
 
 
@@ -89,9 +90,13 @@ def _with_default(option: str, arguments: list[str]) -> list[str]:
 def _with_pack_folders(arguments: list[str]) -> list[str]:
     """The arguments with names of installed packs, where a pack is asked for, as folders."""
     folders = {folder.name: str(folder) for folder in list_packs(pack_folders(Settings()))}
+    words: list[str] = []
+    for argument in arguments:
+        option, _, value = argument.partition("=")
+        words += [option, value] if option in _NAMES_PACK and value else [argument]
     return [
-        folders.get(argument, argument) if before in {"--from", "--pack"} else argument
-        for before, argument in zip(["", *arguments], arguments, strict=False)
+        folders.get(word, word) if before in _NAMES_PACK else word
+        for before, word in zip(["", *words], words, strict=False)
     ]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.client import CommandError
-from app.cli.train import _fetch_gallery, _with_default
-from models.pack import Pack
+from app.cli.train import _fetch_gallery, _with_default, _with_pack_folders
+from models.pack import PACKS, Pack
 from tests.app.processes import RunningService, running_service
 from tests.app.test_cli import tillsight
 
@@ -37,6 +37,15 @@ def test_the_pack_of_the_settings_is_meant_unless_another_is_named(
     assert _with_default("--from", ["--to", "x"]) == ["--from", "mine", "--to", "x"]
     for given in (["--from", "theirs"], ["--from=theirs"]):
         assert _with_default("--from", given) == given
+
+
+def test_names_of_packs_become_their_folders(tmp_path: Path) -> None:
+    embedded = str(PACKS / "embedded")
+    for option in ("--from", "--pack", "--teacher"):
+        assert _with_pack_folders([option, "embedded"]) == [option, embedded]
+        assert _with_pack_folders([f"{option}=embedded"]) == [option, embedded]
+    elsewhere = ["--from", str(tmp_path), "--run", "embedded", "--licence=embedded"]
+    assert _with_pack_folders(elsewhere) == elsewhere
 
 
 def test_a_gallery_is_read_with_its_categories(samples: RunningService, tmp_path: Path) -> None:
