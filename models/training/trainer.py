@@ -34,7 +34,11 @@ _PRIME = 1_000_003  # sets the random numbers of runs with neighbouring seeds ap
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every run has: square input in pixels, images in a batch, the peak learning rate."""
+    """What every run has: square input in pixels, images in a batch, the peak learning rate.
+
+    `threads` read and change images. Batches are the same with any number of them, so a run may go
+    on with another.
+    """
 
     size: int
     batch: int
@@ -218,7 +222,11 @@ class Trainer:
             ("architecture", self.task.architecture),
         ):
             before = state[kind]
-            changed = [f"{key} {before.get(key)}" for key in now if before.get(key) != now[key]]
+            changed = [
+                f"{key} {before.get(key)}"
+                for key in now
+                if before.get(key) != now[key] and key != "threads"
+            ]
             if changed:
                 raise ModelError(
                     f"The run in {self.folder} was begun with {', '.join(changed)}: go on with "

@@ -80,10 +80,10 @@ class EmbedderTask:
         self.settings = settings
         self.normalisation = normalisation
         self.teachers = teachers
-        listed = "\n".join(f"{picture.path.name} {picture.product}" for picture in train)
         self.architecture: dict[str, Any] = {
             "network": type(embedder).__name__,
-            "photographs": f"{len(train)}, checksum {zlib.crc32(listed.encode()):08x}",
+            "train": _told(train),
+            "validation": _told(validation),
             **asdict(normalisation),
         }
 
@@ -151,3 +151,9 @@ class EmbedderTask:
                 features = embedder(paddle.to_tensor(self.normalisation.apply(images)))
                 rows.append(F.normalize(features, axis=-1).numpy())
         return np.concatenate(rows)
+
+
+def _told(pictures: Sequence[Picture]) -> str:
+    """How many, and a checksum of their names and products: where they lie may change."""
+    listed = "\n".join(f"{picture.path.name} {picture.product}" for picture in pictures)
+    return f"{len(pictures)} photographs, checksum {zlib.crc32(listed.encode()):08x}"

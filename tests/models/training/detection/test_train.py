@@ -93,6 +93,7 @@ def test_a_run_goes_on_only_with_its_own_settings(tmp_path, annotations):
     trainer(tmp_path, annotations, epochs=1).run()
     with pytest.raises(ModelError, match=r"was begun with size 64, batch 8"):
         trainer(tmp_path, annotations, epochs=1, size=96, batch=4)
+    trainer(tmp_path, annotations, epochs=1, threads=1)
 
 
 def test_a_run_goes_on_only_with_its_own_data(tmp_path, annotations):

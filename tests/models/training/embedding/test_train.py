@@ -141,6 +141,15 @@ def test_photographs_that_cannot_validate_are_refused(tmp_path, shop):
         trainer(tmp_path, one_each)
 
 
+def test_a_run_goes_on_only_with_its_own_photographs(tmp_path, shop):
+    trainer(tmp_path, shop[1], epochs=1).run()
+    train, kept_out = split(shop[1])
+    for part, name in ((train, "train"), (kept_out, "validation")):
+        fewer = [picture for picture in shop[1] if picture != part[-1]]
+        with pytest.raises(ModelError, match=rf"was begun with {name} \d+ photographs, checksum"):
+            trainer(tmp_path, fewer, epochs=1)
+
+
 def test_too_few_products_for_a_batch_are_told_before_the_run_has_a_folder(tmp_path, shop):
     with pytest.raises(ModelError, match="identities are too few for batches of 16"):
         trainer(tmp_path / "run", shop[1], batch=64)
