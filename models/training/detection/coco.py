@@ -1,7 +1,6 @@
 """Images and boxes from a COCO annotation file; whatever the categories, every box is a body."""
 
 import json
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.pixels import to_rgb
+from models.training.kept_out import kept_out
 from models.training.photographs import check_present, opened
 
 Image = NDArray[np.uint8]
@@ -84,14 +84,11 @@ def read_coco(annotations: Path) -> list[Record]:
     return records
 
 
-def split(records: Sequence[Record], parts: int = 5) -> tuple[list[Record], list[Record]]:
-    """Train and validation; of `parts` equal parts one is for validation.
-
-    By a checksum of the file's name: the same in every run, whatever else is added.
-    """
-    kept_out = [zlib.crc32(record.path.name.encode()) % parts == 0 for record in records]
-    train = [record for record, out in zip(records, kept_out, strict=True) if not out]
-    return train, [record for record, out in zip(records, kept_out, strict=True) if out]
+def split(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Train and validation by the files' names: a fifth of them is for validation."""
+    out = kept_out(record.path.name for record in records)
+    train = [record for record in records if record.path.name not in out]
+    return train, [record for record in records if record.path.name in out]
 
 
 def _check_ids(ids: Sequence[int], annotations: Path) -> None:

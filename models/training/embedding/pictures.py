@@ -1,7 +1,6 @@
 """Labelled photographs on disk: a folder per product, or a CSV file."""
 
 import csv
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from PIL import ImageOps
 
 from models.errors import ModelError
 from models.pixels import eight_bits
+from models.training.kept_out import kept_out
 from models.training.photographs import check_present, is_photograph, opened
 
 Image = NDArray[np.uint8]
@@ -59,14 +59,11 @@ def read_pictures(data: Path) -> list[Picture]:
     return pictures
 
 
-def split(pictures: Sequence[Picture], parts: int = 5) -> tuple[list[Picture], list[Picture]]:
-    """Train and validation by *product*; of `parts` equal parts one is for validation.
-
-    By a checksum of the product: the same in every run, whatever else is added.
-    """
-    out = [zlib.crc32(picture.product.encode()) % parts == 0 for picture in pictures]
-    train = [picture for picture, kept_out in zip(pictures, out, strict=True) if not kept_out]
-    return train, [picture for picture, kept_out in zip(pictures, out, strict=True) if kept_out]
+def split(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
+    """Train and validation by *product*: a fifth of them is for validation."""
+    out = kept_out(picture.product for picture in pictures)
+    train = [picture for picture in pictures if picture.product not in out]
+    return train, [picture for picture in pictures if picture.product in out]
 
 
 def by_product(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:

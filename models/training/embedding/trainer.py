@@ -63,7 +63,8 @@ class EmbedderTask:
         if repeated < 2:
             raise ModelError(
                 f"Of the products to validate with, {repeated} are in two photographs or more; "
-                "two are needed to confuse them"
+                "two are needed to confuse them. Photograph more products twice, or give others "
+                "with --validation"
             )
         if bool(teachers) != (settings.distillation > 0):
             raise ModelError("Teachers and a weight of their loss come together or not at all")

@@ -113,12 +113,9 @@ def test_what_is_no_annotation_file_is_refused(tmp_path, content):
         read_coco(path)
 
 
-def test_the_split_stays_when_images_are_added(tmp_path):
-    few = read_coco(write_coco(tmp_path / "few", 40))
-    more = read_coco(write_coco(tmp_path / "more", 60))
-    kept_out = {record.path.name for record in split(few)[1]}
-    assert 3 <= len(kept_out) <= 14
-    kept_out_of_more = {record.path.name for record in split(more)[1]}
-    assert kept_out == {name for name in kept_out_of_more if int(name[:3]) < 40}
-    train, validation = split(few)
-    assert len(train) + len(validation) == 40
+def test_a_fifth_is_kept_out_and_always_the_same(tmp_path):
+    records = read_coco(write_coco(tmp_path, 14))
+    train, kept_out = split(records)
+    assert len(kept_out) == 3
+    assert [record for record in records if record in train or record in kept_out] == records
+    assert {record.path for record in split(records[::-1])[1]} == {r.path for r in kept_out}

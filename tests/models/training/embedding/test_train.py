@@ -117,7 +117,7 @@ def test_how_long_features_are_makes_no_difference(tmp_path, shop):
         Trainer(task, tmp_path / str(length)).run()
         embedder.eval()
         vectors.append(task._vectors(embedder))
-    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-3)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-2)
 
 
 def test_teachers_pull_towards_what_is_alike_to_them(tmp_path, shop):
