@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -77,7 +78,12 @@ def _run(program: str, arguments: list[str]) -> int:
             ".venv/bin/pip install -e '.[train]'"
         )
     command = [sys.executable, "-m", f"models.training.{program}", *_with_pack_folders(arguments)]
-    return subprocess.run(command, env=os.environ | _QUIET_PADDLE, check=False).returncode
+    # Ctrl-C reaches both: the program saves what it has done, and is waited for.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(command, env=os.environ | _QUIET_PADDLE, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _with_default(option: str, arguments: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ keeps the best of them, and writes all down.
 
 import copy
 import json
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ MOMENTUM = 0.9
 LAST = "last.pdparams"
 BEST = "best.pdparams"
 LOG = "log.jsonl"
-SAVE_SECONDS = 300.0  # what a stop in the middle of a long epoch may cost
+SAVE_SECONDS = 300.0  # what a power cut in the middle of a long epoch may cost
 _SMOOTHING = 0.9  # of the loss that the progress bar shows
 _PRIME = 1_000_003  # sets the random numbers of runs with neighbouring seeds apart
 
@@ -115,19 +116,34 @@ class Trainer:
 
         Raises:
             ModelError: the loss is not finite any more, or an image cannot be read.
+            KeyboardInterrupt: Ctrl-C; what was done by then is saved.
         """
         with _progress() as progress, _quiet_batch_norms():
-            while self.epoch < self.task.settings.epochs:
-                training = self._train_epoch(progress)
-                metrics = self._evaluate()
-                self.ema.end_epoch()
-                self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+            try:
+                while self.epoch < self.task.settings.epochs:
+                    self._pass(progress)
+            except KeyboardInterrupt:
                 self._save()
-                self._log(training | metrics)
-                shown = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-                best = f"best {self.task.decisive} {self.best[self.task.decisive]:.3f}"
-                progress.console.print(f"epoch {self.epoch}: {shown}; {best}", highlight=False)
+                progress.console.print(
+                    f"Stopped after step {self.step} of epoch {self.epoch + 1}. The same command "
+                    "goes on from there.",
+                    highlight=False,
+                )
+                raise
         return self.best
+
+    def _pass(self, progress: Progress) -> None:
+        """An epoch, or what is left of it."""
+        training = self._train_epoch(progress)
+        metrics = self._evaluate()
+        with _undisturbed():
+            self.ema.end_epoch()
+            self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+            self._save()
+            self._log(training | metrics)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        best = f"best {self.task.decisive} {self.best[self.task.decisive]:.3f}"
+        progress.console.print(f"epoch {self.epoch}: {shown}; {best}", highlight=False)
 
     def _train_epoch(self, progress: Progress) -> dict[str, Any]:
         """What is left of one pass: the mean of each loss, and the speed."""
@@ -143,10 +159,11 @@ class Trainer:
         shown, started, first = None, time.perf_counter(), self.step
         saved, rate = started, 0.0
         for batch in task.batches(self.epoch, self.step):
-            losses = self._step(batch)
+            with _undisturbed():
+                losses = self._step(batch)
+                self.sums = {name: self.sums.get(name, 0) + loss for name, loss in losses.items()}
+                self.step += 1
             total = sum(losses.values())
-            self.sums = {name: self.sums.get(name, 0.0) + value for name, value in losses.items()}
-            self.step += 1
             now = time.perf_counter()
             shown = total if shown is None else _SMOOTHING * shown + (1 - _SMOOTHING) * total
             rate = (self.step - first) * task.settings.batch / (now - started)
@@ -265,6 +282,19 @@ def _progress() -> Progress:
         TextColumn("loss {task.fields[loss]} · {task.fields[rate]} images/s"),
         TimeRemainingColumn(),
     )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block: from half a step nothing can go on."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """`tillsight train` and `evaluate` as an operator calls them."""
 
 import csv
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.cli.client import CommandError
-from app.cli.train import _fetch_gallery, _with_default, _with_pack_folders
+from app.cli.train import _fetch_gallery, _run, _with_default, _with_pack_folders
 from models.pack import PACKS, Pack
 from tests.app.processes import RunningService, running_service
 from tests.app.test_cli import tillsight
@@ -46,6 +47,16 @@ def test_names_of_packs_become_their_folders(tmp_path: Path) -> None:
         assert _with_pack_folders([f"{option}=embedded"]) == [option, embedded]
     elsewhere = ["--from", str(tmp_path), "--run", "embedded", "--licence=embedded"]
     assert _with_pack_folders(elsewhere) == elsewhere
+
+
+def test_a_program_that_is_interrupted_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -INT $PPID\nsleep 1\nexit 7\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    assert _run("embedding.train", []) == 7
 
 
 def test_a_gallery_is_read_with_its_categories(samples: RunningService, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,6 @@ from models.detector import Detector
 from models.errors import ModelError
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import PACK_FILE, Pack, manifest_toml
-from models.training import trainer as trainer_module
 from models.training.detection import criterion
 from models.training.detection.coco import read_coco
 from models.training.detection.train import main, parsed
@@ -45,24 +45,26 @@ def numbers(state):
     return {name: np.asarray(tensor) for name, tensor in state.items()}
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, annotations, monkeypatch):
+def test_a_run_stopped_by_ctrl_c_goes_on_as_if_it_had_not(
+    tmp_path, annotations, monkeypatch, capsys
+):
     whole = trainer(tmp_path / "whole", annotations)
     whole.run()
 
     stopped = trainer(tmp_path / "stopped", annotations)
-    # In the second epoch, after the first of its two batches.
-    monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0)
-    ends = iter([None, None, None, KeyboardInterrupt])
-    step = stopped._step
+    steps = []
 
-    def until_interrupted(batch):
-        if (end := next(ends)) is not None:
-            raise end
-        return step(batch)
+    def pressed_within_the_third(batch, epoch):
+        steps.append(epoch)
+        if len(steps) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return losses(batch, epoch)
 
-    monkeypatch.setattr(stopped, "_step", until_interrupted)
+    losses = stopped.task.losses
+    monkeypatch.setattr(stopped.task, "losses", pressed_within_the_third)
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
+    assert "Stopped after step 1 of epoch 2. The same command goes on" in capsys.readouterr().out
     resumed = trainer(tmp_path / "stopped", annotations)
     assert (resumed.epoch, resumed.step) == (1, 1)
     resumed.run()

@@ -53,7 +53,7 @@ def numbers(state):
     return {name: np.asarray(tensor) for name, tensor in state.items()}
 
 
-def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_had_not(tmp_path, shop, monkeypatch):
+def test_a_run_killed_within_an_epoch_goes_on_as_if_it_had_not(tmp_path, shop, monkeypatch):
     whole = trainer(tmp_path / "whole", shop[1])
     assert whole.task.steps_an_epoch > 1
     whole.run()
@@ -63,14 +63,14 @@ def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_had_not(tmp_path, shop, 
     step = stopped._step
     dealt = []
 
-    def until_interrupted(batch):
+    def until_killed(batch):
         if len(dealt) == whole.task.steps_an_epoch + 1:
-            raise KeyboardInterrupt
+            raise SystemExit
         dealt.append(batch.labels.tolist())
         return step(batch)
 
-    monkeypatch.setattr(stopped, "_step", until_interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(stopped, "_step", until_killed)
+    with pytest.raises(SystemExit):
         stopped.run()
     resumed = trainer(tmp_path / "stopped", shop[1])
     assert (resumed.epoch, resumed.step) == (1, 1)
