@@ -68,6 +68,10 @@ class ImageTooSmall(ImageError):
     """A side shorter than the limit."""
 
 
+class PlainImage(ImageError):
+    """One even colour, as of a covered lens: nothing that a product could be known by."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
     """Bounds on what is decoded: bytes of the file, pixels, and the shortest side in pixels."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.enrolment.guard import check_contrast
 from app.images import ImageLimits, RGBImage, decode, encode_thumbnail
 from app.recognizer import DetectsBodies, EmbedsCrops
 from gallery import NewImage
@@ -58,13 +59,23 @@ class Enroller:
         digest = hashlib.sha256(data).hexdigest()
         return Photograph(pixels, digest, width, height, encode_thumbnail(pixels))
 
+    def read_reference(self, data: bytes) -> Photograph:
+        """As `read`, of what is to become a reference.
+
+        Raises:
+            ImageError: the image is refused; PlainImage where it shows nothing.
+        """
+        photograph = self.read(data)
+        check_contrast(photograph.pixels)
+        return photograph
+
     def prepare(self, data: bytes) -> NewImage:
-        """Decode, thumbnail and embed one image file.
+        """Decode, thumbnail and embed one image file that is to become a reference.
 
         Raises:
             ImageError: the image is refused; nothing was stored.
         """
-        (image,) = self.enrolled([self.read(data)])
+        (image,) = self.enrolled([self.read_reference(data)])
         return image
 
     def enrolled(self, photographs: Sequence[Photograph]) -> list[NewImage]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.images import RGBImage
+from app.images import PlainImage, RGBImage
 from gallery import Candidate, Searches
 from gallery.scenes import scenes_of
 from models.pack import EmbedderSpec
@@ -21,6 +21,8 @@ Doubt = Literal["look-alike", "no-body", "blurred", "too-small"]
 _SHARP, _SIDE = 0.02, 256
 # Grey levels: so that noise on an even ground is no sharpness.
 _NOISE = 5.0
+# Standard deviation of the grey levels; less is a covered lens, a white wall, a frame of noise.
+_CONTRAST = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,31 @@ def _score(candidate: Candidate) -> float:
     return candidate.score
 
 
+def check_contrast(pixels: RGBImage) -> None:
+    """Refuse a reference, uint8 [H, W, 3], that every other picture without contrast would match.
+
+    Raises:
+        PlainImage: it shows one even colour.
+    """
+    if float(np.std(_small(pixels))) < _CONTRAST:
+        raise PlainImage(
+            "The photograph shows one even colour, and no product could be known by it. Look for a "
+            "covered lens, and photograph the product in light."
+        )
+
+
 def sharpness(pixels: RGBImage) -> float:
     """Share of fine edges in a picture, uint8 [H, W, 3]; 0 for an even one."""
+    grey = _small(pixels)
+    edges = cv2.Laplacian(grey, cv2.CV_32F)
+    return float(np.var(edges)) / (float(np.var(grey)) + _NOISE**2)
+
+
+def _small(pixels: RGBImage) -> NDArray[np.uint8]:
+    """Grey levels, at most 256 pixels a side."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     scale = _SIDE / max(grey.shape)
     if scale < 1:
         size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    edges = cv2.Laplacian(grey, cv2.CV_32F)
-    return float(np.var(edges)) / (float(np.var(grey)) + _NOISE**2)
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8)

@@ -132,6 +132,7 @@ class Review:
         Raises:
             UnknownFeedback, FeedbackDecided: it is not there, or does not wait as it did.
             NoProduct, UnknownProduct: of whom it would be a reference.
+            PlainImage: nothing is on it that a product could be known by.
             LowersRecall: it was held back, which is noted.
             QueueFull: there are as many negatives as may be.
         """
@@ -146,7 +147,9 @@ class Review:
             self._gallery.get_product(target)
         proceed()
         picture = self._feedback.picture(number)
-        (image,) = self._enroller.enrolled([self._enroller.read(picture)])
+        # A negative may be plain: a bare table is one.
+        read = self._enroller.read if target is None else self._enroller.read_reference
+        (image,) = self._enroller.enrolled([read(picture)])
         vectors = np.asarray(image.vectors, np.float32)
         # Not under the lock: it takes seconds in a large gallery, while tills say something else.
         effect = predict(self._gallery, target, [vectors], proceed)

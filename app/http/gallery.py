@@ -300,7 +300,7 @@ def _enrol(
 
 
 def _prepared(product_id: str, upload: Upload, service: Service) -> tuple[NewImage, list[Doubtful]]:
-    photograph = service.enroller.read(upload.data)
+    photograph = service.enroller.read_reference(upload.data)
     (image,) = service.enroller.enrolled([photograph])
     vectors = np.asarray(image.vectors, np.float32)
     return image, service.guard.check(photograph.pixels, vectors, product_id)

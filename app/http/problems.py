@@ -79,6 +79,7 @@ DOMAIN_PROBLEMS: list[tuple[type[Exception], int, str]] = [
     (images.DamagedImage, 422, "damaged-image"),
     (images.ImageTooLarge, 413, "image-too-large"),
     (images.ImageTooSmall, 422, "image-too-small"),
+    (images.PlainImage, 422, "plain-image"),
     (UnusableArchive, 422, "unusable-archive"),
     (UnknownJob, 404, "unknown-job"),
     (UnknownProduct, 404, "unknown-product"),

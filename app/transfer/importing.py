@@ -145,7 +145,7 @@ class Importer:
             data = archive.read(picture.entry, self._limits.max_bytes)
             line = picture.line
             if line is None or not line.describes(data):
-                return self._enroller.read(data)
+                return self._enroller.read_reference(data)
             pixels = self._check_thumbnail(data)
         except (ImageError, ValueError) as error:
             return error

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 from starlette.testclient import TestClient
 
-from app.enrolment.guard import Guard, sharpness
+from app.enrolment.guard import Guard, check_contrast, sharpness
 from app.sample import SAMPLES
 from app.service import Service
 from app.settings import Settings
@@ -61,13 +61,34 @@ def test_each_doubt_is_told_and_the_reference_added(client: TestClient) -> None:
         "crisps",
         changed(CRISPS[0], blur=0.02),
         changed(CRISPS[0], side=64),
-        pictures.encode(Image.new("RGB", (300, 300), "grey"), "JPEG"),
+        pictures.encode(Image.linear_gradient("L").resize((300, 300)), "JPEG"),
     )
     found = doubts(answer)
     assert "blurred" in found[0]
     assert "too-small" in found[1]
     assert {"blurred", "no-body"} <= set(found[2])
     assert client.get("/gallery/products/crisps").json()["image_count"] == 3
+
+
+def plain(level: int, noise: float = 0) -> bytes:
+    levels = np.random.default_rng(0).normal(level, noise, (600, 800, 3))
+    return pictures.encode(Image.fromarray(levels.clip(0, 255).astype(np.uint8)), "JPEG")
+
+
+def test_a_photograph_of_nothing_is_no_reference(client: TestClient) -> None:
+    add(client, "crisps", CRISPS[0])
+    for nothing in (plain(0), plain(8), plain(255), plain(12, noise=8)):
+        answer = add(client, "crisps", CRISPS[1], nothing, dry_run=True)
+        assert answer["images"][1]["error"]["code"] == "plain-image"
+        alone = client.post("/gallery/products/crisps/images", files={"images": nothing})
+        assert_problem(alone, 422, "plain-image")
+    assert client.get("/gallery/products/crisps").json()["image_count"] == 1
+
+
+def test_what_is_seen_at_all_is_a_reference() -> None:
+    white_on_white = np.full((600, 800, 3), 250, np.uint8)
+    white_on_white[200:400, 300:500] = 238
+    check_contrast(white_on_white)
 
 
 def test_a_reference_like_another_product_is_told(client: TestClient) -> None:

@@ -4,6 +4,7 @@ from contextlib import closing
 from threading import Event
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from app.enrolment.effect import Effect, predict
@@ -12,6 +13,7 @@ from app.feedback.negatives import Negatives
 from app.feedback.review import Review
 from app.sample import SAMPLES
 from app.service import Service
+from tests.app import pictures
 from tests.app.problems import assert_problem
 
 # Products whose photographs are like each other and unlike those of the others.
@@ -114,6 +116,15 @@ def test_a_hand_is_never_taken_for_a_product_again(client: TestClient) -> None:
     assert client.get("/gallery/audit").json() == before
     client.post(f"/feedback/{item['id']}/undo")
     assert recognise(client, HAND, threshold=0)["results"][0]["candidates"]
+
+
+def test_a_bare_table_is_no_reference_but_a_negative(client: TestClient) -> None:
+    enrol(client, "crisps", CRISPS[0])
+    table = pictures.encode(Image.new("RGB", (300, 200), "white"), "JPEG")
+    item = say(client, recognise(client, table, threshold=0), "crisps")
+    approve = f"/feedback/{item['id']}/approve"
+    assert_problem(client.post(approve), 422, "plain-image")
+    assert client.post(approve, json={"kind": "negative"}).json()["kept_as"] == "negative"
 
 
 def test_a_negative_like_a_product_is_held_back(client: TestClient) -> None:

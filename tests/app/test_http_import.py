@@ -4,6 +4,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from app.service import Service
@@ -77,6 +78,15 @@ def test_a_shop_is_imported_and_recognised(client: TestClient) -> None:
     assert client.get("/gallery/products/unlisted").json()["name"] == "unlisted"
     seen = client.post("/recognize?detect=false", files={"image": pictures.jpeg(2)}).json()
     assert seen["results"][0]["product"]["id"] == "4001"
+
+
+def test_a_photograph_of_nothing_is_refused_by_its_name(client: TestClient) -> None:
+    black = pictures.encode(Image.new("RGB", (300, 200), (8, 8, 8)), "JPEG")
+    job = run(client, archive({"4001/1.jpg": pictures.jpeg(1), "4001/2.jpg": black}))
+    assert (job["state"], job["added"], job["failed"]) == ("done", 1, 1)
+    (error,) = job["errors"]
+    assert (error["item"], error["code"]) == ("4001/2.jpg", "unusable-image")
+    assert "one even colour" in error["detail"]
 
 
 def test_the_same_archive_again_adds_nothing(client: TestClient) -> None:
