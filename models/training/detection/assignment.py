@@ -2,7 +2,8 @@
 
 Both take the boxes of one image and give, for every cell, the index of its box or `BACKGROUND`.
 
-Sources: Ge et al., "YOLOX", arXiv 2107.08430, for SimOTA, with PicoDet's cost; Zhang et al.,
+Sources: Ge et al., "YOLOX", arXiv 2107.08430, for SimOTA, with PicoDet's cost, as PaddleDetection
+has it (`ppdet/modeling/assigners/simota_assigner.py`); Zhang et al.,
 "Bridging the Gap Between Anchor-based and Anchor-free Detection", CVPR 2020, for ATSS.
 """
 
@@ -44,8 +45,8 @@ def simota(
 
     Only cells whose centre lies in a box or near its middle compete. The cost is varifocal loss
     plus 6 times GIoU loss; a cell that is not in the box and near its middle comes after all
-    others. A box gets as many cells as its ten best IoUs sum to, at least one; a cell wanted by
-    several boxes goes to the cheapest.
+    others. A box gets as many cells as its ten best IoUs sum to, at least one; a cell that several
+    boxes want goes to the cheapest of all boxes, which may be one that does not want it.
 
     Args:
         scores: float32 [A], 0..1.
@@ -79,8 +80,9 @@ def simota(
     for box, count in enumerate(counts):
         wanted[np.argsort(cost[:, box], kind="stable")[:count], box] = True
     taken = wanted.any(axis=1)
-    cheapest = np.where(wanted, cost, np.inf).argmin(axis=1)
-    assignment[competing[taken]] = cheapest[taken]
+    disputed = wanted.sum(axis=1) > 1
+    box_of = np.where(disputed, cost.argmin(axis=1), wanted.argmax(axis=1))
+    assignment[competing[taken]] = box_of[taken]
     return assignment
 
 

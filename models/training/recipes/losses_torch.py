@@ -40,7 +40,10 @@ def varifocal(logits: Tensor, targets: Tensor) -> Tensor:
 def assign(
     logits: Tensor, predicted: Tensor, centers: Tensor, strides: Tensor, boxes: Tensor, real: Tensor
 ) -> Tensor:
-    """SimOTA.
+    """SimOTA, as the shipped detector was trained.
+
+    A cell that several boxes want goes to the cheapest of these, where the reference and
+    `models.training.detection.assignment` take the cheapest of all boxes.
 
     Args:
         logits: [N, A].

@@ -74,6 +74,19 @@ def test_a_cell_wanted_twice_goes_to_the_cheaper_box():
     assert simota(scores, predicted, CENTERS, STRIDES, boxes).tolist() == [0, 1, 1, -1, -1, -1]
 
 
+def test_a_cell_wanted_twice_may_go_to_a_third_box():
+    boxes = array([[24, 0, 44, 8], [24, 0, 48, 8], [16, 0, 32, 8]])
+    predicted = array(
+        [*([[90, 0, 91, 1]] * 2), [16, 0, 32, 8], [20, 0, 36, 8], *([[90, 0, 91, 1]] * 2)]
+    )
+    scores = array([0.5] * 6)
+    # IoUs of cells 2 and 3: box 0 has 8 / 28 and 12 / 24, box 1 has 8 / 32 and 12 / 28, box 2 has 1
+    # and 12 / 20. No sum reaches 2, so each box gets one cell. Cell 2 lies outside boxes 0 and 1,
+    # which both want cell 3; box 2 wants cell 2. For cell 3 box 2 is the cheapest of the three: 0.6
+    # ln 2 + 6 x 0.4 = 2.8, against 0.5 ln 2 + 6 x 0.5 = 3.3 and 3.7.
+    assert simota(scores, predicted, CENTERS, STRIDES, boxes).tolist() == [-1, -1, 2, 2, -1, -1]
+
+
 def test_cells_of_one_level_do_not_reach_for_far_middles():
     # A truth of 48 px on cells of stride 8: its middle is at x = 24, near means within 20 px.
     box = array([[0, 0, 48, 8]])
