@@ -109,7 +109,7 @@ def _record(folder: Path, image: dict[str, Any], boxes: list[list[float]]) -> Re
 
 def _corners(boxes: list[list[float]], height: int, width: int) -> Boxes:
     """(x, y, width, height) → (x1, y1, x2, y2), clipped; what is left without area is dropped."""
-    corners = np.asarray(boxes, np.float32).reshape(-1, 4)
+    corners = np.asarray(boxes, np.float32).reshape(len(boxes), 4)
     corners[:, 2:] += corners[:, :2]
     return visible(corners, height, width)
 

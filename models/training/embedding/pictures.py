@@ -93,7 +93,8 @@ def _of_csv(file: Path) -> list[Picture]:
             rows.fieldnames = [title.strip().lower() for title in rows.fieldnames or ()]
             if not {"path", "product"} <= set(rows.fieldnames):
                 raise ValueError(f"its header is {header.strip()!r}")
-            return [_of_row(row, rows.line_num, file.parent) for row in rows]
+            # Spreadsheets leave rows of nothing but separators.
+            return [_of_row(row, rows.line_num, file.parent) for row in rows if any(row.values())]
     except (OSError, ValueError, csv.Error) as error:
         raise ModelError(
             f"{file} is no CSV file with the columns path and product ({error})"

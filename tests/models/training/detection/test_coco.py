@@ -95,6 +95,12 @@ def test_ids_that_are_not_one_image_s_are_refused(tmp_path):
         read_coco(path)
 
 
+def test_boxes_of_two_numbers_are_not_joined_to_one_of_four(tmp_path):
+    path = write(tmp_path, [{"bbox": [1, 2]}, {"bbox": [3, 4]}])
+    with pytest.raises(ModelError, match="is no COCO annotation file"):
+        read_coco(path)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -38,6 +38,7 @@ def test_a_csv_names_paths_from_its_own_folder(tmp_path):
         "path,product\n1.png,crème\n",
         '"Path";"Product"\n 1.png ; crème \n',
         "product\tpath\ncrème\t1.png",
+        "path,product,category\n1.png,crème,\n,,\n",
     ],
 )
 def test_a_csv_may_come_from_a_spreadsheet(tmp_path, text):
