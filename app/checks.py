@@ -11,12 +11,21 @@ MAX_NAME_LENGTH = 256
 MAX_METADATA_BYTES = 16 * 1024
 MAX_METADATA_DEPTH = 8
 
+# By category: controls, halves of characters, what no standard knows, ends of lines.
+_NO_TEXT = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
+# They have text read in another order than it is stored in: one name could pass for another.
+_OVERRIDES = {*"\u202a\u202b\u202c\u202d\u202e", *"\u2066\u2067\u2068\u2069"}
+
 
 def check_product_id(value: str) -> str:
     """A product id can stand in a path: printable, no slash, not a dot segment."""
     check_name(value)
     if len(value) > MAX_ID_LENGTH:
         raise ValueError(f"an id has at most {MAX_ID_LENGTH} characters")
+    # Two ids that look the same would be two products.
+    for character in value:
+        if not character.isprintable():
+            raise ValueError(f"{_told(character)} is not allowed in an id")
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("an id holds no slash or backslash and is not '.' or '..'")
     return value
@@ -41,14 +50,25 @@ def check_written_id(value: str) -> str:
 
 
 def check_name(value: str) -> str:
-    """One line of printable text, without white space around it."""
+    """One line of text, without white space around it.
+
+    Invisible characters are text, too: Persian and emoji join letters by them, French keeps `1 l`
+    together.
+    """
     if not 1 <= len(value) <= MAX_NAME_LENGTH:
         raise ValueError(f"1 to {MAX_NAME_LENGTH} characters are allowed")
-    if not value.isprintable():
-        raise ValueError("only printable characters are allowed")
+    for character in value:
+        if unicodedata.category(character) in _NO_TEXT or character in _OVERRIDES:
+            raise ValueError(f"{_told(character)} is not allowed")
     if value != value.strip():
         raise ValueError("no white space at the start or end")
     return value
+
+
+def _told(character: str) -> str:
+    # By number: in a spreadsheet it can't be seen. Controls have no name.
+    name = unicodedata.name(character, "")
+    return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
 
 
 def check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -36,7 +36,14 @@ ProductId = Annotated[
 ]
 NewProductId = Annotated[ProductId, AfterValidator(check_new_id)]
 ProductName = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(check_name)
+    str,
+    StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH),
+    AfterValidator(check_name),
+    Field(
+        description="One line of text in any script. Control characters, private ones and those "
+        "that override the direction of text are refused.",
+        examples=["Orange juice 1 l"],
+    ),
 ]
 # What is measured is given as precisely as it is known; more digits would only be noise.
 # After a backup was restored it is more than 32 bits hold (gallery.backup).
@@ -215,7 +222,7 @@ class CalibrationAnswer(Document):
 class ProductBody(Document):
     """What `PUT /gallery/products/{id}` takes."""
 
-    name: ProductName = Field(examples=["Orange juice 1 l"])
+    name: ProductName
     metadata: Metadata = Field(
         default_factory=dict, examples=[{"brand": "Sunhill", "department": "drinks"}]
     )

@@ -87,13 +87,20 @@ def read_row(row: dict[str | None, Any], place: str, check_id: Callable[[str], s
         raise ValueError("metadata is not a JSON object")
     filled = {key: value for key, value in cells.items() if value}
     return ProductRow(
-        check_id(product_id),
-        check_name(name) if name else None,
+        _checked("id", check_id, product_id),
+        _checked("name", check_name, name) if name else None,
         check_metadata({**filled, **whole}),
         whole=bool(given),
         emptied=frozenset(cells.keys() - filled.keys()),
         place=place,
     )
+
+
+def _checked(column: str, check: Callable[[str], str], value: str) -> str:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ValueError(f"{column}: {error}") from None
 
 
 def _decoded(data: bytes) -> str:

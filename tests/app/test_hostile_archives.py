@@ -204,6 +204,16 @@ def test_a_row_that_is_wrong_is_refused_alone(file: Path, row: str) -> None:
     assert len(str(refused.error)) < 500
 
 
+def test_what_can_not_be_seen_in_a_row_is_told(file: Path) -> None:
+    good, *refused = items(file, table("0,1\u00a0l,", "1,a\u0085b,", "2\u00a0,x,", "2\u00a03,x,"))
+    assert isinstance(good, ProductRow)
+    assert good.name == "1\u00a0l"
+    assert [str(item.error) for item in refused if isinstance(item, Refused)] == [
+        "name: U+0085 is not allowed",
+        "id: U+00A0 (NO-BREAK SPACE) is not allowed in an id",
+    ]
+
+
 @pytest.mark.parametrize(
     "header",
     [b"id,name,aisle", b"id;name;aisle", b"id\tname\taisle", b"ID, Name ,aisle",

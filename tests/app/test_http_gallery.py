@@ -198,6 +198,35 @@ def test_ids_of_the_client_come_back_as_they_were(client: TestClient, product_id
     assert client.get(path).json()["id"] == product_id
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Jus d'orange 1\u00a0l", "1\u202f000 g", "全脂\u3000牛乳", "می\u200cخواهم", "क्\u200dष",
+     "👨\u200d👩\u200d👧", "\u200fשוקו 3%", "Milch\u00adkaffee"],
+    ids=ascii,
+)  # fmt: skip
+def test_names_of_any_script_come_back_as_they_were(client: TestClient, name: str) -> None:
+    put(client, "1", name)
+    assert client.get("/gallery/products/1").json()["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("a\u0085b", "U+0085"), ("a\tb", "U+0009"), ("a\u2028b", "U+2028 (LINE SEPARATOR)"),
+     ("a\ue000b", "U+E000"), ("a\ufffeb", "U+FFFE"),
+     ("a\u202eb", "U+202E (RIGHT-TO-LEFT OVERRIDE)"), ("a\u2069b", "U+2069 (POP DIR")],
+    ids=ascii,
+)  # fmt: skip
+def test_what_no_name_holds_is_told(client: TestClient, name: str, told: str) -> None:
+    answer = client.put("/gallery/products/1", json={"name": name})
+    assert f"name: {told}" in assert_problem(answer, 422, "invalid-request")["detail"]
+
+
+def test_what_can_not_be_seen_in_an_id_is_told(client: TestClient) -> None:
+    answer = client.put("/gallery/products/a%C2%A0b", json={"name": "x"})
+    detail = assert_problem(answer, 422, "invalid-request")["detail"]
+    assert "id: U+00A0 (NO-BREAK SPACE) is not allowed" in detail
+
+
 @pytest.mark.parametrize("path", ["x" * 129, "x" * 10_000, "%20a", "a%00b", "a%0ab", "..%5Ca"])
 def test_ids_that_could_do_harm_are_refused(client: TestClient, path: str) -> None:
     assert_problem(
