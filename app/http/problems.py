@@ -117,7 +117,7 @@ HTTP_DETAILS = {
     "slash.",
     405: "This path does not know this method; see /docs.",
 }
-_NO_JSON = "The body's type is {}. Send a JSON document with -H 'Content-Type: application/json'."
+_NO_TYPE = "The body's type is {}. Send a JSON document with -H 'Content-Type: application/json'."
 
 
 def describe(error: Exception) -> Problem:
@@ -202,10 +202,14 @@ def install(app: FastAPI) -> None:
         content_type = request.headers.get("content-type", "")
         if found[0]["loc"] == ("body",) and "json" not in content_type:
             stated = content_type[:80] or "not stated"
-            return to_response(_problem(415, "unsupported-body", _NO_JSON.format(stated)))
+            return to_response(_problem(415, "unsupported-body", _NO_TYPE.format(stated)))
+        if found[0]["type"] == "json_invalid":
+            position, reason = found[0]["loc"][1], found[0]["ctx"]["error"]
+            detail = f"The body is not JSON: {reason} at character {position}."
+            return to_response(_problem(400, "malformed-request", detail))
         # The offending input is left out: it may be huge, or not representable in JSON. What two
         # parts of a call ask of one parameter is told once.
-        told = dict.fromkeys((".".join(map(str, item["loc"])), item["msg"]) for item in found)
+        told = dict.fromkeys((".".join(map(str, item["loc"])), _message(item)) for item in found)
         errors = [{"where": where, "message": message} for where, message in told]
         detail = "; ".join(f"{item['where']}: {item['message']}" for item in errors[:5])
         problem = _problem(422, "invalid-request", detail)
@@ -259,6 +263,11 @@ def _allow(request: Request) -> dict[str, str]:
     if "get" in operations:
         operations.add("head")  # app.http.head
     return {"Allow": ", ".join(sorted(operations)).upper()} if operations else {}
+
+
+def _message(error: dict[str, Any]) -> str:
+    # Pydantic puts this before what our own checks say.
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _problem(status: int, code: str, detail: str) -> Problem:

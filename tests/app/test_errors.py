@@ -75,6 +75,18 @@ def test_a_document_that_is_none(client: TestClient, body: bytes) -> None:
     assert client.get("/gallery/products/p").status_code == 404
 
 
+def test_broken_json_is_told_by_where_it_breaks(client: TestClient) -> None:
+    answer = client.put("/gallery/products/p", content=b'{"name": x}', headers=JSON)
+    problem = assert_problem(answer, 400, "malformed-request")
+    assert problem["detail"] == "The body is not JSON: Expecting value at character 9."
+
+
+def test_what_our_checks_say_is_told_as_it_is(client: TestClient) -> None:
+    answer = client.put("/gallery/products/p", json={"name": " x"})
+    problem = assert_problem(answer, 422, "invalid-request")
+    assert problem["detail"] == "body.name: no white space at the start or end"
+
+
 @pytest.mark.parametrize(
     "types",
     [
