@@ -278,7 +278,7 @@ def _enrol(
         try:
             image, doubts = _prepared(product_id, upload, service)
         except (ImageError, DoubtfulReference) as error:
-            entry.error = describe(error).model_dump(exclude_none=True)
+            entry.error = describe(error)
             refused.append(error)
             continue
         entry.warnings = [WarningItem.model_validate(doubt) for doubt in doubts]

@@ -10,7 +10,8 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from app.http.current import current_request
-from app.http.problems import Problem, RequestProblem, describe
+from app.http.problems import RequestProblem, describe
+from app.http.schemas import Problem
 from app.http.state import ServiceDep
 from app.idempotency import FIRST_FAULT, Answer, Answers, KeyInUse, KeyReused
 
@@ -114,4 +115,4 @@ def _made(work: Work) -> Answer:
 
 
 def _answer(status: int, document: BaseModel, media_type: str = "application/json") -> Answer:
-    return Answer(status, media_type, document.model_dump_json(exclude_none=True).encode())
+    return Answer(status, media_type, document.model_dump_json().encode())

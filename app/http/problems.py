@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +20,7 @@ from app.feedback.feedback import FeedbackDecided, QueueFull, UnknownFeedback
 from app.feedback.photographs import UnknownRecognition
 from app.feedback.review import LowersRecall, NoProduct, UnknownResult
 from app.http.current import current_request
+from app.http.schemas import EffectAnswer, Problem
 from app.jobs import UnknownJob
 from app.transfer.archive import UnusableArchive
 from gallery import (
@@ -38,26 +38,6 @@ from gallery import (
 from models.errors import ClosedError
 
 logger = logging.getLogger(__name__)
-
-
-class Problem(BaseModel):
-    """An error, RFC 9457."""
-
-    type: str = Field(examples=["urn:tillsight:problem:unsupported-image"])
-    title: str = Field(examples=["Unsupported Media Type"])
-    status: int = Field(examples=[415])
-    detail: str = Field(
-        examples=["This is not an image that can be read. Send JPEG, PNG, WebP, GIF or BMP."]
-    )
-    code: str = Field(examples=["unsupported-image"])
-    errors: list[dict[str, Any]] | None = Field(
-        None,
-        description="What is wrong with which parameter, for `invalid-request`; "
-        "which doubts, for `doubtful-reference`.",
-    )
-    effect: dict[str, Any] | None = Field(
-        None, description="What the change would do, for `lowers-recall`."
-    )
 
 
 class RequestProblem(Exception):
@@ -126,7 +106,7 @@ def describe(error: Exception) -> Problem:
         if isinstance(error, kind):
             problem = _problem(status, code, str(error))
             if isinstance(error, LowersRecall):
-                problem.effect = asdict(error.effect)
+                problem.effect = EffectAnswer.model_validate(error.effect)
             if isinstance(error, DoubtfulReference):
                 problem.errors = [asdict(doubt) for doubt in error.doubts]
             return problem
@@ -153,7 +133,10 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+            "content": {
+                # AddedImageItem brings it among the components.
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            },
         }
         for status in statuses
     }
@@ -177,7 +160,7 @@ def to_response(problem: Problem, headers: Mapping[str, str] | None = None) -> J
     """The answer that a problem document is; also noted for the request's line in the log."""
     current_request().problem = problem.code
     return JSONResponse(
-        problem.model_dump(exclude_none=True),
+        problem.model_dump(),
         status_code=problem.status,
         headers=headers,
         media_type="application/problem+json",
@@ -277,5 +260,4 @@ def _problem(status: int, code: str, detail: str) -> Problem:
         status=status,
         detail=detail,
         code=code,
-        errors=None,
     )

@@ -1,7 +1,7 @@
 """The JSON documents of the API, as pydantic models: what OpenAPI shows and clients rely on."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -52,6 +52,9 @@ Score = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 Pixel = Annotated[float, AfterValidator(lambda value: round(value, 1))]
 Milliseconds = Annotated[float, AfterValidator(lambda value: round(value, 2))]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(check_metadata)]
+T = TypeVar("T")
+# A field that is left out where it says nothing; any other is there, and null.
+IfAny = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
 
 
 class Document(BaseModel):
@@ -319,27 +322,47 @@ class HistoryAnswer(Document):
 class WarningItem(Document):
     code: Doubt
     detail: str
-    product_id: str | None = Field(None, description="That it looks like, of a `look-alike`.")
+    product_id: IfAny[str] = Field(None, description="That it looks like, of a `look-alike`.")
+
+
+class Problem(BaseModel):
+    """An error, RFC 9457."""
+
+    type: str = Field(examples=["urn:tillsight:problem:unsupported-image"])
+    title: str = Field(examples=["Unsupported Media Type"])
+    status: int = Field(examples=[415])
+    detail: str = Field(
+        examples=["This is not an image that can be read. Send JPEG, PNG, WebP, GIF or BMP."]
+    )
+    code: str = Field(examples=["unsupported-image"])
+    errors: IfAny[list[dict[str, Any]]] = Field(
+        None,
+        description="What is wrong with which parameter, for `invalid-request`; "
+        "which doubts, for `doubtful-reference`.",
+    )
+    effect: IfAny[EffectAnswer] = Field(
+        None, description="What the change would do, for `lowers-recall`."
+    )
 
 
 class AddedImageItem(Document):
     """One entry per file sent, in order: an `id`, or the `error` that refused this file."""
 
-    filename: str | None = None
-    id: str | None = None
-    duplicate: bool | None = Field(
+    filename: IfAny[str] = None
+    id: IfAny[str] = None
+    duplicate: IfAny[bool] = Field(
         None, description="True: the product already had this image; `id` is the one it has."
     )
     warnings: list[WarningItem] = Field(
         [], description="Doubts about the reference; it was added all the same."
     )
-    error: dict[str, Any] | None = Field(None, description="A problem document.")
+    error: IfAny[Problem] = None
 
 
 class AddImagesAnswer(Document):
     images: list[AddedImageItem]
     gallery_revision: Revision
-    effect: EffectAnswer | None = Field(
+    effect: IfAny[EffectAnswer] = Field(
         None, description="With `dry_run`: what adding them all would change."
     )
 

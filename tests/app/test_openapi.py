@@ -9,9 +9,11 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.testclient import TestClient
 
 from app.http.application import create_app
 from app.service import Service
+from tests.app.test_guard import COFFEE, CRISPS, add
 
 CHECKS = [
     not_a_server_error,
@@ -84,6 +86,38 @@ def test_every_body_can_be_refused(api: schemathesis.BaseSchema) -> None:
     ]
     assert len(refused) > 5
     assert all(refused)
+
+
+def test_a_problem_is_one_component(api: schemathesis.BaseSchema) -> None:
+    schemas = [
+        answer["content"]["application/problem+json"]["schema"]
+        for operations in api.raw_schema["paths"].values()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+    ]
+    assert len(schemas) > 200
+    assert all(schema == {"$ref": "#/components/schemas/Problem"} for schema in schemas)
+
+
+def test_a_dry_run_that_misses_is_as_documented(
+    api: schemathesis.BaseSchema, client: TestClient
+) -> None:
+    add(client, "crisps", *CRISPS[:2])
+    add(client, "coffee", *COFFEE[:2])
+    path = "/gallery/products/{product_id}/images"
+    wrong = client.post(
+        path.format(product_id="coffee"),
+        files=[("images", CRISPS[2]), ("images", b"no image")],
+        params={"dry_run": True},
+    )
+    assert None in [missed["image_id"] for missed in wrong.json()["effect"]["newly_missed"]]
+    assert api[path]["POST"].validate_response(wrong) is None
+    # What an entry has nothing of is left out, as it ever was.
+    assert [entry.keys() for entry in wrong.json()["images"]] == [
+        {"filename", "warnings"},
+        {"filename", "warnings", "error"},
+    ]
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
