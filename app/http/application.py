@@ -39,6 +39,14 @@ it out. A new product is taught by a handful of photographs, with no training.
 
 Every error is an RFC 9457 problem document with a stable `code` and advice in `detail`."""
 
+TAGS = {
+    "recognition": "A photograph in, what it shows out.",
+    "gallery": "Products and their reference photographs, and how well these tell them apart.",
+    "feedback": "What people say of results, and the queue in which it is reviewed.",
+    "jobs": "Work that outlasts its request: imports, and building the index again.",
+    "operation": "For orchestrators and monitoring.",
+}
+
 
 def create_app(service: Service) -> FastAPI:
     """The application over a service that has been started; whoever started it closes it."""
@@ -49,6 +57,8 @@ def create_app(service: Service) -> FastAPI:
         version=version("tillsight"),
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/"}],
+        openapi_tags=[{"name": name, "description": text} for name, text in TAGS.items()],
         redoc_url=None,
         # A photograph is not sent twice because of a slash: such a path is not found.
         redirect_slashes=False,

@@ -16,7 +16,7 @@ from app.enrolment.guard import Doubtful, DoubtfulReference
 from app.http.admission import ENTER, Turn, TurnDep
 from app.http.calibration import FilterDep
 from app.http.idempotency import OnceDep
-from app.http.preconditions import ExpectedVersion, set_etag
+from app.http.preconditions import ETAG, ExpectedVersion, set_etag
 from app.http.problems import RequestProblem, describe, responses
 from app.http.schemas import (
     AddedImageItem,
@@ -186,7 +186,11 @@ def delete_samples(service: ServiceDep) -> None:
 @router.put(
     "/products/{product_id}",
     summary="Create or replace a product",
-    responses={201: {"model": ProductAnswer, "description": "Created"}, **responses(404, 412, 413)},
+    responses={
+        200: {"headers": ETAG},
+        201: {"model": ProductAnswer, "description": "Created", "headers": ETAG},
+        **responses(404, 412, 413),
+    },
 )
 def put_product(
     product_id: Annotated[NewProductId, Path()],
@@ -205,7 +209,11 @@ def put_product(
     return ProductAnswer.model_validate(product)
 
 
-@router.get("/products/{product_id}", summary="A product and its images", responses=responses(404))
+@router.get(
+    "/products/{product_id}",
+    summary="A product and its images",
+    responses={200: {"headers": ETAG}, **responses(404)},
+)
 def get_product(product_id: ProductPath, service: ServiceDep, response: Response) -> ProductDetail:
     """What is stored of a product."""
     product = service.gallery.get_product(product_id)

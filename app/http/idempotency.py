@@ -54,6 +54,7 @@ class Once:
                 409,
                 "idempotency-key-in-use",
                 "A request with this Idempotency-Key is still being answered. Send it again later.",
+                {"Retry-After": "1"},
             ) from None
         except KeyReused:
             raise RequestProblem(

@@ -10,6 +10,14 @@ from app.http.schemas import ProductId
 from app.http.state import ServiceDep
 from gallery import Product
 
+# For `responses=`: what set_etag writes.
+ETAG = {
+    "ETag": {
+        "description": "The product's `version` in quotes, for `If-Match`.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
 ABSENT = 0  # the version of a product that does not exist
 _ETAG = re.compile(r'"(\d{1,18})"')
 

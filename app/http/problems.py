@@ -97,6 +97,30 @@ HTTP_DETAILS = {
     "slash.",
     405: "This path does not know this method; see /docs.",
 }
+# What answers say beside their documents; the second is what problems of a status may have.
+_HEADERS = {
+    "X-Request-ID": {
+        "description": "The request's own, or one made for it: logs have it, too.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {
+        "description": "Why the call is not allowed (RFC 6750).",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which to ask again, where they are known. Of 409 only where "
+        "a request with the same `Idempotency-Key` is still being answered.",
+        "schema": {"type": "integer"},
+    },
+}
+_HEADER_OF = {
+    401: "WWW-Authenticate",
+    403: "WWW-Authenticate",
+    409: "Retry-After",
+    429: "Retry-After",
+    503: "Retry-After",
+}
 _NO_TYPE = "The body's type is {}. Send a JSON document with -H 'Content-Type: application/json'."
 
 
@@ -133,6 +157,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
+            "headers": _header(_HEADER_OF[status]) if status in _HEADER_OF else {},
             "content": {
                 # AddedImageItem brings it among the components.
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -149,11 +174,18 @@ def document(schema: dict[str, Any]) -> None:
     parameter unknown.
     """
     of_any = {str(status): entry for status, entry in responses(422, 503).items()}
-    of_bodies = {str(status): entry for status, entry in responses(400, 408, 413).items()}
+    of_bodies = {str(status): entry for status, entry in responses(400, 408, 413, 415).items()}
+    schema["components"]["headers"] = _HEADERS
     for operations in schema["paths"].values():
         for operation in operations.values():
             refusals = of_bodies | of_any if "requestBody" in operation else of_any
             operation["responses"] = refusals | operation["responses"]
+            for answer in operation["responses"].values():
+                answer["headers"] = answer.get("headers", {}) | _header("X-Request-ID")
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"}}
 
 
 def to_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:

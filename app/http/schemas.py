@@ -23,6 +23,7 @@ from app.checks import (
 )
 from app.enrolment.guard import Doubt
 from app.recognizer import BoxSource, Outcome
+from gallery import ChangeKind
 
 ProductId = Annotated[
     str,
@@ -267,7 +268,7 @@ class ImageAnswer(Document):
 
 class ChangeItem(Document):
     sequence: Revision = Field(description="The gallery's revision that the change made.")
-    kind: str = Field(examples=["put product"])
+    kind: ChangeKind
     product_id: str
     image_id: str | None
     at: datetime

@@ -110,6 +110,18 @@ def test_a_request_that_is_still_being_answered(file: Path) -> None:
         assert answers.once("key", "request", never) == DONE
 
 
+def test_who_sends_again_too_soon_is_told_when(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def running(*_: object) -> Answer:
+        raise KeyInUse
+
+    monkeypatch.setattr(service.answers, "once", running)
+    answer = client.post("/gallery/rebuild", headers={"Idempotency-Key": "mine"})
+    assert_problem(answer, 409, "idempotency-key-in-use")
+    assert answer.headers["retry-after"] == "1"
+
+
 def never() -> Answer:
     raise AssertionError("it was done again")
 

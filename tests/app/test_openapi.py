@@ -1,11 +1,14 @@
 """The running application against its own OpenAPI document."""
 
+from typing import get_args
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
@@ -13,6 +16,7 @@ from starlette.testclient import TestClient
 
 from app.http.application import create_app
 from app.service import Service
+from gallery import ChangeKind
 from tests.app.test_guard import COFFEE, CRISPS, add
 
 CHECKS = [
@@ -20,6 +24,7 @@ CHECKS = [
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
+    response_headers_conformance,
 ]
 
 
@@ -79,13 +84,34 @@ def test_every_operation_is_tested(api: schemathesis.BaseSchema) -> None:
 
 def test_every_body_can_be_refused(api: schemathesis.BaseSchema) -> None:
     refused = [
-        {"400", "413"} <= operation["responses"].keys()
+        {"400", "413", "415"} <= operation["responses"].keys()
         for operations in api.raw_schema["paths"].values()
         for operation in operations.values()
         if "requestBody" in operation
     ]
     assert len(refused) > 5
     assert all(refused)
+
+
+def test_headers_are_documented(api: schemathesis.BaseSchema) -> None:
+    operation = api.raw_schema["paths"]["/gallery/products/{product_id}"]["put"]
+    headers = {status: {*answer["headers"]} for status, answer in operation["responses"].items()}
+    assert headers["200"] == headers["201"] == {"ETag", "X-Request-ID"}
+    assert headers["401"] == headers["403"] == {"WWW-Authenticate", "X-Request-ID"}
+    assert headers["429"] == headers["503"] == {"Retry-After", "X-Request-ID"}
+    assert headers["404"] == {"X-Request-ID"}
+
+
+def test_every_tag_is_told_in_a_sentence(api: schemathesis.BaseSchema) -> None:
+    told = {tag["name"] for tag in api.raw_schema["tags"] if tag["description"].endswith(".")}
+    operations = [o for path in api.raw_schema["paths"].values() for o in path.values()]
+    assert told == {tag for operation in operations for tag in operation["tags"]}
+
+
+def test_kinds_of_changes_are_named(api: schemathesis.BaseSchema) -> None:
+    schemas = api.raw_schema["components"]["schemas"]
+    for schema in (schemas["ChangeItem"], schemas["HistoryItem"]):
+        assert tuple(schema["properties"]["kind"]["enum"]) == get_args(ChangeKind)
 
 
 def test_a_problem_is_one_component(api: schemathesis.BaseSchema) -> None:
