@@ -153,10 +153,10 @@ def open_photograph(data: bytes, limits: ImageLimits, side: int | None) -> Pyram
 
 
 def check_bytes(size: int, limits: ImageLimits) -> None:
-    """Raise ImageTooLarge when a file of `size` bytes is over the limit."""
+    """Raise ImageTooLarge when `size` bytes, of which more may be to come, are over the limit."""
     if size > limits.max_bytes:
         raise ImageTooLarge(
-            f"The image file has {size:,} bytes; at most {limits.max_bytes:,} are read. "
+            f"The image file has more than {limits.max_bytes:,} bytes, the most that are read. "
             "Send a smaller or more compressed image."
         )
 

@@ -18,6 +18,7 @@ from gallery.durable import flush, put_in_place
 
 Kind = Literal["import", "rebuild"]
 State = Literal["queued", "running", "done", "failed"]
+ItemCode = Literal["unusable-image", "invalid-value"]
 
 KEPT_JOBS = 100
 MOST_ERRORS = 1000
@@ -33,7 +34,7 @@ class ItemError(BaseModel):
     """Why one item of a job was left out."""
 
     item: str
-    code: str
+    code: ItemCode
     detail: str
 
 
@@ -63,7 +64,7 @@ class Job(BaseModel):
     created_at: datetime
     finished_at: datetime | None = None
 
-    def fail_item(self, item: str, code: str, detail: str) -> None:
+    def fail_item(self, item: str, code: ItemCode, detail: str) -> None:
         self.failed += 1
         if len(self.errors) < MOST_ERRORS:
             self.errors.append(ItemError(item=item[:300], code=code, detail=detail))

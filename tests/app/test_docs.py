@@ -1,8 +1,10 @@
 import re
 from pathlib import Path
+from typing import get_args
 
 from app.http.access import ACCESS
 from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
+from app.jobs import ItemCode
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,12 @@ def test_every_problem_is_documented_with_its_status() -> None:
         ):
             used[code] = int(status)
     assert documented == used
+
+
+def test_codes_of_items_are_documented() -> None:
+    document = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    (line,) = (line for line in document.splitlines() if "an import leaves out" in line)
+    assert all(f"`{code}`" in line for code in get_args(ItemCode))
 
 
 def test_every_path_that_needs_a_key_is_in_the_table_of_scopes() -> None:
