@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from app.feedback.feedback import MOST_WAITING, Entry, Item, Kind, State, Verdict
+from app.feedback.feedback import MOST_WAITING, Entry, Kind, State, Verdict
 from app.http.admission import ENTER, TurnDep
 from app.http.current import current_request
 from app.http.problems import responses
@@ -113,7 +113,7 @@ def say(body: FeedbackBody, service: ServiceDep, turn: TurnDep, response: Respon
     )
     if not new:
         response.status_code = 200
-    return _answer(item)
+    return FeedbackItem.model_validate(item)
 
 
 @router.get("", summary="The review queue, and what was decided")
@@ -129,13 +129,13 @@ def list_feedback(
     """The newest first."""
     items = service.feedback.page(state, verdict, before, limit)
     counts = FeedbackCounts.model_validate(service.feedback.counts())
-    return FeedbackPage(items=[_answer(item) for item in items], counts=counts)
+    return FeedbackPage(items=[FeedbackItem.model_validate(item) for item in items], counts=counts)
 
 
 @router.get("/{number}", summary="Feedback and its audit trail")
 def get_feedback(number: Number, service: ServiceDep) -> FeedbackDetail:
     """Who said, approved, held back, rejected and undid what, and when."""
-    item = _answer(service.feedback.get(number))
+    item = FeedbackItem.model_validate(service.feedback.get(number))
     return FeedbackDetail(**item.model_dump(), history=service.feedback.trail(number))
 
 
@@ -169,40 +169,18 @@ def approve(
         by=current_request().key,
         proceed=turn.proceed,
     )
-    return ApprovedAnswer(**_answer(item).model_dump(), effect=EffectAnswer.model_validate(effect))
+    return ApprovedAnswer(
+        **FeedbackItem.model_validate(item).model_dump(), effect=EffectAnswer.model_validate(effect)
+    )
 
 
 @router.post("/{number}/reject", summary="Leave the gallery as it is", responses=responses(409))
 def reject(number: Number, service: ServiceDep) -> FeedbackItem:
     """It is out of the queue."""
-    return _answer(service.review.reject(number, current_request().key))
+    return FeedbackItem.model_validate(service.review.reject(number, current_request().key))
 
 
 @router.post("/{number}/undo", summary="Have it wait again", responses=responses(409))
 def undo(number: Number, service: ServiceDep) -> FeedbackItem:
     """The reference or negative that it became is taken away again."""
-    return _answer(service.review.undo(number, current_request().key))
-
-
-def _answer(item: Item) -> FeedbackItem:
-    seen = item.seen
-    return FeedbackItem(
-        id=item.id,
-        request_id=item.request_id,
-        result=item.result,
-        created_at=item.created_at,
-        seen=SeenItem(
-            box=Box.model_validate(seen),
-            box_source=seen.box_source,
-            outcome=seen.outcome,
-            product_id=seen.product_id,
-            score=seen.score,
-        ),
-        product_id=item.product_id,
-        verdict=item.verdict,
-        state=item.state,
-        kept_as=item.kept_as,
-        image_id=item.image_id,
-        decided_at=item.decided_at,
-        undoable=item.undoable,
-    )
+    return FeedbackItem.model_validate(service.review.undo(number, current_request().key))
