@@ -68,18 +68,6 @@ class Recognition:
 
 
 @dataclass(frozen=True, slots=True)
-class RecognitionTimes:
-    """Milliseconds of each stage; `detect` and `embed` are the forward passes alone."""
-
-    detect_preprocess: float
-    detect: float
-    embed_preprocess: float
-    embed: float
-    search: float
-    queue: float
-
-
-@dataclass(frozen=True, slots=True)
 class Recognized:
     """What was found in a photograph, best first, and what it holds for.
 
@@ -89,7 +77,9 @@ class Recognized:
     results: list[Recognition]
     threshold: float
     revision: int
-    times: RecognitionTimes
+    detect_times: StageTimes
+    embed_times: StageTimes
+    search_ms: float
 
 
 class Recognizer:
@@ -152,15 +142,9 @@ class Recognizer:
             self._decide(region, candidates, threshold, top_k)
             for region, candidates in zip(regions, found.candidates, strict=True)
         ]
-        times = RecognitionTimes(
-            detect_preprocess=detect_times.preprocess,
-            detect=detect_times.forward,
-            embed_preprocess=embed_times.preprocess,
-            embed=embed_times.forward,
-            search=search_ms,
-            queue=detect_times.queue + embed_times.queue,
+        return Recognized(
+            merge(results), threshold, found.revision, detect_times, embed_times, search_ms
         )
-        return Recognized(merge(results), threshold, found.revision, times)
 
     def regions(self, photograph: Pyramid, *, detect: bool) -> tuple[list["Region"], StageTimes]:
         """The detected bodies, and the whole image as the last one."""

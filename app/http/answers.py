@@ -5,8 +5,10 @@ from time import perf_counter
 from fastapi import Response
 from pydantic import BaseModel
 
-from app.http.schemas import ProductRef
+from app.http.admission import Turn
+from app.http.schemas import ProductRef, Timing
 from gallery import Candidate, Product
+from models.worker import StageTimes
 
 
 def written(document: BaseModel) -> Response:
@@ -18,6 +20,22 @@ def product_ref(product: Candidate | Product) -> ProductRef:
     """A product as results name it."""
     number = product.id if isinstance(product, Product) else product.product_id
     return ProductRef(id=number, name=product.name, metadata=product.metadata)
+
+
+def timing_of(
+    turn: Turn, *, decode: float, detect: StageTimes, embed: StageTimes, search: float
+) -> Timing:
+    """What a photograph took until now, in milliseconds."""
+    return Timing(
+        decode=decode,
+        detect_preprocess=detect.preprocess,
+        detect=detect.forward,
+        embed_preprocess=embed.preprocess,
+        embed=embed.forward,
+        search=search,
+        queue=turn.waited + detect.queue + embed.queue,
+        total=milliseconds_since(turn.arrived),
+    )
 
 
 def milliseconds_since(start: float) -> float:

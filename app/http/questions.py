@@ -8,7 +8,7 @@ from fastapi import Depends, Query
 
 from app.calibration.calibration import Calibration
 from app.http.admission import Turn, TurnDep
-from app.http.answers import milliseconds_since
+from app.http.answers import milliseconds_since, timing_of
 from app.http.calibration import Chosen, ChosenDep, FilterDep
 from app.http.current import current_request
 from app.http.schemas import Revision, Timing
@@ -63,16 +63,12 @@ class Question:
             proceed=self.turn.proceed,
         )
         service.photographs.keep(current_request().id, self.upload.data, found.results)
-        times = found.times
-        timing = Timing(
+        timing = timing_of(
+            self.turn,
             decode=decode_ms,
-            detect_preprocess=times.detect_preprocess,
-            detect=times.detect,
-            embed_preprocess=times.embed_preprocess,
-            embed=times.embed,
-            search=times.search,
-            queue=self.turn.waited + times.queue,
-            total=milliseconds_since(self.turn.arrived),
+            detect=found.detect_times,
+            embed=found.embed_times,
+            search=found.search_ms,
         )
         calibration = self.chosen.calibration or service.calibrator.at_hand(self.where)
         return Answered(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from app.http.admission import ENTER, TurnDep
-from app.http.answers import milliseconds_since, product_ref, written
+from app.http.answers import milliseconds_since, product_ref, timing_of, written
 from app.http.calibration import Rate, calibration_of
 from app.http.current import current_request
 from app.http.metrics import MetricsDep
@@ -160,15 +160,12 @@ def verify(
     start = perf_counter()
     claim = claimed(service.gallery, product_id, vectors, scenes_among(regions))
     found = None if claim is None else judge(product_id)
-    timing = Timing(
+    timing = timing_of(
+        turn,
         decode=decode_ms,
-        detect_preprocess=detect_times.preprocess,
-        detect=detect_times.forward,
-        embed_preprocess=embed_times.preprocess,
-        embed=embed_times.forward,
+        detect=detect_times,
+        embed=embed_times,
         search=milliseconds_since(start),
-        queue=turn.waited + detect_times.queue + embed_times.queue,
-        total=milliseconds_since(turn.arrived),
     )
     metrics.observe_stages("/verify", timing)
     common: dict[str, Any] = {

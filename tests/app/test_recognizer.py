@@ -185,7 +185,6 @@ def photograph() -> np.ndarray:
 def test_crops_and_whole_image_are_one_batch_and_one_search() -> None:
     embedder, gallery = MeanColourEmbedder(), ColourGallery()
     found = recognizer([LEFT, RIGHT], embedder, gallery).recognize(photograph())
-    times = found.times
     assert {item.product.product_id: item.box for item in found.results if item.product} == {
         "red": LEFT,
         "blue": RIGHT,
@@ -194,7 +193,7 @@ def test_crops_and_whole_image_are_one_batch_and_one_search() -> None:
     assert gallery.queries == [3]
     assert gallery.scenes == [[False, False, True]]
     assert (found.revision, found.threshold) == (7, 0.9)
-    assert (times.detect_preprocess, times.detect, times.embed, times.queue) == (1, 2, 5, 9)
+    assert (found.detect_times, found.embed_times) == (StageTimes(1, 2, 3), StageTimes(4, 5, 6))
 
 
 def test_without_detection_only_the_whole_image_is_matched() -> None:
@@ -202,7 +201,7 @@ def test_without_detection_only_the_whole_image_is_matched() -> None:
     found = recognizer([LEFT], embedder, gallery).recognize(photograph(), detect=False)
     assert [item.box_source for item in found.results] == ["whole_image"]
     assert gallery.scenes == [[False]]
-    assert found.times.detect == 0
+    assert found.detect_times == StageTimes(0, 0, 0)
 
 
 def test_the_whole_of_a_photograph_without_bodies_is_no_scene() -> None:
