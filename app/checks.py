@@ -60,6 +60,8 @@ def check_name(value: str) -> str:
     for character in value:
         if unicodedata.category(character) in _NO_TEXT or character in _OVERRIDES:
             raise ValueError(f"{_told(character)} is not allowed")
+    if not any(map(str.isprintable, value)):
+        raise ValueError("nothing in it can be seen")
     if value != value.strip():
         raise ValueError("no white space at the start or end")
     return value

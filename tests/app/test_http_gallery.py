@@ -213,6 +213,7 @@ def test_names_of_any_script_come_back_as_they_were(client: TestClient, name: st
     ("name", "told"),
     [("a\u0085b", "U+0085"), ("a\tb", "U+0009"), ("a\u2028b", "U+2028 (LINE SEPARATOR)"),
      ("a\ue000b", "U+E000"), ("a\ufffeb", "U+FFFE"),
+     ("\u200b\u200d", "nothing in it can be seen"),
      ("a\u202eb", "U+202E (RIGHT-TO-LEFT OVERRIDE)"), ("a\u2069b", "U+2069 (POP DIR")],
     ids=ascii,
 )  # fmt: skip
