@@ -46,6 +46,7 @@ export const get = async (url, options) => (await call("GET", url, options)).jso
 
 // A POST of files. `onprogress` is told the share that has been sent: fetch can't.
 export async function send(url, body, { headers = {}, onprogress, signal } = {}) {
+  signal?.throwIfAborted();
   const key = currentKey();
   const request = new XMLHttpRequest();
   request.open("POST", url);

@@ -62,7 +62,8 @@ export async function product(root, { argument: id, signal }) {
   let found = await read(answer);
   title.textContent = found.name;
 
-  const uploads = new Uploads(id, signal, refresh);
+  const trouble = h("div", { class: "trouble" });
+  const uploads = new Uploads(id, signal, uploaded);
   const form = editor({
     name: found.name,
     metadata: found.metadata,
@@ -92,7 +93,8 @@ export async function product(root, { argument: id, signal }) {
           hint: "Or drop them here. From the sides that the till will see, the product filling most of the picture.",
           take: (files) => uploads.add(files),
         }),
-        uploads.element,
+        uploads.elements,
+        trouble,
         grid,
       ),
     ),
@@ -105,6 +107,15 @@ export async function product(root, { argument: id, signal }) {
     // An own change: what somebody else did to name or metadata still counts as unseen.
     if (now.name === found.name && now.metadata === found.metadata) version = `"${now.version}"`;
     show(now.images);
+  }
+
+  async function uploaded() {
+    try {
+      await refresh();
+      trouble.replaceChildren();
+    } catch (error) {
+      if (!signal.aborted) trouble.replaceChildren(problemBox(error));
+    }
   }
 
   function show(images) {

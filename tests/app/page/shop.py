@@ -6,7 +6,9 @@ import re
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
-REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
+REFUSED = re.compile(
+    r"Failed to load resource: (?:the server responded with a status of (\d+)|net::ERR_)"
+)
 # A limit, not a measure: machines of tests are busy.
 PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
@@ -50,8 +52,8 @@ class Shop:
 
     def _note_line(self, line: ConsoleMessage) -> None:
         refused = REFUSED.match(line.text)
-        if refused:  # by the service: the test says which it expects
-            self.refused.append(int(refused[1]))
+        if refused:  # by the service, or 0 for no answer: the test says which it expects
+            self.refused.append(int(refused[1] or 0))
         elif line.type in ("error", "warning"):
             self.errors.append(line.text)
 
