@@ -30,6 +30,12 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, parts);
 }
 
+// A control whose form is not sent while `wrong` has a sentence against its value; the browser says it.
+export function checked(control, wrong) {
+  control.addEventListener("input", () => control.setCustomValidity(wrong(control.value)));
+  return control;
+}
+
 export function progress(label) {
   return h("progress", { max: 1, value: 0, "aria-label": label });
 }

@@ -47,11 +47,16 @@ export function onPaste(signal, take) {
 }
 
 // A live picture and a shutter; resolves to a JPEG, or to null when it was closed.
-export async function photograph() {
+export async function photograph(signal) {
   const stream = await navigator.mediaDevices.getUserMedia({
     audio: false,
     video: { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1440 } },
   });
+  const stop = () => stream.getTracks().forEach((track) => track.stop());
+  if (signal.aborted) {
+    stop(); // the camera was allowed when another view was shown
+    return null;
+  }
   const video = h("video", { autoplay: true, playsinline: true, "aria-label": "Camera" });
   video.muted = true;
   video.srcObject = stream;
@@ -79,7 +84,7 @@ export async function photograph() {
     canvas.getContext("2d").drawImage(video, 0, 0);
     picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
   }
-  for (const track of stream.getTracks()) track.stop();
+  stop();
   dialog.remove();
   return picture && new File([picture], "camera.jpg", { type: "image/jpeg" });
 }

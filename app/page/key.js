@@ -1,28 +1,34 @@
 // The API key, kept for as long as the tab lives. The service's operator makes one with
 // `tillsight keys create`.
-import { field, h } from "./dom.js";
+import { checked, field, h } from "./dom.js";
 
 const NAME = "tillsight-key";
+// A header takes no others.
+const CHARACTERS = /^[\x21-\x7e]*$/;
 
 export const currentKey = () => sessionStorage.getItem(NAME);
 
 let asking = null;
 
-// Asks for a key, once for all the calls that wait for one; false when none was given.
-export function askForKey(reason) {
-  asking ??= ask(reason).finally(() => {
+// Asks for a key, once for all the calls that wait for one; false when none was given. One that is
+// awaited is asked for whatever view is shown meanwhile.
+export function askForKey(reason, { awaited = true } = {}) {
+  asking ??= ask(reason, awaited).finally(() => {
     asking = null;
   });
   return asking;
 }
 
-function ask(reason) {
-  const input = h("input", {
-    type: "password",
-    autocomplete: "off",
-    spellcheck: "false",
-    placeholder: "tillsight_…",
-  });
+function ask(reason, awaited) {
+  const input = checked(
+    h("input", {
+      type: "password",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "tillsight_…",
+    }),
+    (value) => (CHARACTERS.test(value.trim()) ? "" : "Keys have no spaces, no accents, no “ and no … in them. Copy it again."),
+  );
   // No submit button: Enter presses the first of these, and that must be the one that uses the key.
   const forget = h(
     "button",
@@ -31,7 +37,7 @@ function ask(reason) {
   );
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "key-title" },
+    { "aria-labelledby": "key-title", class: awaited && "awaited" },
     h(
       "form",
       { method: "dialog" },

@@ -20,6 +20,7 @@ async function show({ first = false } = {}) {
   const [name, ...rest] = location.hash.slice(1).split("/");
   const view = Object.hasOwn(VIEWS, name) ? name : "recognise";
   leave.abort(); // ends what the view before was doing
+  for (const dialog of document.querySelectorAll("dialog[open]:not(.awaited)")) dialog.close();
   leave = new AbortController();
   const { signal } = leave;
   for (const link of document.querySelectorAll("nav a")) {
@@ -64,7 +65,7 @@ document.getElementById("key").addEventListener("click", async () => {
   const reason = currentKey()
     ? "A key is in use. Another takes its place."
     : "A service that has keys needs one. Its operator makes it with: tillsight keys create";
-  if (await askForKey(reason)) show();
+  if (await askForKey(reason, { awaited: false })) show();
 });
 // Its address is for a page without script; here it would be taken for a view's.
 document.querySelector(".skip").addEventListener("click", (event) => {

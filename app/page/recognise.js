@@ -52,7 +52,7 @@ export function recognise(root, { signal }) {
     hint: "Or drop one here, or paste it.",
     take: ([file]) => take(file),
   });
-  zone.querySelector(".row").append(cameraButton(take, answer));
+  zone.querySelector(".row").append(cameraButton(take, answer, signal));
   droppable(answer, ([file]) => take(file));
   onPaste(signal, take);
   for (const option of [detect, threshold]) {
@@ -78,7 +78,7 @@ export function recognise(root, { signal }) {
   );
 }
 
-function cameraButton(take, place) {
+function cameraButton(take, place, signal) {
   if (!hasLiveCamera()) {
     const camera = dropzone({
       accept: "image/*",
@@ -91,7 +91,7 @@ function cameraButton(take, place) {
   }
   const open = async () => {
     try {
-      const file = await photograph();
+      const file = await photograph(signal);
       if (file) take(file);
     } catch (error) {
       const detail = `${error.message}. Allow this page to use the camera, or choose a file.`;
