@@ -59,7 +59,7 @@ function pair({ image_id: image, other_image_id: other, product_id: product }, t
     h("div", { class: "pair" }, thumbnail(image, `Reference of ${product}`), other ? thumbnail(other, "The other reference") : null),
     h("strong", {}, title),
     h("span", { class: "hint" }, note),
-    h("a", { href: addressOf(product) }, `Open ${product}`),
+    h("a", { href: addressOf(product) }, "Open ", h("bdi", {}, product)),
   );
 }
 

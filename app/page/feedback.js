@@ -8,14 +8,14 @@ export function feedback(result, at, requestId, teach) {
   const place = h("div", { class: "said" });
   const { outcome, product, candidates } = result;
 
-  async function tell(productId, words) {
+  async function tell(productId, ...words) {
     for (const button of row.querySelectorAll("button")) button.disabled = true;
     try {
       const json = { request_id: requestId, result: at, product_id: productId };
       await call("POST", "/feedback", { json });
-      const text = `Said: ${words}.`;
-      place.replaceChildren(h("p", { class: "hint" }, `${text} It waits for `, h("a", { href: "#review" }, "review"), "."));
-      say(text);
+      const told = h("span", {}, "Said: ", words, ".");
+      place.replaceChildren(h("p", { class: "hint" }, told, " It waits for ", h("a", { href: "#review" }, "review"), "."));
+      say(told.textContent);
     } catch (error) {
       place.replaceChildren(problemBox(error));
     } finally {
@@ -24,10 +24,11 @@ export function feedback(result, at, requestId, teach) {
     }
   }
 
-  const right = () => (outcome === "unknown" ? tell(null, "no product of ours") : tell(product.id, `it is ${product.name}`));
+  const tellProduct = ({ id, name }) => tell(id, "it is ", h("bdi", {}, name));
+  const right = () => (outcome === "unknown" ? tell(null, "no product of ours") : tellProduct(product));
   const another = async () => {
     const chosen = await chooseProduct("What was it?", candidates.map(({ product_id: id, name }) => ({ id, name })));
-    if (chosen) await tell(chosen.id, `it is ${chosen.name}`);
+    if (chosen) await tellProduct(chosen);
   };
   const button = (text, onclick) => h("button", { type: "button", onclick }, text);
   const row = h(
@@ -43,7 +44,7 @@ export function feedback(result, at, requestId, teach) {
 // One of the gallery's products: the likely ones first, others by search; null when none was chosen.
 export async function chooseProduct(title, likely) {
   let all = likely;
-  const search = h("input", { type: "search", autocomplete: "off", placeholder: "Name or id" });
+  const search = h("input", { type: "search", dir: "auto", autocomplete: "off", placeholder: "Name or id" });
   const list = h("div", { class: "choices" });
   const trouble = h("div", {});
   const dialog = h(
@@ -68,7 +69,7 @@ export async function chooseProduct(title, likely) {
       h(
         "button",
         { class: "choice", onclick: () => (chosen = product) },
-        h("span", {}, product.name),
+        h("span", { class: "name" }, product.name),
         h("span", { class: "id" }, product.id),
       ),
     );

@@ -15,7 +15,7 @@ export async function gallery(root, { signal }) {
   const more = h("button", { type: "button", hidden: true }, "Load more");
   const trouble = h("div", {});
   const samples = h("div", {});
-  const search = h("input", { type: "search", autocomplete: "off", placeholder: "Name or id" });
+  const search = h("input", { type: "search", dir: "auto", autocomplete: "off", placeholder: "Name or id" });
 
   async function load(after = null) {
     const mine = (newest += 1);

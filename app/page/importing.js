@@ -15,7 +15,7 @@ export async function importing(root, { argument: jobId, signal }) {
 
   async function start(file, dryRun) {
     const bar = progress("Upload");
-    place.replaceChildren(h("p", {}, `Sending ${file.name}…`), bar);
+    place.replaceChildren(h("p", {}, "Sending ", h("bdi", {}, file.name), "…"), bar);
     try {
       // Windows calls a zip x-zip-compressed, others send no type at all.
       const headers = { "Content-Type": "application/zip", ...idempotencyKey() };

@@ -7,9 +7,9 @@ import { members } from "./json.js";
 export function metadataEditor(metadata) {
   const rows = h("div", { class: "rows" });
   const add = (name = null, value = "") => {
-    const key = h("input", { value: name, required: name !== "", "aria-label": "Name of the entry", placeholder: "brand" });
+    const key = h("input", { value: name, dir: "auto", required: name !== "", "aria-label": "Name of the entry", placeholder: "brand" });
     const shown = key.value; // without line breaks
-    const content = h("input", { value, "aria-label": "Value of the entry", placeholder: "Sunhill" });
+    const content = h("input", { value, dir: "auto", "aria-label": "Value of the entry", placeholder: "Sunhill" });
     const row = h(
       "div",
       { class: "row" },

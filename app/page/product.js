@@ -19,7 +19,7 @@ export async function learnFrom(canvas) {
 export function newProduct(root, { signal }) {
   const photographs = learnt;
   learnt = [];
-  const id = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false" });
+  const id = h("input", { required: true, maxlength: 128, dir: "auto", autocomplete: "off", spellcheck: "false" });
   root.append(
     back(),
     h("h1", {}, "Add a product"),
@@ -46,7 +46,7 @@ function taken(id, { code }) {
     message: "Choose another id, or change that product.",
     code,
   };
-  return problemBox(problem, h("a", { href: addressOf(id) }, `Open ${id}`));
+  return problemBox(problem, h("a", { href: addressOf(id) }, "Open ", h("bdi", {}, id)));
 }
 
 export async function product(root, { argument: id, signal }) {
@@ -151,7 +151,8 @@ export async function product(root, { argument: id, signal }) {
   function remove() {
     const place = h("div", { class: "danger-zone" });
     const drop = async () => {
-      const text = `${title.textContent} and ${plural(grid.children.length, "photograph")} of it leave the gallery at once. This can't be undone.`;
+      const rest = ` and ${plural(grid.children.length, "photograph")} of it leave the gallery at once. This can't be undone.`;
+      const text = [h("bdi", {}, found.name), rest];
       if (!(await confirm("Remove this product?", text, "Remove product"))) return;
       try {
         await call("DELETE", address, { signal });
@@ -172,7 +173,7 @@ async function read(answer) {
 }
 
 function editor({ id, name, metadata, action, note, save, refused = problemBox }) {
-  const called = h("input", { required: true, maxlength: 256, value: name, autocomplete: "off" });
+  const called = h("input", { required: true, maxlength: 256, value: name, dir: "auto", autocomplete: "off" });
   const entries = metadataEditor(metadata);
   const outcome = h("div", { "aria-live": "polite" });
   const button = h("button", { class: "primary" }, action);

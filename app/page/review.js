@@ -74,7 +74,15 @@ function entry(item, signal) {
         "li",
         {},
         missed.image_id ? thumbnail(missed.image_id, "") : picture(path`/feedback/${item.id}/image`, ""),
-        h("span", {}, `${missed.image_id ? "A reference" : "This picture"} of ${missed.product_id} would be taken for ${missed.other_product_id ?? "this negative"} (${missed.other_score.toFixed(2)}, its own ${missed.own_score.toFixed(2)})`),
+        h(
+          "span",
+          {},
+          missed.image_id ? "A reference of " : "This picture of ",
+          h("bdi", {}, missed.product_id),
+          " would be taken for ",
+          missed.other_product_id ? h("bdi", {}, missed.other_product_id) : "this negative",
+          ` (${missed.other_score.toFixed(2)}, its own ${missed.own_score.toFixed(2)})`,
+        ),
       ),
     );
     const force = h("button", { type: "button", class: "danger" }, "Approve all the same");
@@ -134,13 +142,16 @@ function entry(item, signal) {
 }
 
 function heading({ product_id: id }, signal) {
-  const title = h("h2", {}, id ? `It is ${id}` : "None of the products");
-  if (id) nameOf(id, signal).then((name) => name !== id && (title.textContent = `It is ${name} (${id})`));
+  if (!id) return h("h2", {}, "None of the products");
+  const title = h("h2", {}, "It is ", h("bdi", {}, id));
+  nameOf(id, signal).then((name) => {
+    if (name !== id) title.replaceChildren("It is ", h("bdi", {}, name), " (", h("bdi", {}, id), ")");
+  });
   return title;
 }
 
 function answered({ seen, created_at: at }) {
-  const said = seen.product_id ? `Answered ${seen.product_id}, ${seen.outcome}` : "Answered unknown";
+  const said = seen.product_id ? [h("bdi", {}, seen.product_id), `, ${seen.outcome}`] : ["unknown"];
   const score = seen.score === null ? "" : ` (${seen.score.toFixed(2)})`;
-  return `${said}${score} · ${new Date(at).toLocaleString()}`;
+  return ["Answered ", ...said, `${score} · ${new Date(at).toLocaleString()}`];
 }

@@ -26,7 +26,7 @@ export class Uploads {
     for (const file of files) {
       const bar = progress(file.name);
       const state = h("span", { class: "state" });
-      const row = h("li", {}, h("span", { class: "name" }, file.name), bar, state);
+      const row = h("li", {}, h("span", { class: "name" }, h("bdi", {}, file.name)), bar, state);
       this.list.append(row);
       this.wait({ file, row, bar, state, headers: idempotencyKey() });
     }
@@ -106,6 +106,6 @@ export class Uploads {
 const passes = ({ status, code }) => PASSING.includes(status) || code === "idempotency-key-in-use";
 
 function told({ detail, product_id: alike }) {
-  const link = alike && h("a", { href: addressOf(alike) }, `Open ${alike}`);
+  const link = alike && h("a", { href: addressOf(alike) }, "Open ", h("bdi", {}, alike));
   return h("p", {}, detail, link ? [" ", link] : null);
 }

@@ -137,6 +137,18 @@ def test_a_negative_is_approved_by_keyboard(unlocked: Shop, running: RunningServ
     assert unlocked.refused == []
 
 
+def test_a_negative_that_hides_a_product_is_held_back(unlocked: Shop) -> None:
+    page = recognised(unlocked, CRISPS, 1)
+    page.get_by_role("button", name="None of these").first.click()
+    page.locator(".said a").first.click()
+    entry = page.locator(".entry").first
+    entry.get_by_role("button", name="Approve as negative").click()
+    missed = f"A reference of {CRISPS} would be taken for this negative"
+    expect(entry.locator(".missed")).to_contain_text(missed)
+    unlocked.check()
+    assert unlocked.refused == [409]
+
+
 def test_an_empty_queue_says_what_to_do(unlocked: Shop) -> None:
     page = unlocked.open("review")
     expect(page.locator(".queue")).to_contain_text("Nothing waits for review")
