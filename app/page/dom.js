@@ -46,6 +46,15 @@ export const plural = (count, one, many = `${one}s`) =>
 // Where the page shows a product.
 export const addressOf = (productId) => `#product/${encodeURIComponent(productId)}`;
 
+// Removes an item of a list. The focus, where the item had it, goes to the next one's button, or to
+// the `last` resort.
+export function removeItem(item, last) {
+  const next = item.nextElementSibling?.querySelector("button") ?? last;
+  const focused = item.contains(document.activeElement);
+  item.remove();
+  if (focused) next.focus();
+}
+
 // A question that stands before the page until it is answered; true when it was affirmed.
 export function confirm(title, text, action) {
   const yes = h("button", { value: "yes", class: "danger" }, action);

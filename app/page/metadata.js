@@ -1,11 +1,11 @@
 // Metadata as rows of name and value, from JSON text to JSON text: what nobody touches stays as it
 // is. A value is read as JSON where it is JSON, and as text where not; a text that looks like JSON,
 // or that an input would not keep, is therefore shown in quotes.
-import { h } from "./dom.js";
+import { h, removeItem } from "./dom.js";
 import { members } from "./json.js";
 
 export function metadataEditor(metadata) {
-  const rows = h("div", { class: "rows" });
+  const rows = h("div", { class: "rows", oninput: check });
   const add = (name = null, value = "") => {
     const key = h("input", { value: name, dir: "auto", required: name !== "", "aria-label": "Name of the entry", placeholder: "brand" });
     const shown = key.value; // without line breaks
@@ -17,15 +17,21 @@ export function metadataEditor(metadata) {
       content,
       h(
         "button",
-        { type: "button", class: "quiet", "aria-label": "Remove the entry", onclick: () => row.remove() },
+        {
+          type: "button",
+          class: "quiet",
+          onclick: () => {
+            removeItem(row, button);
+            check();
+          },
+        },
         "×",
       ),
     );
-    row.text = () => {
-      const called = key.value === shown ? name : key.value.trim();
-      return `${JSON.stringify(called)}:${read(content.value)}`;
-    };
+    row.name = () => (key.value === shown ? name : key.value.trim());
+    row.text = () => `${JSON.stringify(row.name())}:${read(content.value)}`;
     rows.append(row);
+    check();
     return row;
   };
   for (const [name, value] of members(metadata)) add(name, written(value));
@@ -34,6 +40,17 @@ export function metadataEditor(metadata) {
     { type: "button", class: "quiet", onclick: () => add().querySelector("input").focus() },
     "Add an entry",
   );
+  // What a row is called depends on the others, and so does whether its name is free.
+  function check() {
+    const names = new Set();
+    [...rows.children].forEach((row, at) => {
+      row.querySelector("button").setAttribute("aria-label", `Remove entry ${at + 1}`);
+      const name = row.name();
+      const taken = name !== null && names.has(name);
+      row.querySelector("input").setCustomValidity(taken ? "There is an entry of this name already. Give each a name of its own." : "");
+      names.add(name);
+    });
+  }
   const element = h(
     "fieldset",
     { class: "field" },

@@ -1,6 +1,6 @@
 // A product: its name, its metadata, its reference photographs.
 import { call, path, problemBox } from "./api.js";
-import { addressOf, confirm, field, h, plural, say } from "./dom.js";
+import { addressOf, checked, confirm, field, h, plural, removeItem, say } from "./dom.js";
 import { dropzone } from "./files.js";
 import { members } from "./json.js";
 import { metadataEditor } from "./metadata.js";
@@ -19,7 +19,13 @@ export async function learnFrom(canvas) {
 export function newProduct(root, { signal }) {
   const photographs = learnt;
   learnt = [];
-  const id = h("input", { required: true, maxlength: 128, dir: "auto", autocomplete: "off", spellcheck: "false" });
+  const id = checked(
+    h("input", { required: true, maxlength: 128, dir: "auto", autocomplete: "off", spellcheck: "false" }),
+    (value) => {
+      const wrong = /[/\\]/.test(value) || [".", ".."].includes(value.trim());
+      return wrong ? "An id has no / and no \\ in it, and is not . or .. alone." : "";
+    },
+  );
   root.append(
     back(),
     h("h1", {}, "Add a product"),
@@ -56,6 +62,13 @@ export async function product(root, { argument: id, signal }) {
   const title = h("h1", {}, id); // until its name is known
   const count = h("h2", {});
   const grid = h("ul", { class: "grid references" });
+  const zone = dropzone({
+    accept: "image/*",
+    multiple: true,
+    title: "Add photographs",
+    hint: "Or drop them here. From the sides that the till will see, the product filling most of the picture.",
+    take: (files) => uploads.add(files),
+  });
   root.append(back(), title);
   const answer = await call("GET", address, { signal });
   let version = answer.headers.get("ETag");
@@ -86,13 +99,7 @@ export async function product(root, { argument: id, signal }) {
         "section",
         { "aria-label": "Photographs" },
         count,
-        dropzone({
-          accept: "image/*",
-          multiple: true,
-          title: "Add photographs",
-          hint: "Or drop them here. From the sides that the till will see, the product filling most of the picture.",
-          take: (files) => uploads.add(files),
-        }),
+        zone,
         uploads.elements,
         trouble,
         grid,
@@ -122,8 +129,13 @@ export async function product(root, { argument: id, signal }) {
     count.textContent = plural(images.length, "photograph");
     const there = new Set([...grid.children].map((item) => item.dataset.id));
     const wanted = new Set(images.map((image) => image.id));
-    for (const item of [...grid.children]) if (!wanted.has(item.dataset.id)) item.remove();
+    for (const item of [...grid.children]) {
+      if (!wanted.has(item.dataset.id)) removeItem(item, zone.querySelector("button"));
+    }
     for (const image of images) if (!there.has(image.id)) grid.append(reference(image));
+    [...grid.children].forEach((item, at) => {
+      item.querySelector("button").setAttribute("aria-label", `Remove photograph ${at + 1}`);
+    });
   }
 
   function reference(image) {
