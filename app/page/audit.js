@@ -1,6 +1,6 @@
 // What is wrong with the gallery, with the pictures that show it.
 import { call } from "./api.js";
-import { addressOf, h, plural, progress } from "./dom.js";
+import { addressOf, h, number, plural, progress } from "./dom.js";
 import { named } from "./names.js";
 import { thumbnail } from "./thumbnails.js";
 
@@ -64,19 +64,19 @@ function pair({ image_id: image, other_image_id: other, product_id: product }, t
 }
 
 function group(title, faults, card) {
-  return h("div", { class: "group" }, h("h3", {}, `${title} (${faults.length})`), firstOf(faults, card, "faults"));
+  return h("div", { class: "group" }, h("h3", {}, `${title} (${number(faults.length)})`), firstOf(faults, card, "faults"));
 }
 
 function advice(items, name) {
   const row = ({ product_id: id, reason }) => h("li", {}, h("a", { href: addressOf(id) }, name(id)), ` ${reason}`);
-  return h("details", { class: "group" }, h("summary", {}, `Photograph next (${items.length})`), firstOf(items, row, "advice"));
+  return h("details", { class: "group" }, h("summary", {}, `Photograph next (${number(items.length)})`), firstOf(items, row, "advice"));
 }
 
 // Of a large gallery there may be thousands: the others are made when they are asked for.
 function firstOf(items, made, kind) {
   const list = h("ul", { class: kind }, items.slice(0, SHOWN).map(made));
   if (items.length <= SHOWN) return [list];
-  const more = h("button", { type: "button" }, `Show ${items.length - SHOWN} more`);
+  const more = h("button", { type: "button" }, `Show ${number(items.length - SHOWN)} more`);
   more.addEventListener("click", () => {
     list.append(...items.slice(SHOWN).map(made));
     more.remove();

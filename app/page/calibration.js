@@ -1,6 +1,6 @@
 // False accepts against misses: a curve, and a slider along it.
 import { get } from "./api.js";
-import { field, h } from "./dom.js";
+import { field, h, number } from "./dom.js";
 
 const RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5];
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 300, 52, 44, 14];
@@ -32,8 +32,8 @@ export async function calibration(place, signal) {
     const [low, high] = point.interval;
     facts.replaceChildren(
       tile("False accepts asked for", percent(point.rate), `9 times in 10 between ${percent(low)} and ${percent(high)}`),
-      tile("Misses expected", percent(point.expected_miss_rate), `from ${point.genuine.toLocaleString("en")} references`),
-      tile("Threshold", point.threshold.toFixed(3), `from ${point.impostors.toLocaleString("en")} references`),
+      tile("Misses expected", percent(point.expected_miss_rate), `from ${number(point.genuine)} references`),
+      tile("Threshold", point.threshold.toFixed(3), `from ${number(point.impostors)} references`),
     );
   }
 

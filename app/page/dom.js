@@ -40,8 +40,9 @@ export function progress(label) {
   return h("progress", { max: 1, value: 0, "aria-label": label });
 }
 
-export const plural = (count, one, many = `${one}s`) =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+export const number = (value) => Math.round(value).toLocaleString("en");
+
+export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 
 // Where the page shows a product.
 export const addressOf = (productId) => `#product/${encodeURIComponent(productId)}`;

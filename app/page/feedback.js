@@ -1,6 +1,6 @@
 // What people say of a result: right, another product, none of them. It waits for review.
 import { call, get, problemBox } from "./api.js";
-import { field, h, say } from "./dom.js";
+import { field, h, number, say } from "./dom.js";
 
 const MOST_SHOWN = 8;
 
@@ -74,7 +74,7 @@ export async function chooseProduct(title, likely) {
       ),
     );
     const more = found.length - rows.length;
-    list.replaceChildren(...rows, h("p", { class: "hint" }, more > 0 ? `${more} more: search for them` : rows.length ? "" : "No such product"));
+    list.replaceChildren(...rows, h("p", { class: "hint" }, more > 0 ? `${number(more)} more: search for them` : rows.length ? "" : "No such product"));
   }
 
   search.addEventListener("input", show);

@@ -1,6 +1,6 @@
 // The products there are, or those that are searched for, a page at a time.
 import { call, get, problemBox } from "./api.js";
-import { addressOf, confirm, field, h, plural, say } from "./dom.js";
+import { addressOf, confirm, field, h, number, plural, say } from "./dom.js";
 import { cover } from "./thumbnails.js";
 
 const PAGE = 60;
@@ -36,12 +36,12 @@ export async function gallery(root, { signal }) {
   }
 
   function tell(wanted) {
-    const shown = grid.children.length;
+    const shown = number(grid.children.length);
     if (wanted) {
       count.textContent = cursor ? `The first ${shown} found` : `${shown} found among ${plural(total, "product")}`;
       say(count.textContent);
     } else {
-      count.textContent = cursor ? `${shown} loaded of ${total}` : plural(shown, "product");
+      count.textContent = cursor ? `${shown} loaded of ${number(total)}` : plural(grid.children.length, "product");
     }
   }
 

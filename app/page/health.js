@@ -1,6 +1,6 @@
 // Can it answer, what does it hold, and how is it doing?
 import { call, get, problemBox } from "./api.js";
-import { h, plural } from "./dom.js";
+import { h, number, plural } from "./dom.js";
 import { ageOf, readMetrics, share, within } from "./metrics.js";
 
 const PAUSE = 5000;
@@ -91,8 +91,6 @@ function figures(metrics) {
     tile("Up for", ageOf(of("process_start_time_seconds"))),
   );
 }
-
-const number = (value) => Math.round(value).toLocaleString("en");
 
 function tile(name, value, note) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value), note ? h("dd", { class: "hint" }, note) : null);

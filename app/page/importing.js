@@ -1,7 +1,7 @@
 // A zip of products, and how far the service is with it. The job is in the address: a page that is
 // loaded again, or another one, goes on showing it.
 import { get, idempotencyKey, path, problemBox, send } from "./api.js";
-import { h, plural, progress, say } from "./dom.js";
+import { h, number, plural, progress, say } from "./dom.js";
 import { dropzone } from "./files.js";
 
 const PAUSE = 700; // milliseconds between two looks at a job
@@ -87,14 +87,14 @@ function heading({ dry_run: dryRun, kind, state }) {
 }
 
 function figures(job) {
-  const parts = [`${job.done} of ${plural(job.total, "item")}`];
+  const parts = [`${number(job.done)} of ${plural(job.total, "item")}`];
   const would = job.dry_run ? "would be " : "";
   if (job.created) parts.push(`${plural(job.created, "product")} ${would}created`);
   if (job.changed) parts.push(`${plural(job.changed, "product")} ${would}changed`);
   if (!job.dry_run) parts.push(`${plural(job.added, "photograph")} added`);
-  if (job.duplicates) parts.push(`${job.duplicates} already there`);
-  if (job.embedded_again) parts.push(`${job.embedded_again} embedded again`);
-  if (job.failed) parts.push(`${job.failed} left out`);
+  if (job.duplicates) parts.push(`${number(job.duplicates)} already there`);
+  if (job.embedded_again) parts.push(`${number(job.embedded_again)} embedded again`);
+  if (job.failed) parts.push(`${number(job.failed)} left out`);
   return parts.join(" · ");
 }
 

@@ -1,12 +1,13 @@
 // Feedback that waits, and what was decided upon it: approve, reject, undo.
 import { call, get, path, problemBox } from "./api.js";
-import { field, h, say } from "./dom.js";
+import { field, h, number, plural, say } from "./dom.js";
 import { chooseProduct } from "./feedback.js";
 import { nameOf } from "./names.js";
 import { picture, thumbnail } from "./thumbnails.js";
 
 const PAGE = 24;
 const VERDICTS = { right: "Right", wrong: "Another product", missed: "Missed", none: "No product" };
+const ANYWAY = "Approve all the same";
 const STATES = { waiting: "Waiting", approved: "Approved", rejected: "Rejected" };
 
 export async function review(root, { argument, signal }) {
@@ -29,7 +30,7 @@ export async function review(root, { argument, signal }) {
     last = items.at(-1)?.id ?? last;
     more.hidden = items.length < PAGE;
     count.textContent = Object.entries(STATES)
-      .map(([name, text]) => `${counts[name]} ${text.toLowerCase()}`)
+      .map(([name, text]) => `${number(counts[name])} ${text.toLowerCase()}`)
       .join(" · ");
     if (!list.children.length) {
       const empty = state === "waiting" ? "Nothing waits for review. Say of a result on Recognise what it really was." : "Nothing here.";
@@ -62,13 +63,15 @@ function entry(item, signal) {
     } catch (error) {
       if (signal.aborted) return;
       for (const button of place.querySelectorAll("button")) button.disabled = false;
-      trouble.replaceChildren(problemBox(error), ...(error.effect ? heldBack(error.effect, json) : []));
+      trouble.replaceChildren(...(error.effect ? heldBack(error, json) : [problemBox(error)]));
     }
   }
 
   const approve = (json) => decide("approve", json, "Approved");
 
-  function heldBack(effect, json) {
+  function heldBack({ title, code, effect }, json) {
+    const many = plural(effect.newly_missed.length, "reference");
+    const message = `${many} would be found as something else. Look at them, then reject this one, or press “${ANYWAY}”.`;
     const rows = effect.newly_missed.map((missed) =>
       h(
         "li",
@@ -85,9 +88,9 @@ function entry(item, signal) {
         ),
       ),
     );
-    const force = h("button", { type: "button", class: "danger" }, "Approve all the same");
+    const force = h("button", { type: "button", class: "danger" }, ANYWAY);
     force.addEventListener("click", () => approve({ ...json, force: true }));
-    return [h("ul", { class: "missed" }, rows), force];
+    return [problemBox({ title, message, code }), h("ul", { class: "missed" }, rows), force];
   }
 
   function show(now) {

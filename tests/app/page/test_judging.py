@@ -91,6 +91,8 @@ def test_it_was_another_product_is_said_reviewed_and_undone(
     # It is no coffee: that would spoil the gallery, and is held back with its reasons.
     entry.get_by_role("button", name="Approve as reference").click()
     expect(entry.locator(".problem code")).to_have_text("lowers-recall")
+    expect(entry.locator(".problem")).to_contain_text("or press “Approve all the same”")
+    expect(entry.locator(".problem")).not_to_contain_text("force")
     expect(entry.locator(".missed")).to_contain_text(
         f"This picture of {COFFEE} would be taken for {CRISPS}"
     )

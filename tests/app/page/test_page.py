@@ -301,6 +301,16 @@ def test_a_job_is_watched_on_when_the_service_is_back(unlocked: Shop) -> None:
     assert unlocked.refused == [503, 503]
 
 
+def test_numbers_of_a_job_are_written_in_one_way(unlocked: Shop) -> None:
+    job = {"id": "1", "kind": "import", "state": "done", "dry_run": False, "errors": []}
+    counts = {"created": 0, "changed": 0, "added": 1003, "duplicates": 1102, "embedded_again": 0}
+    found = {**job, **counts, "done": 2105, "total": 2105, "failed": 0}
+    unlocked.page.route("**/jobs/1", lambda route: route.fulfill(json=found))
+    page = unlocked.open("import/1")
+    figures = "2,105 of 2,105 items · 1,003 photographs added · 1,102 already there"
+    expect(page.locator(".job .figures")).to_have_text(figures)
+
+
 def test_health_tells_what_the_service_does(unlocked: Shop, running: RunningService) -> None:
     page = unlocked.open("health")
     expect(page.locator(".ready")).to_have_text("Ready to answer")
