@@ -169,6 +169,15 @@ def find_pack(name: str, search_dirs: Iterable[Path]) -> Pack:
     Raises:
         PackError: there is none, or it is damaged.
     """
+    return Pack.load(folder_of(name, search_dirs))
+
+
+def folder_of(name: str, search_dirs: Iterable[Path]) -> Path:
+    """Where the first pack called `name` lies, damaged or not.
+
+    Raises:
+        PackError: there is none.
+    """
     folders = {folder.name: folder for folder in list_packs(search_dirs)}
     if name not in folders:
         known = ", ".join(folders) or "none"
@@ -176,7 +185,7 @@ def find_pack(name: str, search_dirs: Iterable[Path]) -> Pack:
             f"There is no pack {name!r}; installed: {known}. "
             f"If it is an official one, `tillsight models fetch {name}` installs it."
         )
-    return Pack.load(folders[name])
+    return folders[name]
 
 
 def manifest_toml(manifest: PackManifest) -> str:

@@ -15,12 +15,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.client import CommandError
 from app.cli.console import console
 from app.packs import fetched_packs, pack_folders
 from app.settings import Settings
 from models.errors import PackError
-from models.pack import Pack, list_packs
+from models.pack import Pack, folder_of, list_packs
 
 app = typer.Typer(help="Model packs: a detector and an embedder each.", no_args_is_help=True)
 
@@ -60,11 +59,8 @@ def verify(
     from models.verify import verify_pack
 
     settings = Settings()
-    name = name or settings.pack
-    folders = {folder.name: folder for folder in list_packs(pack_folders(settings))}
-    if name not in folders:
-        raise CommandError(f"There is no pack {name!r}; installed: {', '.join(folders)}.")
-    report = verify_pack(folders[name], threads=settings.threads, engine=settings.engine)
+    folder = folder_of(name or settings.pack, pack_folders(settings))
+    report = verify_pack(folder, threads=settings.threads, engine=settings.engine)
     for check in report.checks:
         mark = ("ok", "green") if check.passed else ("failed", "bold red")
         console().print(Text.assemble(mark, f" {check.name}: {check.detail}"))
