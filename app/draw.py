@@ -10,8 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from app.images import RGBImage
 from app.recognizer import Outcome
 
-# A picture may be millions of pixels long, and letters are no larger than FreeType makes them.
+# A picture may be millions of pixels long: FreeType makes no letters in proportion, and a stroke
+# is drawn line by line.
 _LARGEST_TYPE = 400
+_WIDEST_STROKE = 40
 COLOURS: dict[Outcome, str] = {"match": "#18a558", "ambiguous": "#f0a500", "unknown": "#d33f49"}
 
 
@@ -35,7 +37,7 @@ def draw_labels(image: RGBImage, labels: Sequence[Label]) -> Image.Image:
     picture = Image.fromarray(image)
     canvas = ImageDraw.Draw(picture)
     side = max(picture.size)
-    stroke = max(2, side // 300)
+    stroke = min(max(2, side // 300), _WIDEST_STROKE)
     font = typeface(min(max(12, side // 45), _LARGEST_TYPE))
     # The best results come first: draw them last, on top.
     for label in reversed(labels):
