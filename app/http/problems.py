@@ -218,7 +218,7 @@ def install(app: FastAPI) -> None:
         if found[0]["loc"] == ("body",) and "json" not in content_type:
             stated = content_type[:80] or "not stated"
             return to_response(_problem(415, "unsupported-body", _NO_TYPE.format(stated)))
-        if found[0]["type"] == "json_invalid":
+        if found[0].get("type") == "json_invalid":
             position, reason = found[0]["loc"][1], found[0]["ctx"]["error"]
             detail = f"The body is not JSON: {reason} at character {position}."
             return to_response(_problem(400, "malformed-request", detail))

@@ -168,10 +168,23 @@ def test_out_of_files_the_log_stays_small(running: RunningService) -> None:
     assert_recognises(running)
 
 
+@contextmanager
+def hangups(handler: signal.Handlers) -> Iterator[None]:
+    """What becomes of SIGHUP, for processes that are started meanwhile."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_what_was_accepted(tmp_path: Path, number: signal.Signals) -> None:
     """A request whose body is still arriving when the service is told to stop is answered."""
-    with running_service(tmp_path / "data", sample_gallery=False) as service:
+    with (
+        hangups(signal.SIG_DFL),  # the tests may run under nohup
+        running_service(tmp_path / "data", sample_gallery=False) as service,
+    ):
         body = pictures.jpeg(3)
         head = (
             "POST /recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
@@ -196,11 +209,8 @@ def test_a_signal_finishes_what_was_accepted(tmp_path: Path, number: signal.Sign
 
 
 def test_under_nohup_it_goes_on(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does, and is inherited
-    try:
+    with hangups(signal.SIG_IGN):
         service = RunningService(tmp_path / "data", sample_gallery=False)
-    finally:
-        signal.signal(signal.SIGHUP, before)
     service.process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
     assert service.client.get("/healthz").is_success

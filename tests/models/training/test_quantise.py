@@ -71,7 +71,7 @@ def test_a_gallery_is_embedded_again_by_a_quantised_pack(pack_folder, pictures, 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "1 images embedded with the pack tiny-int8" in done.stdout
+    assert "1 image embedded with the pack tiny-int8" in done.stdout
 
 
 def test_too_few_pictures_and_what_is_none_are_told(pictures, tmp_path):
