@@ -182,16 +182,23 @@ class Jobs:
             end = {"state": "failed", "detail": str(error)}
         finished = job.model_copy(update={**end, "finished_at": datetime.now(UTC)})
         try:
-            if finished.state == "failed":
-                # It is not taken up again; and on a full disk the record has no room beside it.
-                _remove_input(folder)
-            _save(self._folder, finished)
+            self._record(finished, folder)
         finally:
             # Not before it is on the disk, if it can be: what somebody does upon it, no restart
             # may undo.
             with self._lock:
                 self._jobs[job.id] = finished
         _remove_input(folder)
+
+    def _record(self, finished: Job, folder: Path) -> None:
+        try:
+            _save(self._folder, finished)
+        except OSError:
+            # What has failed is not taken up again: a full disk has room where its input was.
+            if finished.state != "failed":
+                raise
+            _remove_input(folder)
+            _save(self._folder, finished)
 
     def _keep(self, job: Job) -> None:
         _save(self._folder, job)
