@@ -23,6 +23,7 @@ COPY pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY app app
 COPY gallery gallery
 COPY models models
+COPY tillsight tillsight
 # Beside the dependencies, not among them: a new version is a small layer over an unchanged large one.
 RUN /opt/pip/bin/pip --python .venv/bin/python install --no-deps --target service .
 

@@ -194,3 +194,13 @@ def test_make_says_which_python_it_needs(tmp_path: Path) -> None:
     assert made.returncode
     assert "needs Python 3.11 or 3.12" in made.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_image_gets_every_package_that_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    packages = {pattern.rstrip("*") for pattern in found}
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert packages == {name for name in packages if f"\nCOPY {name} {name}\n" in dockerfile}
+    assert packages == {name for name in packages if f"!{name}" in let_through}
