@@ -207,9 +207,9 @@ class AsyncClient:
 
 
 def _headers(key: str | None) -> dict[str, str]:
-    if key is None:
+    key = (key or "").strip()  # of the line's end, where it was read from a file
+    if not key:
         return {}
-    key = key.strip()  # of the line's end, where it was read from a file
     if not (key.isascii() and key.isprintable()):
         raise ValueError("The key is no key of TillSight: it holds other characters than ASCII's.")
     return {"Authorization": f"Bearer {key}"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ Doubt = Literal["look-alike", "no-body", "blurred", "too-small"]
 _SHARP, _SIDE = 0.02, 256
 # Grey levels: so that noise on an even ground is no sharpness.
 _NOISE = 5.0
-# Standard deviation of the grey levels; less is a covered lens, a white wall, a frame of noise.
+# Standard deviation of a colour's levels; less is a covered lens, a white wall, a frame of noise.
 _CONTRAST = 3.0
 
 
@@ -118,7 +118,8 @@ def check_contrast(pixels: RGBImage) -> None:
     Raises:
         PlainImage: it shows one even colour.
     """
-    if float(np.std(_small(pixels))) < _CONTRAST:
+    # By each colour: red on grey may be equally light.
+    if max(float(np.std(_small(plane))) for plane in cv2.split(pixels)) < _CONTRAST:
         raise PlainImage(
             "The photograph shows one even colour, and no product could be known by it. Look for a "
             "covered lens, and photograph the product in light."
@@ -127,14 +128,13 @@ def check_contrast(pixels: RGBImage) -> None:
 
 def sharpness(pixels: RGBImage) -> float:
     """Share of fine edges in a picture, uint8 [H, W, 3]; 0 for an even one."""
-    grey = _small(pixels)
+    grey = _small(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     edges = cv2.Laplacian(grey, cv2.CV_32F)
     return float(np.var(edges)) / (float(np.var(grey)) + _NOISE**2)
 
 
-def _small(pixels: RGBImage) -> NDArray[np.uint8]:
-    """Grey levels, at most 256 pixels a side."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+def _small(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    """Levels [H, W], at most 256 pixels a side."""
     scale = _SIDE / max(grey.shape)
     if scale < 1:
         size = [max(1, round(side * scale)) for side in grey.shape[::-1]]

@@ -5,6 +5,7 @@ import { named } from "./names.js";
 import { thumbnail } from "./thumbnails.js";
 
 const SHOWN = 12; // of each kind at first
+const MORE = 48; // at each click
 const PAUSE = 500;
 
 export async function audit(place, signal) {
@@ -72,15 +73,22 @@ function advice(items, name) {
   return h("details", { class: "group" }, h("summary", {}, `Photograph next (${number(items.length)})`), firstOf(items, row, "advice"));
 }
 
-// Of a large gallery there may be thousands: the others are made when they are asked for.
+// Of a large gallery there may be thousands, and each name is a call: some at a time.
 function firstOf(items, made, kind) {
   const list = h("ul", { class: kind }, items.slice(0, SHOWN).map(made));
-  if (items.length <= SHOWN) return [list];
-  const more = h("button", { type: "button" }, `Show ${number(items.length - SHOWN)} more`);
+  const more = h("button", { type: "button" });
+  const count = () => {
+    const next = Math.min(MORE, items.length - list.children.length);
+    more.textContent = `Show ${number(next)} more`;
+    if (!next) more.remove();
+  };
   more.addEventListener("click", () => {
-    list.append(...items.slice(SHOWN).map(made));
-    more.remove();
-    list.children[SHOWN].querySelector("a").focus();
+    const shown = list.children.length;
+    list.append(...items.slice(shown, shown + MORE).map(made));
+    count();
+    list.children[shown].querySelector("a").focus();
   });
+  if (items.length <= SHOWN) return [list];
+  count();
   return [list, more];
 }

@@ -89,6 +89,10 @@ def test_what_is_seen_at_all_is_a_reference() -> None:
     white_on_white = np.full((600, 800, 3), 250, np.uint8)
     white_on_white[200:400, 300:500] = 238
     check_contrast(white_on_white)
+    # No darker than its ground, but red.
+    red_on_grey = np.full((200, 200, 3), 128, np.uint8)
+    red_on_grey[50:150, 50:150] = (200, 97, 90)
+    check_contrast(red_on_grey)
 
 
 def test_a_reference_like_another_product_is_told(client: TestClient) -> None:

@@ -39,6 +39,12 @@ def test_a_key_that_can_be_none_is_told_at_once(client: type) -> None:
             client("http://127.0.0.1:1", key=key)
 
 
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_an_empty_key_is_none(client: type) -> None:
+    for key in (None, "", "  \n"):
+        assert "authorization" not in client("http://127.0.0.1:1", key=key)._http.headers
+
+
 def test_the_end_of_the_line_that_a_key_was_read_from_does_not_count(
     address: tuple[str, str, str],
 ) -> None:
