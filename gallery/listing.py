@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from gallery.filters import Filter, keeps
 from gallery.records import Product
@@ -45,5 +45,9 @@ def page_of(
 
 
 def _folded(text: str) -> str:
-    """The same whatever case it is in, and however its accents are composed."""
-    return normalize("NFKC", text).casefold()
+    """The same whatever case it is in, however its accents are composed, and whatever joins it.
+
+    What joins or parts letters, or says which way they run, can't be seen and is seldom typed.
+    """
+    folded = normalize("NFKC", text).casefold()
+    return "".join(letter for letter in folded if category(letter) != "Cf")

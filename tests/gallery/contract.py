@@ -216,6 +216,8 @@ class GalleryContract:
         gallery.put_product("80-Äpfel", "Straße 100% \\_", {"shelf": 1})
         # As Macs compose it.
         gallery.put_product("90", "Ju\u0308rgens CAFE\u0301", {})
+        # With what parts two letters unseen, as Persian is written.
+        gallery.put_product("91", "\u0645\u06cc\u200c\u062e\u0648\u0631\u0645", {})
 
         def found(text: str, where: Filter | None = None) -> list[str]:
             ids, cursor = [], None
@@ -231,9 +233,10 @@ class GalleryContract:
         assert found("05") == ["405"]
         assert found("äPFEL") == found("STRASSE") == found("100% \\_") == ["80-Äpfel"]
         assert found("jürgens café") == ["90"]
+        assert found("\u0645\u06cc\u062e\u0648\u0631\u0645") == found("\u06cc\u200c\u062e") == ["91"]
         assert found("%") == ["80-Äpfel"]
         assert found("40 jar") == found("a\nb") == []
-        assert len(found("")) == 10
+        assert len(found("")) == 11
 
     def test_versions_and_history(self, gallery: GalleryProtocol) -> None:
         gallery.put_product("p", "P", {}, expected_version=0)
