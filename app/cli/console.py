@@ -2,6 +2,8 @@
 
 from rich.console import Console
 
+_UNBROKEN = 100_000
+
 
 def counted(count: int, one: str) -> str:
     """How many of something there are: 1 image, 2,000 images."""
@@ -9,4 +11,8 @@ def counted(count: int, one: str) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, markup=False, highlight=False)
+    """Where to print: lines are broken for a terminal only, so that a log can be searched."""
+    made = Console(stderr=stderr, markup=False, highlight=False)
+    if not made.is_terminal:
+        made.width = _UNBROKEN
+    return made

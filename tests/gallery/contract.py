@@ -233,7 +233,9 @@ class GalleryContract:
         assert found("05") == ["405"]
         assert found("äPFEL") == found("STRASSE") == found("100% \\_") == ["80-Äpfel"]
         assert found("jürgens café") == ["90"]
-        assert found("\u0645\u06cc\u062e\u0648\u0631\u0645") == found("\u06cc\u200c\u062e") == ["91"]
+        assert (
+            found("\u0645\u06cc\u062e\u0648\u0631\u0645") == found("\u06cc\u200c\u062e") == ["91"]
+        )
         assert found("%") == ["80-Äpfel"]
         assert found("40 jar") == found("a\nb") == []
         assert len(found("")) == 11
