@@ -38,6 +38,9 @@ ACCESS: dict[str, keys.Scope | Literal["open"]] = {
     "/jobs": keys.Scope.GALLERY,
 }
 
+# No registrar has names in these (RFC 6761, 6762, 8375, and ICANN's for `internal`).
+_PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
+
 
 def access_to(method: str, path: str) -> keys.Scope | Literal["open"] | None:
     """The scope that a call needs; None where any key does."""
@@ -53,18 +56,16 @@ def access_to(method: str, path: str) -> keys.Scope | Literal["open"] | None:
 class Authenticate:
     """ASGI middleware: lets pass what the caller's key allows, as often as it allows.
 
-    Without keys everybody is let in, but no web page of another origin: a service on the loopback
-    can be reached by whatever page its operator's browser shows.
+    Without keys everybody is let in, but no web page of another origin: what an operator's browser
+    can reach, the loopback above all, can be reached by whatever page it shows.
     """
 
-    def __init__(
-        self, app: ASGIApp, ring: keys.KeyRing, *, local_only: bool, origins: Sequence[str]
-    ) -> None:
+    def __init__(self, app: ASGIApp, ring: keys.KeyRing, *, origins: Sequence[str]) -> None:
         self._app = app
         self._ring = ring
         self._rates = Rates()
-        self._local_only = local_only
-        self._origins = origins
+        self._origins = {*origins}
+        self._hosts = {_name_of(origin.partition("://")[2]) for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -126,17 +127,17 @@ class Authenticate:
     def _check_origin(self, headers: Headers) -> None:
         host = headers.get("host", "")
         origin = headers.get("origin")
-        named = not {origin, "*"}.isdisjoint(self._origins)
-        own = origin is None or origin.partition("://")[2] == host or named
         # A name that someone made point here (DNS rebinding) is its own origin, so the name counts
         # as well.
-        if not own or (self._local_only and not _is_local(host)):
+        own = origin is None or origin.partition("://")[2] == host
+        own_name = _is_local(host) or _name_of(host) in self._hosts
+        if "*" not in self._origins and not (own_name and (own or origin in self._origins)):
             raise RequestProblem(
                 403,
                 "foreign-origin",
-                "A service without keys is for this machine, not for web pages of other origins or "
-                "under other names. Make keys (`tillsight keys create`), name the page's origin in "
-                "TILLSIGHT_CORS_ORIGINS, or set TILLSIGHT_ANONYMOUS_ACCESS=true.",
+                "A service without keys is not for web pages of other origins, nor called by names "
+                "that anybody may have made point here. Make keys (`tillsight keys create`), or "
+                "name the origin in TILLSIGHT_CORS_ORIGINS, such as https://till.example.",
             )
 
 
@@ -168,12 +169,26 @@ def document(schema: dict[str, Any]) -> None:
             operation["responses"] |= refusals
 
 
-def _is_local(host: str) -> bool:
-    """Whether a `Host` can't be a name that someone else has registered: an address, or no dot."""
+def _name_of(host: str) -> str | None:
+    """A `Host` without its port, in lower case; None where it is none."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        if "." in name:
-            ip_address(name)
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return None
+
+
+def _is_local(host: str) -> bool:
+    """Whether a `Host` can't be a name that someone else has registered.
+
+    That is an address, a name without a dot, or one of a private domain.
+    """
+    name = _name_of(host)
+    if name is None:
+        return False
+    if "." not in name or name.endswith(_PRIVATE):
+        return True
+    try:
+        ip_address(name)
     except ValueError:
         return False
     return True

@@ -97,7 +97,6 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(
         Authenticate,
         ring=service.keys,
-        local_only=access.is_loopback(settings.host) and not settings.anonymous_access,
         origins=settings.origins,
     )
     app.add_middleware(CrossOrigin, origins=settings.origins)

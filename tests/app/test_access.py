@@ -234,15 +234,30 @@ class TestWithoutKeys:
         assert answer.is_success
         assert answer.headers["access-control-allow-origin"] == "*"
 
-    def test_nor_one_whose_name_was_made_to_point_here(self, client: TestClient) -> None:
-        headers = {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}
-        assert_problem(client.get("/gallery", headers=headers), 403, "foreign-origin")
+    @pytest.mark.parametrize("anonymous", [False, True])
+    def test_nor_one_whose_name_was_made_to_point_here(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, anonymous: bool
+    ) -> None:
+        # In a container all is reached from outside, which its settings allow.
+        settings = {"cors_origins": PAGE, "anonymous_access": anonymous, "host": "0.0.0.0"}
+        monkeypatch.setattr(service, "settings", service.settings.model_copy(update=settings))
+        evil, own = "evil.example:8000", PAGE.partition("://")[2]
+        with TestClient(create_app(service)) as client:
+            for headers in ({"Host": evil, "Origin": f"http://{evil}"}, {"Host": evil}):
+                refused = client.delete("/gallery/samples", headers=headers)
+                assert_problem(refused, 403, "foreign-origin")
+            for headers in ({"Host": own, "Origin": PAGE}, {"Host": f"{own.upper()}:8000"}):
+                assert client.get("/gallery", headers=headers).is_success
 
-    @pytest.mark.parametrize("host", ["[", "[::1", "[evil]:8000", "evil.example:port"])
+    @pytest.mark.parametrize(
+        "host", ["[", "[::1", "[evil]:8000", "evil.example:port", "evillocal.example"]
+    )
     def test_what_is_no_host_is_no_local_one(self, client: TestClient, host: str) -> None:
         assert_problem(client.get("/gallery", headers={"Host": host}), 403, "foreign-origin")
 
-    @pytest.mark.parametrize("host", ["localhost:8000", "[::1]:8000", "tillsight", "192.0.2.7"])
+    @pytest.mark.parametrize(
+        "host", ["localhost:8000", "[::1]:8000", "tillsight", "192.0.2.7", "kiosk.local:8000"]
+    )
     def test_local_names_are_fine(self, client: TestClient, host: str) -> None:
         assert client.get("/gallery", headers={"Host": host}).is_success
 

@@ -121,6 +121,12 @@ def test_the_cluster_scales_on_a_metric_that_there_is(client: TestClient) -> Non
 
 
 @pytest.mark.parametrize("proxy", ["nginx.conf", "nginx-cluster.conf"])
+def test_a_page_behind_the_proxy_is_of_its_own_origin(proxy: str) -> None:
+    """`$host` has no port, which the origin of a page at another one than 80 or 443 has."""
+    assert "proxy_set_header Host $http_host;" in (ROOT / "deploy" / proxy).read_text("utf-8")
+
+
+@pytest.mark.parametrize("proxy", ["nginx.conf", "nginx-cluster.conf"])
 def test_the_proxy_lets_pass_what_the_service_takes(proxy: str) -> None:
     text = (ROOT / "deploy" / proxy).read_text(encoding="utf-8")
     requests, imports = re.findall(r"client_max_body_size (\w+);", text)
