@@ -3,6 +3,7 @@
 As JSON: `{"store": "north"}`, `{"store": {"in": ["north", "south"]}}`, `{"and": [filter, …]}` and
 `{"not": filter}`; several keys in one object must all hold. Values are compared exactly, as JSON
 compares them: 1 is 1.0 but neither true nor "1". A product without the key has none of its values.
+At most 16 different keys may decide.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from gallery.records import JSON
 Scalar: TypeAlias = str | int | float | bool | None
 
 _DEEPEST = 32
+# Each new one is looked for in the metadata of every product, while other filters wait.
+_MOST_KEYS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,10 @@ Filter: TypeAlias = In | And | Not
 
 def parse_filter(value: JSON) -> Filter:
     """The filter that the JSON stands for. Raises InvalidFilter, which says where it is wrong."""
-    return _parsed(value, "filter", 0)
+    where = _parsed(value, "filter", 0)
+    if (keys := len(set(keys_of(where)))) > _MOST_KEYS:
+        raise InvalidFilter(f"The filter has {keys} different keys; at most {_MOST_KEYS} are read.")
+    return where
 
 
 def keys_of(where: Filter) -> Iterator[str]:

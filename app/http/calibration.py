@@ -42,7 +42,8 @@ async def chosen_filter(
         str | None,
         Query(
             max_length=4096,
-            description="Only products with such metadata, as JSON: equality, `in`, `and`, `not`.",
+            description="Only products with such metadata, as JSON: equality, `in`, `and`, `not`; "
+            "at most 16 different keys.",
             examples=['{"store": "north", "department": {"in": ["drinks", "dairy"]}}'],
         ),
     ] = None,

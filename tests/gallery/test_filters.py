@@ -92,6 +92,13 @@ def test_nesting_has_an_end() -> None:
         parse_filter(value)
 
 
+def test_a_filter_asks_of_so_many_keys_only() -> None:
+    most = {f"k{n}": 1 for n in range(16)}
+    assert len(set(keys_of(parse_filter({"and": [most, {"not": {"k3": 2}}]})))) == 16
+    with pytest.raises(InvalidFilter, match="17 different keys; at most 16"):
+        parse_filter({"and": [most, {"not": {"other": 2}}]})
+
+
 def test_keys() -> None:
     where = And((NORTH, Not(And((In("floor", (1,)), NORTH)))))
     assert set(keys_of(where)) == {"store", "floor"}
