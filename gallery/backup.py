@@ -135,6 +135,22 @@ def _check(db: sqlite3.Connection, backup: Path) -> None:
     ours = version and db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'state'").fetchone()
     if not ours or db.execute("SELECT count(*) FROM state").fetchone()[0] != 1:
         raise GalleryDamaged(f"{backup} is not a backup of a gallery. Use another file.")
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript("\n".join(MIGRATIONS[:version]))
+        # Whoever could write to the file could have them do anything at the next change.
+        if foreign := _programs(db) - _programs(fresh):
+            names = ", ".join(sorted(repr(name) for _, name, _ in foreign))
+            raise GalleryDamaged(
+                f"{backup} holds what no gallery has ({names}). Use a backup that nobody has "
+                "written to."
+            )
+
+
+def _programs(db: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Triggers and views: type, name and SQL."""
+    return set(
+        db.execute("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view')")
+    )
 
 
 def _faults(db: sqlite3.Connection) -> str:

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import islice
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from app.checks import check_product_id
 from app.transfer.archive import MOST_TABLE_BYTES, PRODUCTS
 from app.transfer.export_format import MANIFEST, REFERENCES, Manifest, ReferenceLine
 from gallery import Contents, Product, Reference
@@ -51,10 +53,19 @@ def export(contents: Contents) -> Iterator[bytes]:
 
 
 def _picture(archive: ZipFile, reference: Reference) -> ReferenceLine:
-    file = f"images/{reference.image.product_id}/{reference.image.content_sha256}.jpg"
+    folder = _folder(reference.image.product_id)
+    line = ReferenceLine.of(reference, f"images/{folder}/{reference.image.content_sha256}.jpg")
     # A JPEG is compressed already.
-    archive.writestr(_entry(file), reference.thumbnail)
-    return ReferenceLine.of(reference, file)
+    archive.writestr(_entry(line.file), reference.thumbnail)
+    return line
+
+
+def _folder(product_id: str) -> str:
+    try:
+        return check_product_id(product_id)
+    except ValueError:
+        # Of a gallery that something else wrote to: a path would lead whoever unpacks it astray.
+        return sha256(product_id.encode()).hexdigest()
 
 
 def _tables(products: Iterator[Product]) -> Iterator[tuple[str, str]]:

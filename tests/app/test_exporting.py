@@ -1,6 +1,7 @@
 """What is exported comes back as it was, and the archive is one that people and tools can open."""
 
 import json
+import re
 import tempfile
 import zipfile
 from dataclasses import replace
@@ -185,6 +186,15 @@ def test_an_export_stays_as_it_was_when_it_began(small: Path, tmp_path: Path) ->
             whole = begun + b"".join(pieces)
         gallery.put_product("p9", "the gallery is free again", {})
     assert whole == (small / ARCHIVE).read_bytes()
+
+
+def test_an_id_that_no_path_may_hold_is_no_path(tmp_path: Path) -> None:
+    """A gallery that others wrote to, restored from a backup say."""
+    with opened(tmp_path / "gallery", dimension=DIMENSION) as gallery:
+        fill(gallery, {"../../pwn": ("Pwn", {}, [(1, [(1.0, 0, 0, 0)])])})
+        folder = write(gallery, tmp_path / "job")
+    (name,) = names(folder, ".jpg")
+    assert re.fullmatch(r"images/[0-9a-f]{64}/[0-9a-f]{64}\.jpg", name)
 
 
 def test_an_image_id_that_is_taken_is_not_taken_over(

@@ -208,6 +208,29 @@ def newer(path: Path) -> None:
     connection.close()
 
 
+def triggered(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TRIGGER more AFTER INSERT ON images BEGIN DELETE FROM products; END;"
+        )
+
+
+def rewritten(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "DROP TRIGGER image_deleted;"
+            "CREATE TRIGGER image_deleted AFTER DELETE ON images BEGIN DELETE FROM products; END;"
+        )
+
+
+def viewed(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "ALTER TABLE thumbnails RENAME TO others; CREATE VIEW thumbnails AS"
+            " SELECT image, randomblob(1000000000) AS jpeg FROM others;"
+        )
+
+
 def missing(path: Path) -> None:
     path.unlink()
 
@@ -220,6 +243,9 @@ def missing(path: Path) -> None:
         (cut, GalleryDamaged),
         (overwritten, GalleryDamaged),
         (foreign, GalleryDamaged),
+        (triggered, GalleryDamaged),
+        (rewritten, GalleryDamaged),
+        (viewed, GalleryDamaged),
         (newer, UnsupportedSchema),
         (missing, StorageFailed),
     ],

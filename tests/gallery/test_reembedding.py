@@ -18,6 +18,7 @@ from gallery import (
     StorageFailed,
     reembed,
     reembedding,
+    restore,
 )
 from tests.gallery.samples import digest, opened, vectors_of
 
@@ -95,6 +96,24 @@ def test_every_vector_is_made_again(tmp_path: Path) -> None:
     assert reembed(
         tmp_path, dimension=3, fingerprint="3", embed=lambda j: [np.ones((1, 3))] * len(j)
     )
+
+
+def test_a_backup_comes_back_from_amid_it_and_from_behind_it(tmp_path: Path) -> None:
+    with opened(tmp_path / "g") as gallery:
+        fill(gallery)
+
+    def stopped(jpegs: list[bytes]) -> list[NDArray[np.float32]]:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(tmp_path / "g", stopped)
+    with opened(tmp_path / "g") as gallery:
+        gallery.backup(tmp_path / "amid")
+    run(tmp_path / "g")
+    with Gallery.open(tmp_path / "g", dimension=NEW_DIMENSION, fingerprint="new") as gallery:
+        gallery.backup(tmp_path / "behind")
+    restore(tmp_path / "behind", tmp_path / "g")
+    restore(tmp_path / "amid", tmp_path / "g")
 
 
 def test_stopped_half_way_it_serves_as_before_and_then_goes_on(tmp_path: Path) -> None:
