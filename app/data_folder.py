@@ -26,6 +26,11 @@ class Serving:
     key: str
 
 
+def make(path: Path) -> None:
+    """Make a data folder, for its owner only; one that is there stays as it is. Raises OSError."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 class DataFolder:
     """A locked data folder: gallery, packs, and the lock file that names its service."""
 
@@ -38,7 +43,7 @@ class DataFolder:
         """
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make(path)
             self._lock = locked(path / "service.lock")
             # It holds a key: for the owner of the folder only.
             os.fchmod(self._lock.fileno(), 0o600)

@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.checks import check_name
+from app.data_folder import make
 from gallery.durable import put_in_place
 
 logger = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ def _edit(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
         KeyProblem: `change` does, or the file can't be read or written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path.parent)
         with path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             content = _KEYS.dump_json(change(read_keys(path)), indent=2)

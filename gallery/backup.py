@@ -33,6 +33,8 @@ def back_up(database: Database, path: Path, progress: Progress | None = None) ->
         # Fixes the state: without it every change would make the copy start again.
         db.execute("SELECT sequence FROM state").fetchone()
         try:
+            # SQLite keeps this mode; an old backup's goes with it.
+            partial.touch(mode=0o600)
             with closing(_connected(partial)) as target:
                 _copy_pages(db, target, progress)
                 # Pages are copied as they are, damaged ones, too.

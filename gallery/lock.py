@@ -27,11 +27,11 @@ def locked(path: Path) -> IO[str]:
 def lock_gallery(folder: Path) -> IO[str]:
     """Make the gallery's `folder` if need be and keep others out of it, until this is closed.
 
-    Those who only read the database, a backup say, need no lock. Raises GalleryInUse or
-    StorageFailed.
+    A new one is for its owner only. Those who only read the database, a backup say, need no lock.
+    Raises GalleryInUse or StorageFailed.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return locked(folder / "gallery.lock")
     except BlockingIOError:
         raise GalleryInUse(

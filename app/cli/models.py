@@ -1,5 +1,6 @@
 """`tillsight models`: list, verify and fetch model packs."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.console import console
+from app.data_folder import make
 from app.packs import fetched_packs, pack_folders
 from app.settings import Settings
 from models.errors import PackError
@@ -81,6 +83,8 @@ def fetch(
     from models.fetch import fetch_pack
 
     settings = Settings()
+    with suppress(OSError):  # where there can be no folder the fetch says so
+        make(settings.data_dir)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn()) as progress:
         tasks: dict[str, TaskID] = {}

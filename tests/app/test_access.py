@@ -1,5 +1,6 @@
 """Who may call what: every route with every scope, and none."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from app.data_folder import DataFolder
 from app.http.access import access_to
 from app.http.application import create_app
 from app.keys import Scope, create_key, revoke_key
@@ -280,3 +282,14 @@ def test_the_key_file_is_private(locked: Service, tokens: dict[Scope, str]) -> N
     folder: Path = locked.settings.data_dir
     assert (folder / "keys.json").stat().st_mode & 0o077 == 0
     assert (folder / "service.lock").stat().st_mode & 0o077 == 0
+
+
+def test_a_new_data_folder_is_for_its_owner_and_an_old_one_stays_as_it_is(tmp_path: Path) -> None:
+    DataFolder(tmp_path / "new").close()
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    create_key(tmp_path / "keys first" / "keys.json", "till-1", [Scope.RECOGNIZE])
+    assert stat.S_IMODE((tmp_path / "keys first").stat().st_mode) == 0o700
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o750)
+    DataFolder(tmp_path / "shared").close()
+    assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) == 0o750

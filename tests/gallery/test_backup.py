@@ -66,7 +66,15 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
             assert answers(gallery) == expected
             assert gallery.consistent()
             assert gallery.get_product("p0").image_count == 6
+    assert (tmp_path / "new" / "place").stat().st_mode & 0o077 == 0
     assert files(tmp_path / "new" / "place") == ["gallery.lock", "gallery.sqlite3", "index"]
+
+
+def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Even where a backup of an older release, which everybody could read, is replaced."""
+    (tmp_path / "backup").touch(mode=0o644)
+    backup, _ = backed_up(tmp_path)
+    assert backup.stat().st_mode & 0o077 == 0
 
 
 def test_snapshots_of_what_was_given_up_are_not_used(tmp_path: Path) -> None:
