@@ -33,12 +33,17 @@ class MissingExtra(GalleryError):
     """What a gallery on servers needs isn't installed."""
 
 
+def masked(text: str) -> str:
+    """For messages: a URL without user and password. A wrong one may hold more than one @."""
+    return re.sub("://.*@", "://***@", text)
+
+
 def checked_url(url: str) -> str:
     """Raises InvalidValue when there can be no gallery there."""
     if not _names_folder(url) and not _names_server(url):
         raise InvalidValue(
-            f"{url!r} is no gallery: give sqlite:///folder, or http://host:19530 of a Milvus "
-            "server."
+            f"{masked(url)!r} is no gallery: give sqlite:///folder, or http://host:19530 of a "
+            "Milvus server."
         )
     return url
 
@@ -50,7 +55,9 @@ def _names_folder(url: str) -> bool:
 def _names_server(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return url.startswith(_SERVER) and bool(parts.hostname) and parts.port != 0
+        # An @ there ends a password that is not encoded.
+        named = bool(parts.hostname) and parts.port != 0 and "@" not in parts.path
+        return url.startswith(_SERVER) and named
     except ValueError:  # no port, or no address in brackets
         return False
 
@@ -60,11 +67,13 @@ def checked_place(pictures: str) -> str:
     if pictures.startswith(_BUCKET):
         if not re.fullmatch(r"s3://[^/?#@]+(/[^?#]*)?", pictures):
             raise InvalidValue(
-                f"{pictures!r} is no bucket: give s3://bucket or s3://bucket/prefix, and where the "
-                "server is as AWS_ENDPOINT_URL."
+                f"{masked(pictures)!r} is no bucket: give s3://bucket or s3://bucket/prefix, and "
+                "where the server is as AWS_ENDPOINT_URL."
             )
     elif "://" in pictures:
-        raise InvalidValue(f"{pictures!r} is no place for pictures: give a folder or s3://bucket.")
+        raise InvalidValue(
+            f"{masked(pictures)!r} is no place for pictures: give a folder or s3://bucket."
+        )
     return pictures
 
 

@@ -16,6 +16,7 @@ from app.keys import KeyProblem
 from app.logs import set_up
 from app.settings import Settings
 from gallery.errors import GalleryError
+from gallery.opening import masked
 from models.errors import ModelError
 
 app = typer.Typer(
@@ -67,7 +68,7 @@ def main() -> None:
     except ValidationError as error:
         for item in error.errors():
             name = "TILLSIGHT_" + "_".join(map(str, item["loc"])).upper()
-            _fail(f"{name}: {item['msg']} (given: {item['input']!r})")
+            _fail(f"{name}: {item['msg']} (given: {masked(repr(item['input']))})")
     except Exception as error:
         if not isinstance(error, _reported()):
             raise

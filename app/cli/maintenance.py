@@ -23,7 +23,7 @@ from gallery.backup import back_up
 from gallery.backup import restore as restore_gallery
 from gallery.database import DATABASE_NAME, Database
 from gallery.migration import migrate as copy_gallery
-from gallery.opening import read_contents
+from gallery.opening import masked, read_contents
 from gallery.reembedding import reembed as reembed_gallery
 
 
@@ -125,7 +125,7 @@ def migrate(
         found = copy_gallery(held, into, samples=samples, progress=report)
     console().print(
         f"{counted(found.products, 'product')} and {counted(found.images, 'image')} are in "
-        f"{target}; {found.agreeing:,} of {found.asked:,} answers are the same.",
+        f"{masked(target)}; {found.agreeing:,} of {found.asked:,} answers are the same.",
         soft_wrap=True,
     )
 

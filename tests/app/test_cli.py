@@ -335,6 +335,23 @@ def test_settings_are_checked_in_words(tmp_path: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("gallery_url", "http://root:S3cr@t/Pw@127.0.0.1:99999"),
+        ("gallery_pictures", "s3://AKIA:S3cr@t/Pw@/x y"),
+    ],
+)
+def test_a_password_in_a_wrong_setting_is_not_told(
+    tmp_path: Path, setting: str, value: str
+) -> None:
+    failed = tillsight("serve", data_dir=tmp_path, **{setting: value})
+    assert failed.returncode == 1
+    assert f"TILLSIGHT_{setting.upper()}" in failed.stderr
+    assert "://***@" in failed.stderr
+    assert not any(part in failed.stderr for part in ("root", "AKIA", "S3cr", "Pw"))
+
+
 def test_packs_are_listed_and_verified(tmp_path: Path) -> None:
     listed = tillsight("models", "list", data_dir=tmp_path)
     assert "embedded" in listed.stdout
