@@ -14,7 +14,7 @@ MAX_METADATA_DEPTH = 8
 # By category: controls, halves of characters, what no standard knows, ends of lines.
 _NO_TEXT = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 # They have text read in another order than it is stored in: one name could pass for another.
-_OVERRIDES = {*"\u202a\u202b\u202c\u202d\u202e", *"\u2066\u2067\u2068\u2069"}
+OVERRIDES = {*"\u202a\u202b\u202c\u202d\u202e", *"\u2066\u2067\u2068\u2069"}
 
 
 def check_product_id(value: str) -> str:
@@ -58,7 +58,7 @@ def check_name(value: str) -> str:
     if not 1 <= len(value) <= MAX_NAME_LENGTH:
         raise ValueError(f"1 to {MAX_NAME_LENGTH} characters are allowed")
     for character in value:
-        if unicodedata.category(character) in _NO_TEXT or character in _OVERRIDES:
+        if unicodedata.category(character) in _NO_TEXT or character in OVERRIDES:
             raise ValueError(f"{_told(character)} is not allowed")
     if not any(map(str.isprintable, value)):
         raise ValueError("nothing in it can be seen")

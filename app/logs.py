@@ -7,8 +7,8 @@ import time
 from datetime import UTC, datetime
 
 from app.settings import Settings
+from app.terminal import shown_lines
 
-TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # What every record has, and uvicorn's message once more in colours; the rest is `extra`.
 _STANDARD = {
     *vars(logging.makeLogRecord({})),
@@ -30,6 +30,16 @@ class JSONFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for each record, and the lines of its exception; a terminal obeys none of them."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_lines(super().format(record))
 
 
 class NoFlood(logging.Filter):
@@ -57,7 +67,7 @@ def set_up(settings: Settings) -> None:
         settings.log_format == "auto" and sys.stderr.isatty()
     )
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(TEXT) if as_text else JSONFormatter())
+    handler.setFormatter(TextFormatter() if as_text else JSONFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.captureWarnings(True)
     logging.getLogger("asyncio").addFilter(NoFlood())

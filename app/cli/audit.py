@@ -31,7 +31,7 @@ def audit(
             progress.update(task, completed=found["done"], total=found["total"])
             time.sleep(POLL_SECONDS)
     if json:
-        console().print_json(data=found)
+        console().print_json(data=found, ensure_ascii=True)
     else:
         _show(found)
 

@@ -29,7 +29,7 @@ def calibration(
         found = client.calibration(false_accept_rate, where=where)
     out = console()
     if json:
-        out.print_json(data=found)
+        out.print_json(data=found, ensure_ascii=True)
         return
     low, high = found["interval"]
     out.print(f"A product is to be named from a score of {found['threshold']:.3f} on.")

@@ -23,6 +23,7 @@ from app.cli.client import CommandError, connect, export
 from app.cli.console import console, counted
 from app.cli.recognize import ServiceUrl
 from app.settings import Settings
+from app.terminal import shown
 from app.transfer.archive import is_hidden, is_picture
 
 DOWNLOAD = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
@@ -130,7 +131,8 @@ def import_archive(
             f"{counted(job['embedded_again'], 'image')}."
         )
     for error in job["errors"]:
-        out.print(f"  {error['item']}: {error['detail']}")
+        # A line's end, too: what follows it would pass for words of ours.
+        out.print(f"  {shown(error['item'])}: {error['detail']}")
     if job["state"] == "failed":
         raise CommandError(str(job["detail"]))
     if job["failed"]:
@@ -165,14 +167,14 @@ def history(
     with connect(Settings(), url) as client:
         answer = client.history(limit=limit, product_id=product, author=author)
     for entry in answer["entries"]:
-        typer.echo(json.dumps(entry, ensure_ascii=False))
+        typer.echo(shown(json.dumps(entry, ensure_ascii=False)))
 
 
 @app.command()
 def stats(url: ServiceUrl = None) -> None:
     """Counts, revision and model of the gallery."""
     with connect(Settings(), url) as client:
-        console().print_json(data=client.gallery())
+        console().print_json(data=client.gallery(), ensure_ascii=True)
 
 
 def _pictures_in(folder: Path) -> Iterator[Path]:

@@ -59,4 +59,4 @@ def list_keys(
 def revoke(name: Annotated[str, typer.Argument(help="The name or the id of a key.")]) -> None:
     """Refuse a key from now on. When none is left, calls are refused, not let in."""
     key = revoke_key(Settings().keys_path, name)
-    typer.echo(f"Revoked {key.label}.")
+    console().print(f"Revoked {key.label}.")

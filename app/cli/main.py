@@ -90,6 +90,7 @@ def _reported() -> tuple[type[Exception], ...]:
 
 
 def _fail(message: str) -> None:
-    words = Text.assemble(("Error:", "bold red"), f" {message}")
-    console(stderr=True).print(words, soft_wrap=True)
+    out = console(stderr=True)
+    words = Text.assemble(("Error:", "bold red"), out.render_str(f" {message}"))
+    out.print(words, soft_wrap=True)
     sys.exit(1)

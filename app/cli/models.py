@@ -63,9 +63,10 @@ def verify(
     settings = Settings()
     folder = folder_of(name or settings.pack, pack_folders(settings))
     report = verify_pack(folder, threads=settings.threads, engine=settings.engine)
+    out = console()
     for check in report.checks:
         mark = ("ok", "green") if check.passed else ("failed", "bold red")
-        console().print(Text.assemble(mark, f" {check.name}: {check.detail}"))
+        out.print(Text.assemble(mark, out.render_str(f" {check.name}: {check.detail}")))
     if not report.passed:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from app.cli.client import CommandError, connect
 from app.cli.console import console
 from app.settings import Settings
+from app.terminal import shown
 from models.thresholds import COARSEST_RATE, FINEST_RATE
 from tillsight.answers import Recognition, Result
 
@@ -92,7 +93,7 @@ def verify(
     else:
         likely = answer["probability"]
         typer.echo(
-            f"{answer['outcome'].replace('_', ' ')}: {answer['product']['name']}, "
+            f"{answer['outcome'].replace('_', ' ')}: {shown(answer['product']['name'])}, "
             f"score {_number(answer['score'])}, threshold {_number(answer['threshold'])}"
             + ("" if likely is None else f", {likely:.0%} likely right")
         )

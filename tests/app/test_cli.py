@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,6 +191,36 @@ def test_an_archive_is_imported(data_dir: Path, shop: Path, tmp_path: Path) -> N
     failed = tillsight("gallery", "import", str(tmp_path / "no.zip"), data_dir=data_dir)
     assert failed.returncode == 1
     assert "not a zip file" in failed.stderr
+
+
+def test_a_terminal_shows_what_an_archive_says_and_does_not_obey_it(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("\x1b]0;PWNED\x07\x1b[2J\n3 images\u202e/bad\x9b5m.jpg", b"")
+        archive.writestr("products.csv", 'id,name,note\nkept,Kept,"\x9b31m Müsli \u202e"\n')
+    imported = tillsight("gallery", "import", str(tmp_path / "bad.zip"), data_dir=data_dir)
+    told = r"  \u001b]0;PWNED\u0007\u001b[2J\u000a3 images\u202e/bad\u009b5m.jpg: "
+    assert told in imported.stdout
+    history = tillsight("gallery", "history", "--product", "kept", data_dir=data_dir)
+    assert r'"\u009b31m Müsli \u202e"' in history.stdout
+    assert json.loads(history.stdout)["after"]["metadata"] == {"note": "\x9b31m Müsli \u202e"}
+    for output in (imported.stdout, imported.stderr, history.stdout):
+        assert not set(output) & set("\x1b\x07\x9b\u202e")
+
+
+def test_nor_what_a_pack_or_a_mistake_says(tmp_path: Path) -> None:
+    pack = tmp_path / "packs" / "strange"
+    shutil.copytree(ROOT / "models" / "packs" / "embedded", pack)
+    manifest = (pack / "pack.toml").read_text()
+    first = next(line for line in manifest.splitlines() if line.startswith("version"))
+    (pack / "pack.toml").write_text(manifest.replace(first, r'version = "1\u001b[31m"'))
+    listed = tillsight("models", "list", data_dir=tmp_path)
+    assert r"1\u001b[31m" in listed.stdout
+    assert "\x1b" not in listed.stdout
+    failed = tillsight("serve", data_dir=tmp_path, port="\x1b[31m8", pack="\x1b[2J")
+    assert failed.returncode == 1
+    assert "\x1b" not in failed.stderr
 
 
 def test_an_export_brings_the_gallery_to_another_folder(

@@ -3,7 +3,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from app.logs import JSONFormatter
+from app.logs import JSONFormatter, TextFormatter
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -36,3 +36,15 @@ def test_an_exception_keeps_its_traceback() -> None:
 
 def test_what_json_can_not_hold_is_told_as_text() -> None:
     assert json.loads(JSONFormatter().format(record("x", at=UTC)))["at"] == "UTC"
+
+
+def test_a_terminal_does_not_obey_the_log() -> None:
+    failed = record("%s failed", "\x1b[2J.jpg")
+    try:
+        raise ValueError("\x9b31m\u202e")
+    except ValueError:
+        failed.exc_info = sys.exc_info()
+    first, *trace = TextFormatter().format(failed).splitlines()
+    assert first.endswith(r"WARNING some.where: \u001b[2J.jpg failed")
+    assert trace[0].startswith("Traceback")
+    assert trace[-1] == r"ValueError: \u009b31m\u202e"
