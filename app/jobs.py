@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ ItemCode = Literal["unusable-image", "invalid-value"]
 
 KEPT_JOBS = 100
 MOST_ERRORS = 1000
+# What the service doesn't live through would be taken up for ever, and the jobs behind it never.
+MOST_STARTS = 3
 RECORD = "job.json"
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class Job(BaseModel):
     embedded_again: int = Field(
         0, description="Images of an export by another embedder: embedded from their thumbnails."
     )
+    starts: int = Field(0, description="How often it was begun since it last came further.")
     failed: int = 0
     errors: list[ItemError] = Field([], description=f"The first {MOST_ERRORS} of the failed.")
     detail: str | None = Field(None, description="Why the job as a whole failed.")
@@ -68,6 +72,10 @@ class Job(BaseModel):
         self.failed += 1
         if len(self.errors) < MOST_ERRORS:
             self.errors.append(ItemError(item=item[:300], code=code, detail=detail))
+
+
+class GivenUp(Exception):
+    """The job was begun often enough."""
 
 
 class StopJob(Exception):
@@ -172,8 +180,9 @@ class Jobs:
         job.state = "running"
         end: dict[str, Any] = {"state": "done"}
         try:
+            self._begin(job)
             with authored(Author(job.author, job.request_id)):
-                self._work[job.kind](job, folder, partial(self._keep, job))
+                self._work[job.kind](job, folder, partial(self._keep, job, job.done))
         except StopJob:
             return
         except Exception as error:
@@ -200,7 +209,19 @@ class Jobs:
             _remove_input(folder)
             _save(self._folder, finished)
 
-    def _keep(self, job: Job) -> None:
+    def _begin(self, job: Job) -> None:
+        if job.starts >= MOST_STARTS:
+            raise GivenUp(
+                f"It was begun {job.starts} times, and came no further than {job.done:,} items "
+                "before the service ended. The log may tell why; send an import again in parts."
+            )
+        job.starts += 1
+        with suppress(OSError):  # a full disk is told by what is done on it
+            _save(self._folder, job)
+
+    def _keep(self, job: Job, begun_at: int) -> None:
+        if job.done > begun_at:
+            job.starts = 0
         _save(self._folder, job)
         if self._stopping.is_set():
             raise StopJob

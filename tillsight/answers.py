@@ -277,6 +277,7 @@ class Job(TypedDict):
     added: int
     duplicates: int
     embedded_again: int
+    starts: int
     failed: int
     errors: list[dict[str, str]]
     detail: str | None

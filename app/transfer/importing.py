@@ -31,6 +31,7 @@ ARCHIVE = "archive.zip"
 Kind: TypeAlias = Literal["row", "reference", "photograph"]
 # Photographs are held decoded: four of the largest are 600 MB.
 AT_ONCE: dict[Kind, int] = {"row": 64, "reference": 64, "photograph": 4}
+COUNTED_AT_ONCE = 1000
 # Customers go first, but the import must end some day.
 PATIENCE_SECONDS = 1.0
 LOOK_SECONDS = 0.005
@@ -106,7 +107,7 @@ class Importer:
         ours = self._gallery.stats().fingerprint
         products = _Products(self._gallery, job)
         with Archive(folder / ARCHIVE) as archive:
-            job.total = sum(1 for _ in archive.items())
+            job.total = _count(archive.items(), save)
             fits = archive.manifest is not None and archive.manifest.fingerprint == ours
             for kind, batch in _batches(islice(archive.items(), job.done, None), fits=fits):
                 pictures = [item for item in batch if isinstance(item, Picture)]
@@ -217,6 +218,15 @@ def rebuild_index(gallery: GalleryProtocol) -> Callable[[Job, Path, Callable[[],
         job.done = 1
 
     return run
+
+
+def _count(items: Iterator[Item], save: Callable[[], None]) -> int:
+    count = 0
+    for count, _ in enumerate(items, start=1):
+        # Millions of rows take minutes, for which a service that stops doesn't wait.
+        if count % COUNTED_AT_ONCE == 0:
+            save()
+    return count
 
 
 def _batches(items: Iterator[Item], *, fits: bool) -> Iterator[tuple[Kind, list[Item]]]:

@@ -14,6 +14,8 @@ from gallery import JSON, Product
 # Excel writes what separates lists where it stands: a semicolon in much of Europe.
 SEPARATORS = (",", ";", "\t")
 COLUMNS = ("id", "name", "metadata")
+# A row costs as many cells as there are columns, however short it is.
+MOST_COLUMNS = 1000
 _SAVE = "in Excel, save the table as CSV UTF-8"
 
 
@@ -49,7 +51,7 @@ def open_table(data: bytes) -> "csv.DictReader[str]":
     """A table's rows; its header tells whether commas, semicolons or tabs separate the cells.
 
     Raises:
-        ValueError: it is not UTF-8, or has no column `id`.
+        ValueError: it is not UTF-8, has no column `id`, or too many columns.
         csv.Error: the header can't be read.
     """
     text = io.StringIO(_decoded(data), newline="")
@@ -58,6 +60,8 @@ def open_table(data: bytes) -> "csv.DictReader[str]":
         reader = csv.DictReader(text, delimiter=separator)
         reader.fieldnames = [_column(title) for title in reader.fieldnames or ()]
         if "id" in reader.fieldnames:
+            if (columns := len(reader.fieldnames)) > MOST_COLUMNS:
+                raise ValueError(f"it has {columns:,} columns; at most {MOST_COLUMNS:,} are read")
             return reader
     text.seek(0)
     raise ValueError(f"its header has no column id: {text.readline(200).strip()!r}")

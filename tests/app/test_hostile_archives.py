@@ -238,8 +238,18 @@ def test_a_table_is_read_as_spreadsheets_write_it(file: Path, header: bytes) -> 
         (b"1,Juice\n2,Bread\n", "no column id: '1,Juice'"),
         (b"", "no column id: ''"),
         (b"x" * (MOST_TABLE_BYTES + 1), "split it"),
+        (b"id" + b",x" * 1000 + b"\n1\n2\n", "1,001 columns; at most 1,000"),
     ],
-    ids=["Windows-1252", "of a Mac", "UTF-16", "no id", "no header", "empty", "too long"],
+    ids=[
+        "Windows-1252",
+        "of a Mac",
+        "UTF-16",
+        "no id",
+        "no header",
+        "empty",
+        "too long",
+        "too wide",
+    ],
 )
 def test_a_table_that_is_none_is_refused_once(file: Path, table: bytes, says: str) -> None:
     (found,) = items(file, zipped(("shop/products.csv", table)))

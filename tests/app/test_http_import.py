@@ -1,13 +1,16 @@
 import io
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.jobs import Job, StopJob
 from app.service import Service
+from app.transfer.importing import ARCHIVE, Importer
 from gallery import Product
 from tests.app import pictures
 from tests.app.problems import assert_problem
@@ -95,6 +98,22 @@ def test_the_same_archive_again_adds_nothing(client: TestClient) -> None:
     assert (again["added"], again["duplicates"]) == (0, 4)
     assert (again["created"], again["changed"]) == (0, 0)
     assert client.get("/gallery").json()["images"] == 4
+
+
+def test_a_service_that_stops_does_not_wait_for_rows_to_be_counted(
+    client: TestClient, service: Service, tmp_path: Path
+) -> None:
+    def stopping() -> None:
+        raise StopJob
+
+    table = "id\n" + "\n".join(f"p{number}" for number in range(2000))
+    (tmp_path / ARCHIVE).write_bytes(archive({"products.csv": table.encode()}))
+    limits = service.settings.image_limits
+    importer = Importer(service.gallery, service.enroller, limits, busy=lambda: False)
+    job = Job(id="j", kind="import", created_at="2026-01-01T00:00:00Z")
+    with pytest.raises(StopJob):
+        importer.run(job, tmp_path, stopping)
+    assert client.get("/gallery").json()["products"] == 0
 
 
 def test_a_dry_run_stores_nothing(client: TestClient) -> None:

@@ -68,6 +68,30 @@ def test_a_job_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert not (folder / "archive.zip").exists()
 
 
+def test_a_job_that_comes_no_further_is_given_up(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def killed(job: Job, _: Path, save) -> None:
+        """Ends, as far as the record tells, where the service would: behind its first batch."""
+        taken.append(job.done)
+        if job.done < 2:
+            job.total, job.done = 3, job.done + 1
+        save()
+        raise StopJob
+
+    for _ in range(5):
+        with closing(Jobs(tmp_path, {"import": killed, "rebuild": counting(1, [])})) as jobs:
+            if not taken:
+                job = jobs.start("import", jobs.prepare())
+            assert wait(jobs, jobs.start("rebuild").id).state == "done"
+            assert jobs.get(job.id).state == "running"
+    with closing(Jobs(tmp_path, {"import": killed})) as jobs:
+        given_up = wait(jobs, job.id)
+    assert given_up.state == "failed"
+    assert "begun 3 times, and came no further than 2 items" in str(given_up.detail)
+    assert taken == [0, 1, 2, 2, 2]
+
+
 def test_what_was_undone_is_begun_anew_and_what_is_done_is_not(tmp_path: Path) -> None:
     taken: list[int] = []
 
