@@ -4,7 +4,9 @@ A network of a pack can be trained further when its export gave every parameter 
 name in the state dict, which `name_tensors` sees to.
 """
 
+import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,17 @@ from models.errors import ModelError
 Weights = dict[str, NDArray[Any]]
 
 _COUNTER = re.compile(r"_\d+$")
+# What arrays and the dictionaries that hold them are made of, by the names of Python 3 and NumPy 2.
+_NEEDED = {
+    ("builtins", "tuple"),
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
+_NAMES_TODAY = {"__builtin__": "builtins", "numpy.core.multiarray": "numpy._core.multiarray"}
 
 
 def name_tensors(network: paddle.nn.Layer) -> None:
@@ -30,18 +43,45 @@ def name_tensors(network: paddle.nn.Layer) -> None:
 
 
 def read_state_dict(path: Path) -> Weights:
-    """The state dict in a `.pdparams` file.
+    """The state dict in a `.pdparams` file, as any Paddle 2 or 3 saves it; downloaded ones, too.
+
+    `paddle.load` would do whatever the file says.
 
     Raises:
         ModelError: the file does not exist or is no state dict.
     """
     try:
-        loaded = paddle.load(str(path), return_numpy=True)
+        with path.open("rb") as file:
+            loaded = _Unpickler(file, encoding="latin1").load()
     except Exception as error:  # unpickling raises anything
         raise ModelError(f"{path} cannot be read as Paddle weights: {error}") from error
-    if not isinstance(loaded, dict) or not all(isinstance(v, np.ndarray) for v in loaded.values()):
+    if not isinstance(loaded, dict):
         raise ModelError(f"{path} holds no state dict")
-    return loaded
+    # Paddle 2.0's table of other names.
+    loaded.pop("StructuredToParameterName@@", None)
+    # A tensor is its name and its numbers.
+    weights = {name: held[-1] if isinstance(held, tuple) else held for name, held in loaded.items()}
+    if not all(isinstance(numbers, np.ndarray) for numbers in weights.values()):
+        raise ModelError(f"{path} holds no state dict")
+    return weights
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows arrays and dictionaries; refuses every other name that a pickle may ask for."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name of the file stands for. Raises UnpicklingError."""
+        module = _NAMES_TODAY.get(module, module)
+        if (module, name) == ("builtins", "eval"):
+            return _tensor_of_a_program
+        if (module, name) in _NEEDED:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"a state dict has no need of {module}.{name}")
+
+
+def _tensor_of_a_program(expression: str, names: Mapping[str, Any]) -> Any:
+    """What Paddle has `eval` make of it: it saves these tensors as `eval("data", {"data": …})`."""
+    return names[expression]
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
