@@ -5,8 +5,10 @@ The size is read from the header before anything is decoded: a PNG of 140 KB can
 
 import io
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -34,6 +36,10 @@ _AVIF = {b"avif", b"avis"}
 MOST_JPEG_SCANS = 50
 # Of up to 64 KB each, and Pillow takes a microsecond for an empty one: 3 s for a file of them.
 MOST_JPEG_SEGMENTS = 1000
+# Pillow takes up to 16 bytes a pixel, and 50 megapixels may come in 90 KB. Images with more pixels
+# than these go through it one at a time; ordinary JPEGs pass it by.
+MANY_PIXELS = 9_000_000
+_large = Lock()
 _JPEG_START = b"\xff\xd8\xff"
 # What ends an image or has a length behind it (ITU-T T.81, B.1.1.3). Among the data of a scan 0xff
 # is followed by 0, by D0 to D7 for a restart or by another 0xff.
@@ -124,8 +130,7 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
             _check_size(image.size, limits)
             pixels = _decode_jpeg(data, image, side)
             if pixels is None:
-                image.load()
-                pixels = to_rgb(ImageOps.exif_transpose(image))
+                pixels = _decode_other(image)
                 return Decoded(pixels, pixels.shape[1], pixels.shape[0])
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             width, height = image.size[::-1] if orientation in _ON_ITS_SIDE else image.size
@@ -239,6 +244,13 @@ def _decode_jpeg(data: bytes, image: Image.Image, side: int | None) -> RGBImage 
         # It takes every warning for an error; which of them spoil the image, Pillow decides.
         return None
     return pixels
+
+
+def _decode_other(image: Image.Image) -> RGBImage:
+    """What Pillow reads; the image is changed."""
+    with _large if image.width * image.height > MANY_PIXELS else nullcontext():
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_rgb(image)
 
 
 # EXIF's orientations in which rows are the upright image's columns.

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from app.images import ImageError, ImageLimits, ImageTooLarge, decode
@@ -18,13 +20,10 @@ LIMITS = ImageLimits(max_bytes=20_000_000, max_pixels=50_000_000, min_side=16)
 MOST_MEGABYTES = 200
 
 MEASURE = """
-import json, resource, sys
+import json, sys
 from app.images import ImageError, decode
 from tests.app.hostile import HOSTILE
-from tests.app.test_hostile_images import LIMITS
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+from tests.app.test_hostile_images import LIMITS, peak
 
 grown = {}
 for name, make in HOSTILE.items():
@@ -37,6 +36,25 @@ for name, make in HOSTILE.items():
     grown[name] = peak() - before
 json.dump(grown, sys.stdout)
 """
+MEASURE_AT_ONCE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from app.images import decode
+from tests.app.test_hostile_images import LIMITS, peak
+
+files = [Path(name).read_bytes() for name in sys.argv[1:]]
+before = peak()
+with ThreadPoolExecutor(len(files)) as pool:
+    images = list(pool.map(lambda data: decode(data, LIMITS), files))
+print(peak() - before)
+"""
+
+
+def peak() -> float:
+    """The most memory that this process has had resident, in MB; what it was started by apart."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -59,6 +77,26 @@ def test_none_takes_much_memory() -> None:
     grown = json.loads(measured.stdout)
     assert grown.keys() == HOSTILE.keys()
     assert {name: size for name, size in grown.items() if size > MOST_MEGABYTES} == {}
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [["RGBA WEBP"], ["CMYK JPEG"], ["RGBA PNG", "P GIF", "RGB WEBP", "RGBA WEBP"]],
+    ids=" and ".join,
+)
+def test_large_ones_take_the_memory_of_one(kinds: list[str], tmp_path: Path) -> None:
+    for kind in kinds:
+        mode, name = kind.split()
+        (tmp_path / kind).write_bytes(pictures.encode(Image.new(mode, (4000, 4000)), name))
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE_AT_ONCE, *(str(tmp_path / kind) for kind in kinds)],
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert measured.returncode == 0, measured.stderr
+    # What Pillow needs for one and a little more, and what each is decoded to.
+    assert float(measured.stdout) * 2**20 < 4000 * 4000 * (20 + 3 * (len(kinds) - 1))
 
 
 @pytest.mark.parametrize(

@@ -36,3 +36,14 @@ def test_service_training_and_quantising_see_the_same(tmp_path):
         served = decode(buffer.getvalue(), ImageLimits(10**6, 10**6, 1))
         np.testing.assert_array_equal(Picture(tmp_path / name, "p").load(), served)
         np.testing.assert_array_equal(_load(tmp_path / name), served)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_strips_of_a_picture_are_converted_as_the_whole(mode, monkeypatch):
+    picture = Image.fromarray(
+        np.random.default_rng(3).integers(0, 256, (50, 40, 4), np.uint8), "RGBA"
+    )
+    image = picture.convert("I" if mode == "I;16" else mode)
+    whole = to_rgb(image)
+    monkeypatch.setattr("models.pixels._STRIP_PIXELS", 40 * 7)
+    np.testing.assert_array_equal(to_rgb(image), whole)
