@@ -40,6 +40,13 @@ MOST_JPEG_SEGMENTS = 1000
 # than these go through it one at a time; ordinary JPEGs pass it by.
 MANY_PIXELS = 9_000_000
 _large = Lock()
+# Pillow reads other formats part by part, and each read takes a microsecond: 5 s for a PNG of empty
+# chunks. A file of 20 MB with chunks of 8 KB takes 8,000.
+MOST_READS = 100_000
+# A PNG has one (W3C PNG, 11.3.2.3), and Pillow unpacks up to 1 MB from a thousand bytes for each.
+# The name may be found among the pixels, too, hardly ever twice.
+MOST_PNG_PROFILES = 10
+_PNG_START = b"\x89PNG"
 _JPEG_START = b"\xff\xd8\xff"
 # What ends an image or has a length behind it (ITU-T T.81, B.1.1.3). Among the data of a scan 0xff
 # is followed by 0, by D0 to D7 for a restart or by another 0xff.
@@ -124,9 +131,11 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
     check_bytes(len(data), limits)
     if data.startswith(_JPEG_START):
         _check_segments(data)
+    if data.startswith(_PNG_START) and data.count(b"iCCP") > MOST_PNG_PROFILES:
+        raise DamagedImage("The PNG has several colour profiles. Save it again as a plain one.")
     try:
         # Opening reads the header only; pixels are decoded by load().
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(_CountedReads(data), formats=FORMATS) as image:
             _check_size(image.size, limits)
             pixels = _decode_jpeg(data, image, side)
             if pixels is None:
@@ -202,6 +211,27 @@ def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
         raise ImageTooSmall(
             f"The image is {width} × {height} pixels; each side needs at least {limits.min_side}."
         )
+
+
+class _CountedReads(io.BytesIO):
+    """An image's bytes, read in no more parts than a file of a camera's or an editor's has."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = MOST_READS
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of any file.
+
+        Raises:
+            DamagedImage: there were too many.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise DamagedImage(
+                f"The image has more than {MOST_READS:,} parts. Save it again as a plain one."
+            )
+        return super().read(size)
 
 
 def _check_segments(data: bytes) -> None:

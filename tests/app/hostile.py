@@ -97,6 +97,34 @@ def png_text_bomb() -> bytes:
     return pictures.encode(BLANK, pnginfo=info)
 
 
+def png_profiles(count: int) -> bytes:
+    """A PNG of so many colour profiles, each a megabyte of zeros."""
+    return png(64, 64, png_chunk(b"iCCP", b"p\0\0" + zeros(1_000_000)) * count, rows(64, 64))
+
+
+def png_in_parts(size: int) -> bytes:
+    """A PNG of noise whose pixels are in chunks of so many bytes."""
+    noise = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pictures.noise(1)))
+    height, width = pictures.noise(1).shape[:2]
+    parts = (noise[at : at + size] for at in range(0, len(noise), size))
+    return png(width, height, *(png_chunk(b"IDAT", part) for part in parts))
+
+
+def gif_with(block: bytes) -> bytes:
+    """A good GIF with these bytes before its first frame."""
+    data = pictures.encode(BLANK.convert("P"), "GIF")
+    frame = data.index(b",\0\0\0\0")
+    return data[:frame] + block + data[frame:]
+
+
+def bmp_of_runs(side: int) -> bytes:
+    """A grey BMP packed in runs of a single pixel."""
+    runs = (b"\1\7" * side + b"\0\0") * side
+    greys = b"".join(bytes([grey, grey, grey, 0]) for grey in range(256))
+    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(runs), 0, 0, 1078) + info + greys + runs
+
+
 def cut(data: bytes, share: float) -> bytes:
     return data[: int(len(data) * share)]
 
@@ -109,8 +137,26 @@ def spoilt(data: bytes) -> bytes:
     return bytes(changed)
 
 
+# What a reader takes piece by piece, for next to no bytes each.
+OF_MANY_PARTS: dict[str, Callable[[], bytes]] = {
+    "png of 300,000 empty chunks": lambda: png(
+        64, 64, png_chunk(b"aaAa", b"") * 300_000, rows(64, 64)
+    ),
+    "png with 300,000 empty chunks behind its pixels": lambda: png(
+        64, 64, rows(64, 64), png_chunk(b"aaAa", b"") * 300_000
+    ),
+    "png of 300,000 empty chunks of pixels": lambda: png(
+        64, 64, png_chunk(b"IDAT", b"") * 300_000, rows(64, 64)
+    ),
+    "gif of 300,000 comments": lambda: gif_with(b"!\xfe\x01a\0" * 300_000),
+    "gif of a comment in 300,000 parts": lambda: gif_with(b"!\xfe" + b"\x01a" * 300_000 + b"\0"),
+    "gif of 300,000 bytes that mean nothing": lambda: gif_with(b"\x01" * 300_000),
+    "bmp of 160,000 runs": lambda: bmp_of_runs(400),
+}
 # What takes long to make is made when it is asked for.
 HOSTILE: dict[str, Callable[[], bytes]] = {
+    **OF_MANY_PARTS,
+    "png of 1,000 profiles": lambda: png_profiles(1_000),
     "png bomb, header only": lambda: pictures.png_header_only(60_000, 60_000),
     "png bomb, all of it": lambda: png(30_000, 30_000, rows(3_000, 3_000)),
     "png of no size": lambda: png(0, 0, rows(10, 10)),

@@ -10,9 +10,18 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.images import ImageError, ImageLimits, ImageTooLarge, decode
+from app.images import DamagedImage, ImageError, ImageLimits, ImageTooLarge, decode
 from tests.app import pictures
-from tests.app.hostile import HOSTILE, jpeg_of_scans, jpeg_with
+from tests.app.hostile import (
+    HOSTILE,
+    OF_MANY_PARTS,
+    bmp_of_runs,
+    gif_with,
+    jpeg_of_scans,
+    jpeg_with,
+    png_in_parts,
+    png_profiles,
+)
 from tests.app.problems import assert_problem
 
 LIMITS = ImageLimits(max_bytes=20_000_000, max_pixels=50_000_000, min_side=16)
@@ -77,6 +86,27 @@ def test_none_takes_much_memory() -> None:
     grown = json.loads(measured.stdout)
     assert grown.keys() == HOSTILE.keys()
     assert {name: size for name, size in grown.items() if size > MOST_MEGABYTES} == {}
+
+
+@pytest.mark.parametrize("name", OF_MANY_PARTS)
+def test_no_more_parts_are_read_than_a_picture_has(name: str) -> None:
+    with pytest.raises(DamagedImage, match="100,000 parts"):
+        decode(OF_MANY_PARTS[name](), LIMITS)
+
+
+def test_what_programs_write_has_few_enough_parts() -> None:
+    for data in (
+        png_in_parts(100),
+        png_profiles(1),
+        gif_with(b"!\xfe" + b"\xff" * 256 * 4_000 + b"\0"),
+        bmp_of_runs(200),
+    ):
+        assert decode(data, LIMITS).shape[2] == 3
+
+
+def test_a_png_has_one_profile() -> None:
+    with pytest.raises(DamagedImage, match="profiles"):
+        decode(png_profiles(20), LIMITS)
 
 
 @pytest.mark.parametrize(
