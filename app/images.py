@@ -135,15 +135,19 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
         raise DamagedImage("The PNG has several colour profiles. Save it again as a plain one.")
     try:
         # Opening reads the header only; pixels are decoded by load().
-        with Image.open(_CountedReads(data), formats=FORMATS) as image:
+        with _opened(data) as image:
             _check_size(image.size, limits)
             pixels = _decode_jpeg(data, image, side)
-            if pixels is None:
-                pixels = _decode_other(image)
-                return Decoded(pixels, pixels.shape[1], pixels.shape[0])
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            width, height = image.size[::-1] if orientation in _ON_ITS_SIDE else image.size
-            return Decoded(_upright(pixels, orientation), width, height)
+            if pixels is not None:
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+                width, height = image.size[::-1] if orientation in _ON_ITS_SIDE else image.size
+                return Decoded(_upright(pixels, orientation), width, height)
+            many = image.width * image.height > MANY_PIXELS
+        # A WebP that is open has memory for its pixels already.
+        del image
+        with _large if many else nullcontext():
+            pixels = _decode_other(data)
+        return Decoded(pixels, pixels.shape[1], pixels.shape[0])
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -276,11 +280,15 @@ def _decode_jpeg(data: bytes, image: Image.Image, side: int | None) -> RGBImage 
     return pixels
 
 
-def _decode_other(image: Image.Image) -> RGBImage:
-    """What Pillow reads; the image is changed."""
-    with _large if image.width * image.height > MANY_PIXELS else nullcontext():
+def _decode_other(data: bytes) -> RGBImage:
+    """What Pillow reads, in memory that is free again on return but for the pixels."""
+    with _opened(data) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return to_rgb(image)
+
+
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(_CountedReads(data), formats=FORMATS)
 
 
 # EXIF's orientations in which rows are the upright image's columns.
