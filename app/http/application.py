@@ -93,7 +93,8 @@ def create_app(service: Service) -> FastAPI:
     # The last added is the first that a request meets.
     app.add_middleware(AnswerHead)
     app.add_middleware(AnswerFaults)
-    app.add_middleware(LimitBody)
+    # Photographs are far smaller than the largest request; one such alone is always let in.
+    app.add_middleware(LimitBody, most_held=4 * settings.max_request_bytes)
     app.add_middleware(
         Authenticate,
         ring=service.keys,

@@ -13,15 +13,12 @@ from app.http.idempotency import OnceDep
 from app.http.problems import RequestProblem, responses
 from app.http.schemas import JobAccepted
 from app.http.state import ServiceDep
-from app.http.uploads import allow_body, media_type
+from app.http.uploads import allow_archive, media_type
 from app.jobs import Job
 from app.service import Service
 from app.transfer.archive import Archive
 from app.transfer.importing import ARCHIVE
 from gallery.durable import flush
-
-# An import keeps no place that others wait for, and is long to send again.
-STALL_SECONDS = 60.0
 
 router = APIRouter(tags=["jobs"])
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
@@ -68,7 +65,7 @@ async def import_archive(
             "Send the zip file as it is: curl -H 'Content-Type: application/zip' "
             "--data-binary @shop.zip …",
         )
-    allow_body(request, service.settings.max_import_bytes, STALL_SECONDS)
+    allow_archive(request, service.settings.max_import_bytes)
     folder = service.jobs.prepare()
     try:
         digest = await _receive(request, folder / ARCHIVE)

@@ -91,6 +91,7 @@ HTTP_CODES = {
     405: "method-not-allowed",
     408: "upload-stalled",
     413: "request-too-large",
+    429: "overloaded",
 }
 HTTP_DETAILS = {
     404: "There is nothing at this path; see /docs. Ids in a path are percent-encoded and hold no "

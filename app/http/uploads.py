@@ -17,11 +17,23 @@ from app.settings import Settings
 FIELDS = ("image", "images")
 # Documents are small; only what reads uploads takes more.
 MAX_DOCUMENT_BYTES = 1024 * 1024
-_LIMIT = "tillsight.body_limits"  # in the request's scope: bytes, and seconds without any
-# So long nothing may come of a body; and so many bytes of it must come each second, on the whole
-# and beyond as long: slow telephones send ten times as many.
-STALL_SECONDS = 10.0
-SLOWEST_BYTES = 1024
+_RULE = "tillsight.body_rule"  # in the request's scope
+# What a body may take on the whole, beside the seconds in which it came at the slowest pace.
+WHOLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a body may be: so many bytes, so long without any, and no slower on the whole.
+
+    A telephone that sends 100 kB a second, or five megabytes in 110 s, is quick enough.
+    `held`: its bytes stay until the request is answered.
+    """
+
+    most_bytes: int
+    stall_seconds: float = 10.0
+    slowest_bytes: int = 100_000
+    held: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +49,14 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def allow_body(request: Request, most_bytes: int, stall_seconds: float = STALL_SECONDS) -> None:
-    """Let a body be larger than a document, and stall longer; to be called before it is read."""
-    request.scope[_LIMIT] = most_bytes, stall_seconds
+def allow_body(request: Request, most_bytes: int) -> None:
+    """Let a body be larger than a document; to be called before it is read."""
+    request.scope[_RULE] = _Rule(most_bytes)
+
+
+def allow_archive(request: Request, most_bytes: int) -> None:
+    """As `allow_body`, of what goes straight to the disk: it is long to send again."""
+    request.scope[_RULE] = _Rule(most_bytes, stall_seconds=60.0, slowest_bytes=1024, held=False)
 
 
 async def read_images(request: Request) -> list[Upload]:
@@ -105,11 +122,14 @@ class LimitBody:
     """ASGI middleware: a body that is too large, or too slow, is refused while it arrives.
 
     The limit is a document's, whatever the body says that it is, unless what reads it allows more.
-    A body that stalls would keep the place that its request was let into.
+    A body that stalls would keep the place that its request was let into. All bodies together hold
+    no more than `most_held` bytes. Belongs to one event loop.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, most_held: int) -> None:
         self._app = app
+        self._most_held = most_held
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -117,33 +137,48 @@ class LimitBody:
             return
         stated = Headers(scope=scope).get("content-length", "")
         declared = int(stated) if stated.isdecimal() else 0
-        received, complete = 0, False
+        received, held, complete = 0, 0, False
         begun = monotonic()
 
         async def limited() -> Message:
-            nonlocal received, complete
+            nonlocal received, held, complete
             if complete:  # what is awaited now is that the client goes
                 return await receive()
-            limit, stall = scope.get(_LIMIT, (MAX_DOCUMENT_BYTES, STALL_SECONDS))
-            allowed = stall + received / SLOWEST_BYTES - (monotonic() - begun)
+            rule: _Rule = scope.get(_RULE, _Rule(MAX_DOCUMENT_BYTES))
+            allowed = WHOLE_SECONDS + received / rule.slowest_bytes - (monotonic() - begun)
             try:
-                async with asyncio.timeout(min(allowed, stall)):
+                async with asyncio.timeout(min(allowed, rule.stall_seconds)):
                     message = await receive()
             except TimeoutError:
                 detail = (
-                    f"The request's body stopped coming: {stall:g} s without a byte, or less than "
-                    f"{SLOWEST_BYTES:,} bytes a second. Send the request again."
+                    f"The request's body came too slowly: {rule.stall_seconds:g} s without a byte, "
+                    f"or, after {WHOLE_SECONDS:g} s, less than {rule.slowest_bytes:,} bytes a "
+                    "second. Send the request again."
                 )
                 raise HTTPException(408, detail, {"Connection": "close"}) from None
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
             complete = not message.get("more_body", False)
-            if max(declared, received) > limit:
-                raise HTTPException(
-                    413, f"The request body is too large; at most {limit:,} bytes are read."
+            if max(declared, received) > rule.most_bytes:
+                detail = (
+                    f"The request body is too large; at most {rule.most_bytes:,} bytes are read."
                 )
+                raise HTTPException(413, detail)
+            if rule.held:
+                held += size
+                self._held += size
+                if self._held > self._most_held:
+                    detail = (
+                        f"Requests of {self._most_held:,} bytes in all are waiting already; come "
+                        "back in 1 s."
+                    )
+                    raise HTTPException(429, detail, {"Retry-After": "1"})
             return message
 
-        await self._app(scope, limited, send)
+        try:
+            await self._app(scope, limited, send)
+        finally:
+            self._held -= held
 
 
 async def _read_form(request: Request, settings: Settings) -> list[Upload]:
