@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     )
     max_files: PositiveInt = Field(64, description="Most images in one request.")
     max_pending: PositiveInt = Field(
-        128, description="Most requests with images, waiting ones included; more are answered 429."
+        128,
+        description="Most requests with images, waiting ones included, three quarters of them one "
+        "key's; more are answered 429.",
     )
     deadline_seconds: PositiveInt = Field(
         30,

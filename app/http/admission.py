@@ -1,7 +1,7 @@
 """Who may use the networks when: a bounded number of requests, in the order of their arrival."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
@@ -11,9 +11,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
+from app.http.current import current_request
 from app.http.problems import RequestProblem
 from models.widths import Cores
 
+# So many of the requests inside may be one caller's: who sends slowly must not keep others out.
+_SHARE = 3 / 4
 # How much the latest request counts in the mean that Retry-After is reckoned from.
 _NEWEST = 0.1
 
@@ -90,7 +93,7 @@ class Admission:
         self._most = most
         self._patience = patience
         self._cores = cores
-        self._inside = 0
+        self._inside: Counter[str] = Counter()
         self._waiters = 0
         self._waiting: deque[Turn] = deque()
         self._mean_seconds = 0.0
@@ -98,7 +101,7 @@ class Admission:
     @property
     def inside(self) -> int:
         """Requests that were let in and are not answered yet."""
-        return self._inside
+        return self._inside.total()
 
     @property
     def waiting(self) -> int:
@@ -106,25 +109,26 @@ class Admission:
         return self._waiters
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Let a request in until it is answered.
+    def entered(self, caller: str) -> Iterator[None]:
+        """Let a caller's request in until it is answered.
 
         Raises:
-            RequestProblem: there are as many as may be.
+            RequestProblem: there are as many as may be, or as may be the caller's.
         """
-        if self._inside >= self._most:
-            seconds = max(1, ceil(self._inside * self._mean_seconds / self._places))
+        share = ceil(self._most * _SHARE)
+        if self.inside >= self._most or self._inside[caller] >= share:
+            seconds = max(1, ceil(self.inside * self._mean_seconds / self._places))
             raise RequestProblem(
                 429,
                 "overloaded",
-                f"{self._inside} requests are waiting already; come back in {seconds} s.",
+                f"{self.inside} requests are waiting already; come back in {seconds} s.",
                 {"Retry-After": str(seconds)},
             )
-        self._inside += 1
+        self._inside[caller] += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self._inside -= Counter([caller])  # which forgets who has none
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[Turn]:
@@ -175,7 +179,8 @@ async def _leave_with_client(request: Request, turn: Turn) -> None:
 
 async def _enter(request: Request) -> AsyncIterator[None]:
     admission: Admission = request.app.state.admission
-    with admission.entered():
+    address = "" if request.client is None else request.client.host
+    with admission.entered(current_request().key or address):
         yield
 
 

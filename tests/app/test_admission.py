@@ -2,7 +2,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from threading import Thread
 from time import monotonic, sleep
 
@@ -118,6 +118,27 @@ def test_who_waits_is_counted_until_the_turn_comes_or_nobody_waits_any_more() ->
             (await asyncio.gather(*asked, return_exceptions=True))[0], ClientDisconnect
         )
         assert admission.waiting == 0
+
+    asyncio.run(run())
+
+
+def test_no_caller_takes_the_places_of_all_others() -> None:
+    async def run() -> None:
+        admission = Admission(places=1, most=8, patience=60, cores=Cores())
+        with ExitStack() as greedy, ExitStack() as others:
+            for _ in range(6):
+                greedy.enter_context(admission.entered("greedy"))
+            for _ in range(2):
+                with pytest.raises(RequestProblem) as refused, admission.entered("greedy"):
+                    pytest.fail("its share is used up")
+                assert (refused.value.status, refused.value.code) == (429, "overloaded")
+                others.enter_context(admission.entered("other"))
+            with pytest.raises(RequestProblem), admission.entered("third"):
+                pytest.fail("there is no place")
+            greedy.close()
+            with admission.entered("greedy"):
+                assert admission.inside == 3
+        assert admission.inside == 0
 
     asyncio.run(run())
 
