@@ -18,8 +18,8 @@ FIELDS = ("image", "images")
 # Documents are small; only what reads uploads takes more.
 MAX_DOCUMENT_BYTES = 1024 * 1024
 _RULE = "tillsight.body_rule"  # in the request's scope
-# What a body may take on the whole, beside the seconds in which it came at the slowest pace.
-WHOLE_SECONDS = 60.0
+# So far a body may fall behind the slowest pace.
+BEHIND_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,26 +138,27 @@ class LimitBody:
         stated = Headers(scope=scope).get("content-length", "")
         declared = int(stated) if stated.isdecimal() else 0
         received, held, complete = 0, 0, False
-        begun = monotonic()
+        due = monotonic() + BEHIND_SECONDS
 
         async def limited() -> Message:
-            nonlocal received, held, complete
+            nonlocal received, held, complete, due
             if complete:  # what is awaited now is that the client goes
                 return await receive()
             rule: _Rule = scope.get(_RULE, _Rule(MAX_DOCUMENT_BYTES))
-            allowed = WHOLE_SECONDS + received / rule.slowest_bytes - (monotonic() - begun)
             try:
-                async with asyncio.timeout(min(allowed, rule.stall_seconds)):
+                async with asyncio.timeout(min(due - monotonic(), rule.stall_seconds)):
                     message = await receive()
             except TimeoutError:
                 detail = (
                     f"The request's body came too slowly: {rule.stall_seconds:g} s without a byte, "
-                    f"or, after {WHOLE_SECONDS:g} s, less than {rule.slowest_bytes:,} bytes a "
-                    "second. Send the request again."
+                    f"or {BEHIND_SECONDS:g} s behind {rule.slowest_bytes:,} bytes a second. "
+                    "Send the request again."
                 )
                 raise HTTPException(408, detail, {"Connection": "close"}) from None
             size = len(message.get("body", b""))
             received += size
+            # What came quickly is no leave to keep it here for long.
+            due = min(due + size / rule.slowest_bytes, monotonic() + BEHIND_SECONDS)
             complete = not message.get("more_body", False)
             if max(declared, received) > rule.most_bytes:
                 detail = (

@@ -56,7 +56,7 @@ async def left(size: int) -> AsyncIterator[Message]:
 def test_a_body_that_trickles_is_refused_but_not_an_archive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uploads, "WHOLE_SECONDS", 0.1)
+    monkeypatch.setattr(uploads, "BEHIND_SECONDS", 0.1)
     trickle, slow = (100,) * 10 + (0,), (10_000,) * 10 + (0,)
 
     async def run() -> None:
@@ -66,6 +66,8 @@ def test_a_body_that_trickles_is_refused_but_not_an_archive(
         with pytest.raises(HTTPException, match="too slowly") as refused:
             await ask(limit, sent(*trickle, pause=0.05))
         assert refused.value.status_code == 408
+        with pytest.raises(HTTPException, match="too slowly"):
+            await ask(limit, sent(900_000, *trickle, pause=0.05))
         await ask(limit, sent(*slow, pause=0.05))
         archives = Service(allow_archive)
         archives.done.set()
