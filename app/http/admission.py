@@ -11,12 +11,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
-from app.http.current import current_request
+from app.http.current import SHARE, caller
 from app.http.problems import RequestProblem
 from models.widths import Cores
 
-# So many of the requests inside may be one caller's: who sends slowly must not keep others out.
-_SHARE = 3 / 4
 # How much the latest request counts in the mean that Retry-After is reckoned from.
 _NEWEST = 0.1
 
@@ -115,7 +113,7 @@ class Admission:
         Raises:
             RequestProblem: there are as many as may be, or as may be the caller's.
         """
-        share = ceil(self._most * _SHARE)
+        share = ceil(self._most * SHARE)
         if self.inside >= self._most or self._inside[caller] >= share:
             seconds = max(1, ceil(self.inside * self._mean_seconds / self._places))
             raise RequestProblem(
@@ -179,8 +177,7 @@ async def _leave_with_client(request: Request, turn: Turn) -> None:
 
 async def _enter(request: Request) -> AsyncIterator[None]:
     admission: Admission = request.app.state.admission
-    address = "" if request.client is None else request.client.host
-    with admission.entered(current_request().key or address):
+    with admission.entered(caller(request.scope)):
         yield
 
 

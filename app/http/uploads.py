@@ -1,6 +1,7 @@
 """Images out of a request: multipart (`image`, `images`) or a raw body with an `image/*` type."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.current import SHARE, caller
 from app.http.problems import RequestProblem
 from app.images import ImageLimits, check_bytes
 from app.settings import Settings
@@ -123,13 +125,14 @@ class LimitBody:
 
     The limit is a document's, whatever the body says that it is, unless what reads it allows more.
     A body that stalls would keep the place that its request was let into. All bodies together hold
-    no more than `most_held` bytes. Belongs to one event loop.
+    no more than `most_held` bytes, and one caller's no more than a share of them. Belongs to one
+    event loop.
     """
 
     def __init__(self, app: ASGIApp, *, most_held: int) -> None:
         self._app = app
         self._most_held = most_held
-        self._held = 0
+        self._held: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,6 +141,7 @@ class LimitBody:
         stated = Headers(scope=scope).get("content-length", "")
         declared = int(stated) if stated.isdecimal() else 0
         received, held, complete = 0, 0, False
+        whose = caller(scope)
         due = monotonic() + BEHIND_SECONDS
 
         async def limited() -> Message:
@@ -167,19 +171,17 @@ class LimitBody:
                 raise HTTPException(413, detail)
             if rule.held:
                 held += size
-                self._held += size
-                if self._held > self._most_held:
-                    detail = (
-                        f"Requests of {self._most_held:,} bytes in all are waiting already; come "
-                        "back in 1 s."
-                    )
-                    raise HTTPException(429, detail, {"Retry-After": "1"})
+                self._held[whose] += size
+                share = self._most_held * SHARE
+                if self._held.total() > self._most_held or self._held[whose] > share:
+                    waiting = f"Requests of {self._held.total():,} bytes are waiting already"
+                    raise HTTPException(429, f"{waiting}; come back in 1 s.", {"Retry-After": "1"})
             return message
 
         try:
             await self._app(scope, limited, send)
         finally:
-            self._held -= held
+            self._held -= Counter({whose: held})  # which forgets who has none
 
 
 async def _read_form(request: Request, settings: Settings) -> list[Upload]:

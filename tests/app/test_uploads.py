@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from app.http import uploads
+from app.http.current import begin
 from app.http.uploads import LimitBody, allow_archive, allow_body
 
 HELD = 1000
@@ -30,7 +31,9 @@ class Service:
         await self.done.wait()
 
 
-async def ask(limit: LimitBody, body: AsyncIterator[Message]) -> None:
+async def ask(limit: LimitBody, body: AsyncIterator[Message], key: str = "") -> None:
+    begin("id").key = key
+
     async def receive() -> Message:
         return await anext(body)
 
@@ -62,7 +65,7 @@ def test_a_body_that_trickles_is_refused_but_not_an_archive(
     async def run() -> None:
         service = Service()
         service.done.set()
-        limit = LimitBody(service, most_held=10**6)
+        limit = LimitBody(service, most_held=2 * 10**6)
         with pytest.raises(HTTPException, match="too slowly") as refused:
             await ask(limit, sent(*trickle, pause=0.05))
         assert refused.value.status_code == 408
@@ -80,19 +83,20 @@ def test_bodies_of_all_requests_hold_so_much_and_give_it_back() -> None:
     async def run() -> None:
         service = Service()
         limit = LimitBody(service, most_held=HELD)
-        waiting = asyncio.create_task(ask(limit, sent(300, 300, 0)))
+        waiting = asyncio.create_task(ask(limit, sent(300, 300, 0), key="one"))
         await service.has_read.wait()
-        for _ in range(3):  # who is refused, or goes, holds nothing any more
-            with pytest.raises(HTTPException, match="1,000 bytes") as refused:
-                await ask(limit, sent(401, 0))
-            assert refused.value.status_code == 429
-            assert refused.value.headers == {"Retry-After": "1"}
-            with pytest.raises(ClientDisconnect):
-                await ask(limit, left(400))
-        beside = asyncio.create_task(ask(limit, sent(400, 0)))
+        for key, size in {"one": 151, "other": 401}.items():
+            for _ in range(3):  # who is refused, or goes, holds nothing any more
+                with pytest.raises(HTTPException, match=f"{600 + size:,} bytes") as refused:
+                    await ask(limit, sent(size, 0), key=key)
+                assert refused.value.status_code == 429
+                assert refused.value.headers == {"Retry-After": "1"}
+                with pytest.raises(ClientDisconnect):
+                    await ask(limit, left(size - 1), key=key)
+        beside = asyncio.create_task(ask(limit, sent(400, 0), key="other"))
         await asyncio.sleep(0)
         service.done.set()
         await asyncio.gather(waiting, beside)
-        await ask(limit, sent(HELD, 0))
+        await ask(limit, sent(HELD * 3 // 4, 0), key="third")
 
     asyncio.run(run())
