@@ -43,7 +43,6 @@ from gallery.records import (
     Reference,
     SearchedSize,
     SearchResult,
-    StoredImage,
 )
 from gallery.reembedding import reembed
 
@@ -83,7 +82,6 @@ __all__ = [
     "Searches",
     "SearchesContents",
     "StorageFailed",
-    "StoredImage",
     "UnknownImage",
     "UnknownProduct",
     "UnsupportedSchema",

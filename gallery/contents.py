@@ -47,5 +47,5 @@ class SQLiteContents(Contents):
         while page := image_store.scan(self._db, last, _AT_ONCE):
             first, last = page[0][0], page[-1][0]
             vectors = image_store.vectors_of(self._db, first, last, self.dimension)
-            for number, stored in page:
-                yield Reference(stored.image, stored.thumbnail, vectors[number])
+            for number, image, thumbnail in page:
+                yield Reference(image, thumbnail, vectors[number])

@@ -36,7 +36,6 @@ from gallery.records import (
     Reference,
     SearchedSize,
     SearchResult,
-    StoredImage,
 )
 from gallery.validation import (
     check_image,
@@ -219,18 +218,6 @@ class Gallery(GalleryProtocol):
         checked_text(product_id, "product id")
         with self._database.read() as db:
             return image_store.list_images(db, product_id)
-
-    def scan_images(self, cursor: str | None, limit: int) -> tuple[list[StoredImage], str | None]:
-        """At most `limit` images with their thumbnails as they were added, and the next cursor.
-
-        Pages neither repeat nor skip an image that is there throughout. Raises InvalidValue.
-        """
-        last = 0 if cursor is None else checked_cursor(cursor)
-        checked_count(limit, "limit")
-        with self._database.read() as db:
-            found = image_store.scan(db, last, limit)
-            more = len(found) == limit and image_store.scan(db, found[-1][0], 1)
-        return [image for _, image in found], str(found[-1][0]) if more else None
 
     def delete_image(self, image_id: str) -> None:
         """Raises UnknownImage."""

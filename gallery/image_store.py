@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gallery.enrolling import Checked, Fresh, sorted_out
 from gallery.errors import UnknownImage
 from gallery.product_store import product_number
-from gallery.records import AddedImage, Image, StoredImage
+from gallery.records import AddedImage, Image
 from gallery.store import VectorRows, decoded, last_number, now
 
 
@@ -144,8 +144,8 @@ def list_images(db: sqlite3.Connection, product_id: str) -> list[Image]:
     return [_image(row) for row in rows]
 
 
-def scan(db: sqlite3.Connection, last: int, limit: int) -> list[tuple[int, StoredImage]]:
-    """At most `limit` images with numbers above `last`, in their order, with their numbers."""
+def scan(db: sqlite3.Connection, last: int, limit: int) -> list[tuple[int, Image, bytes]]:
+    """At most `limit` images in order, with numbers above `last`: number, image, thumbnail."""
     rows = db.execute(
         "SELECT images.number, jpeg, images.id, products.id, width, height, content_sha256,"
         " images.created_at FROM images JOIN products ON products.number = images.product"
@@ -153,7 +153,7 @@ def scan(db: sqlite3.Connection, last: int, limit: int) -> list[tuple[int, Store
         " WHERE images.number > ? ORDER BY images.number LIMIT ?",
         (last, limit),
     )
-    return [(number, StoredImage(_image(row), jpeg)) for number, jpeg, *row in rows]
+    return [(number, _image(row), jpeg) for number, jpeg, *row in rows]
 
 
 def vectors_of(

@@ -25,7 +25,6 @@ from gallery.records import (
     Product,
     Reference,
     SearchResult,
-    StoredImage,
 )
 
 
@@ -133,9 +132,6 @@ class GalleryProtocol(SearchesContents, Protocol):
 
     def list_images(self, product_id: str) -> list[Image]:
         """In the order in which they were added. Raises UnknownProduct."""
-
-    def scan_images(self, cursor: str | None, limit: int) -> tuple[list[StoredImage], str | None]:
-        """A page of all images with their thumbnails, and the cursor of the next or None."""
 
     def delete_image(self, image_id: str) -> None:
         """Raises UnknownImage."""

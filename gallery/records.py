@@ -68,14 +68,6 @@ class Image:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """A reference image with the JPEG that is kept of it."""
-
-    image: Image
-    thumbnail: bytes
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
     """A reference image with all that is stored of it: vectors are float16 [V, D]."""

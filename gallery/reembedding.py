@@ -60,14 +60,14 @@ def reembed(
                 images = image_store.scan(db, last, _IMAGES_AT_ONCE)
             if not images:
                 break
-            vectors = embed([entry.thumbnail for _, entry in images])
+            vectors = embed([thumbnail for _, _, thumbnail in images])
             if len(vectors) != len(images):
                 raise InvalidVector(
                     f"The embedder answered {len(images)} images with {len(vectors)} vectors."
                 )
             rows = [
                 (number, bytes(vector))
-                for (number, _), new in zip(images, vectors, strict=True)
+                for (number, _, _), new in zip(images, vectors, strict=True)
                 for vector in stored_vectors(new, dimension).astype("<f2", copy=False)
             ]
             with database.write() as db:

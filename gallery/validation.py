@@ -33,7 +33,7 @@ def checked_count(value: int, what: str) -> int:
 
 
 def checked_cursor(cursor: str) -> int:
-    """The number that a cursor over images stands for."""
+    """The number that a cursor over the history stands for."""
     if not isinstance(cursor, str) or not cursor.isascii() or not cursor.isdigit():
         raise InvalidValue("The cursor must be the next cursor of the page before.")
     # As text first: digits by the thousand are slow to turn into a number.

@@ -59,9 +59,7 @@ class MilvusContents(Contents):
         """All of them, in the order in which they were added."""
         last, full = 0, True
         while full:
-            rows = reference_rows.after(
-                self._connection, last, _ROWS_AT_ONCE, reference_rows.ALL, level="Strong"
-            )
+            rows = reference_rows.after(self._connection, last, _ROWS_AT_ONCE)
             full = len(rows) == _ROWS_AT_ONCE
             if full:
                 # Its last image may go on behind it.

@@ -51,7 +51,6 @@ from gallery.records import (
     Product,
     Reference,
     SearchResult,
-    StoredImage,
 )
 from gallery.validation import (
     check_image,
@@ -207,21 +206,6 @@ class MilvusGallery(GalleryProtocol):
         self.get_product(product_id)
         rows = reference_rows.having(self._connection, "product_id", [product_id], "part == 0")
         return [reference_rows.image_of(row) for row in self._visible(rows)]
-
-    def scan_images(self, cursor: str | None, limit: int) -> tuple[list[StoredImage], str | None]:
-        """A page of all images with their thumbnails, and the cursor of the next or None."""
-        last = 0 if cursor is None else checked_cursor(cursor)
-        checked_count(limit, "limit")
-        rows = reference_rows.after(
-            self._connection, last, limit + 1, reference_rows.IMAGE, "part == 0"
-        )
-        page = self._visible(rows)[:limit]
-        pictures = self._pictures.get_all([row["thumbnail"] for row in page])
-        stored = [
-            StoredImage(reference_rows.image_of(row), picture)
-            for row, picture in zip(page, pictures, strict=True)
-        ]
-        return stored, str(page[-1]["image"]) if page and len(rows) > limit else None
 
     def delete_image(self, image_id: str) -> None:
         """Raises UnknownImage."""

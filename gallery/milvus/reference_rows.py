@@ -117,22 +117,10 @@ def _having(
     return found
 
 
-def after(
-    connection: Connection,
-    image: int,
-    limit: int,
-    fields: Sequence[str],
-    where: str = "part >= 0",
-    level: Level = "Session",
-) -> list[Row]:
-    """At most `limit` rows of images with greater numbers, in the order of their keys."""
-    found = connection.query(
-        REFERENCES,
-        f"key >= {first_key_after(image)} and {where}",
-        fields,
-        limit=limit,
-        level=level,
-    )
+def after(connection: Connection, image: int, limit: int) -> list[Row]:
+    """At most `limit` whole rows of images with greater numbers, in the order of their keys."""
+    where = f"key >= {first_key_after(image)}"
+    found = connection.query(REFERENCES, where, ALL, limit=limit, level="Strong")
     return sorted(found, key=lambda row: row["key"])
 
 

@@ -186,7 +186,7 @@ class GalleryContract:
         gallery.put_product("p4", "again", {})
         assert gallery.list_images("p4") == []
 
-    def test_count_scan_and_pages(self, gallery: GalleryProtocol) -> None:
+    def test_counts_pages_and_contents(self, gallery: GalleryProtocol) -> None:
         self.fill(gallery)
         stats = gallery.stats()
         assert (stats.products, stats.images, stats.vectors) == (6, 30, 30)
@@ -199,13 +199,12 @@ class GalleryContract:
         rest, end = gallery.list_products(cursor, 2, where=even)
         assert [[p.id for p in page], [p.id for p in rest], end] == [["p0", "p2"], ["p4"], None]
         assert gallery.list_products(None, 2, where=And((even, Not(even)))) == ([], None)
-        seen, cursor = gallery.scan_images(None, 20)
-        rest, end = gallery.scan_images(cursor, 20)
-        assert [entry.image.content_sha256 for entry in seen + rest] == [
+        with gallery.contents() as contents:
+            seen = list(contents.references())
+        assert [reference.image.content_sha256 for reference in seen] == [
             digest((number, n)) for number in range(6) for n in range(5)
         ]
-        assert {entry.thumbnail for entry in seen + rest} == {JPEG}
-        assert end is None
+        assert {reference.thumbnail for reference in seen} == {JPEG}
 
     def test_products_are_found_by_text(
         self, gallery: GalleryProtocol, monkeypatch: pytest.MonkeyPatch

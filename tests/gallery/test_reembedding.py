@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gallery import (
     FingerprintMismatch,
     Gallery,
-    InvalidValue,
     InvalidVector,
     NewImage,
     StorageFailed,
@@ -176,21 +175,3 @@ def test_a_folder_without_a_gallery_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="no gallery"):
         run(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_images_are_scanned_in_pages_that_hold_still(tmp_path: Path) -> None:
-    with opened(tmp_path) as gallery:
-        assert gallery.scan_images(None, 3) == ([], None)
-        fill(gallery)
-        seen, cursor = [], None
-        while True:
-            page, cursor = gallery.scan_images(cursor, 7)
-            seen += [(entry.image.product_id, entry.thumbnail.decode()) for entry in page]
-            gallery.delete_image(page[-1].image.id)
-            if cursor is None:
-                break
-        assert seen == [(f"p{p}", f"{p}/{n}") for p in (0, 1, 3, 4) for n in range(6)]
-        assert gallery.scan_images("9" * 5000, 3) == ([], None)
-        for bad in ("", "-1", "a", "1.5", "²"):
-            with pytest.raises(InvalidValue, match="cursor"):
-                gallery.scan_images(bad, 3)

@@ -3,7 +3,13 @@ from dataclasses import replace
 import pytest
 
 from gallery.errors import InvalidValue
-from gallery.validation import check_image, checked_count, checked_metadata, checked_text
+from gallery.validation import (
+    check_image,
+    checked_count,
+    checked_cursor,
+    checked_metadata,
+    checked_text,
+)
 from tests.gallery.samples import new_image
 
 
@@ -26,6 +32,14 @@ def test_counts(value: object) -> None:
     assert checked_count(2**63 - 1, "width") == 2**63 - 1
     with pytest.raises(InvalidValue, match="The width must be a whole number"):
         checked_count(value, "width")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["", "-1", "a", "1.5", "²"])
+def test_cursors(value: str) -> None:
+    assert checked_cursor("12") == 12
+    assert checked_cursor("9" * 5000) == 2**63 - 1
+    with pytest.raises(InvalidValue, match="cursor"):
+        checked_cursor(value)
 
 
 @pytest.mark.parametrize(

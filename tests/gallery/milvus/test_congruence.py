@@ -171,11 +171,12 @@ class BothGalleries(RuleBasedStateMachine):
         assert [(p.id, p.name, p.metadata, p.image_count, p.version) for p in ours[0]] == [
             (p.id, p.name, p.metadata, p.image_count, p.version) for p in others[0]
         ]
-        ours, others = (
-            [(stored.image.product_id, stored.image.content_sha256) for stored in page]
-            for page, _ in self.both("scan_images", None, 100)
-        )
-        assert ours == others
+        with self.here.contents() as ours, self.there.contents() as others:
+            images, same = (
+                [(held.image.product_id, held.image.content_sha256) for held in part.references()]
+                for part in (ours, others)
+            )
+        assert images == same
 
     @rule()
     def their_histories_agree(self) -> None:
