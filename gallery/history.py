@@ -62,7 +62,7 @@ def after(db: sqlite3.Connection, sequence: int, limit: int) -> list[Change]:
         " WHERE sequence > ? AND sequence <= ? ORDER BY number",
         (sequence, sequence + limit),
     )
-    return [_change(*row) for row in rows]
+    return [Change(*_fields(*row)) for row in rows]
 
 
 def newest(
@@ -85,14 +85,16 @@ def newest(
     ).fetchall()
     page = rows[:limit]
     found = [
-        AuditedChange(_change(*change), name, request, _parsed(before), _parsed(after))
+        AuditedChange(*_fields(*change), name, request, _parsed(before), _parsed(after))
         for _, *change, name, request, before, after in page
     ]
     return found, page[-1][0] if len(rows) > limit else None
 
 
-def _change(sequence: int, kind: ChangeKind, product: str, image: str | None, at: str) -> Change:
-    return Change(sequence, kind, product, image, datetime.fromisoformat(at))
+def _fields(
+    sequence: int, kind: ChangeKind, product: str, image: str | None, at: str
+) -> tuple[int, ChangeKind, str, str | None, datetime]:
+    return sequence, kind, product, image, datetime.fromisoformat(at)
 
 
 def _parsed(text: str | None) -> dict[str, JSON] | None:

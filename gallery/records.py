@@ -101,15 +101,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditedChange:
-    """A change, who made it, and what it was about before and after.
+class AuditedChange(Change):
+    """Who made a change, and what it was about before and after.
 
     Of a product: `name` and `metadata`, and how many `images` went with it; of an image: its
     `content_sha256`. None where there was none. `author` and `request_id` are those of
     gallery.authorship.
     """
 
-    change: Change
     author: str | None
     request_id: str | None
     before: dict[str, JSON] | None

@@ -92,7 +92,7 @@ def explain_photograph(question: QuestionDep, metrics: MetricsDep) -> Response:
     return written(
         ExplainedAnswer(
             recognition=recognized(found, question.service),
-            matches=[MatchesItem.model_validate(several) for several in matches],
+            matches=matches,
             threshold=found.threshold,
             threshold_from=_origin(chosen),
             ambiguous_margin=embedder.ambiguous_margin,

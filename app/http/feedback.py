@@ -128,8 +128,7 @@ def list_feedback(
 ) -> FeedbackPage:
     """The newest first."""
     items = service.feedback.page(state, verdict, before, limit)
-    counts = FeedbackCounts.model_validate(service.feedback.counts())
-    return FeedbackPage(items=[FeedbackItem.model_validate(item) for item in items], counts=counts)
+    return FeedbackPage(items=items, counts=service.feedback.counts())
 
 
 @router.get("/{number}", summary="Feedback and its audit trail")
@@ -169,9 +168,7 @@ def approve(
         by=current_request().key,
         proceed=turn.proceed,
     )
-    return ApprovedAnswer(
-        **FeedbackItem.model_validate(item).model_dump(), effect=EffectAnswer.model_validate(effect)
-    )
+    return ApprovedAnswer(**FeedbackItem.model_validate(item).model_dump(), effect=effect)
 
 
 @router.post("/{number}/reject", summary="Leave the gallery as it is", responses=responses(409))

@@ -1,7 +1,6 @@
 """`/gallery`: products and their reference images."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from hashlib import sha256
 from itertools import chain
 from typing import Annotated
@@ -21,13 +20,10 @@ from app.http.problems import RequestProblem, describe, responses
 from app.http.schemas import (
     AddedImageItem,
     AddImagesAnswer,
-    ChangeItem,
     ChangesAnswer,
-    EffectAnswer,
     GalleryAnswer,
     GalleryModel,
     HistoryAnswer,
-    HistoryItem,
     ImageAnswer,
     IndexState,
     NewProductId,
@@ -75,8 +71,7 @@ def list_changes(
     limit: Annotated[int, Query(ge=1, le=1000, description="Most revisions.")] = 100,
 ) -> ChangesAnswer:
     """The changes after a revision, oldest first: for clients that keep a copy of the gallery."""
-    changes = service.gallery.changes(after, limit)
-    return ChangesAnswer(changes=[ChangeItem.model_validate(change) for change in changes])
+    return ChangesAnswer(changes=service.gallery.changes(after, limit))
 
 
 @router.get("/history", summary="Who changed what")
@@ -100,19 +95,7 @@ def list_history(
     entries, next_cursor = service.gallery.history(
         cursor or None, limit, product_id=product_id, author=author
     )
-    return HistoryAnswer(
-        entries=[
-            HistoryItem(
-                **asdict(entry.change),
-                author=entry.author,
-                request_id=entry.request_id,
-                before=entry.before,
-                after=entry.after,
-            )
-            for entry in entries
-        ],
-        next_cursor=next_cursor,
-    )
+    return HistoryAnswer(entries=entries, next_cursor=next_cursor)
 
 
 @router.get(
@@ -163,16 +146,13 @@ def list_products(
     products, next_cursor = service.gallery.list_products(
         cursor or None, limit, text=q, where=where
     )
-    return ProductPage(
-        products=[ProductAnswer.model_validate(item) for item in products], next_cursor=next_cursor
-    )
+    return ProductPage(products=products, next_cursor=next_cursor)
 
 
 @router.get("/samples", summary="The sample products that are left")
 def list_samples(service: ServiceDep) -> SamplesAnswer:
     """Those that came with the service: what a shop marks with `"sample": true` is its own."""
-    found = sample_products(service.gallery)
-    return SamplesAnswer(products=[ProductAnswer.model_validate(product) for product in found])
+    return SamplesAnswer(products=sample_products(service.gallery))
 
 
 @router.delete("/samples", summary="Remove the sample products", status_code=204)
@@ -221,7 +201,7 @@ def get_product(product_id: ProductPath, service: ServiceDep, response: Response
     set_etag(response, product)
     return ProductDetail(
         **ProductAnswer.model_validate(product).model_dump(),
-        images=[ImageAnswer.model_validate(picture) for picture in pictures],
+        images=pictures,
     )
 
 
@@ -297,8 +277,7 @@ def _enrol(
     effect = None
     if dry_run:
         vectors = [np.asarray(image.vectors, np.float32) for image in good]
-        found = predict(service.gallery, product_id, vectors, turn.proceed)
-        effect = EffectAnswer.model_validate(found)
+        effect = predict(service.gallery, product_id, vectors, turn.proceed)
     else:
         added = service.gallery.add_images(product_id, good)
         for entry, image_added in zip(taken, added, strict=True):

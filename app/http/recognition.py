@@ -14,7 +14,6 @@ from app.http.problems import responses
 from app.http.questions import Answered, QuestionDep
 from app.http.schemas import (
     Box,
-    CandidateItem,
     DetectAnswer,
     DetectionItem,
     EmbedAnswer,
@@ -110,7 +109,7 @@ def embed(
         boxes = [region.box for region in regions[:-1]] or [regions[-1].box]
         vectors, _ = service.embedder.embed([crop(photograph, box) for box in boxes])
         embeddings += [
-            EmbeddingItem(image_index=index, vector=vector.tolist(), box=Box.model_validate(box))
+            EmbeddingItem(image_index=index, vector=vector.tolist(), box=box)
             for box, vector in zip(boxes, vectors, strict=True)
         ]
     return written(
@@ -158,7 +157,7 @@ def _recognition(result: Recognition, calibration: Calibration | None) -> Recogn
         else calibration.reliability.probability(result.score, result.margin)
     )
     return RecognitionItem(
-        box=Box.model_validate(result.box),
+        box=result.box,
         box_source=result.box_source,
         detection_score=result.detection_score,
         outcome=result.outcome,
@@ -166,11 +165,11 @@ def _recognition(result: Recognition, calibration: Calibration | None) -> Recogn
         score=result.score,
         margin=result.margin,
         probability=probability,
-        candidates=[CandidateItem.model_validate(candidate) for candidate in result.candidates],
+        candidates=result.candidates,
     )
 
 
 def _detection(found: Detection, across: float, down: float) -> DetectionItem:
     box = found.box
     enlarged = Box(x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down)
-    return DetectionItem.model_validate({"box": enlarged, "score": found.score})
+    return DetectionItem(box=enlarged, score=found.score)

@@ -188,8 +188,8 @@ def verify(
             probability=claim.probability(found),
             margin=claim.margin,
             image_id=claim.image_id,
-            rival=None if claim.rival is None else CandidateItem.model_validate(claim.rival),
-            box=Box.model_validate(region.box),
+            rival=claim.rival,
+            box=region.box,
             box_source=region.source,
             **common,
         )

@@ -164,7 +164,7 @@ class Log:
             raise HistoryForgotten(revision, oldest, newest)
         where = f"revision > {revision} and revision <= {min(revision + limit, self.head.revision)}"
         rows = self._connection.query(CHANGES, where, _CHANGE)
-        return [_change(row) for row in sorted(rows, key=_order)]
+        return [Change(*_fields(row)) for row in sorted(rows, key=_order)]
 
     def newest(
         self, below: int | None, limit: int, product_id: str | None, author: str | None
@@ -180,7 +180,7 @@ class Log:
         page = rows[:limit]
         found = [
             AuditedChange(
-                _change(row),
+                *_fields(row),
                 row["author"] or None,
                 row["request"] or None,
                 json.loads(row["before"] or "null"),
@@ -214,6 +214,7 @@ def _order(row: Row) -> int:
     return -int(row["key"])
 
 
-def _change(row: Row) -> Change:
+def _fields(row: Row) -> tuple[int, ChangeKind, str, str | None, datetime]:
+    """Those of a Change."""
     at = datetime.fromisoformat(row["at"])
-    return Change(row["revision"], row["kind"], row["product_id"], row["image_id"] or None, at)
+    return row["revision"], row["kind"], row["product_id"], row["image_id"] or None, at

@@ -156,9 +156,9 @@ def test_it_is_of_one_moment_while_the_gallery_goes_on(tmp_path: Path) -> None:
                 with opened(tmp_path / f"restored {number}") as copy:
                     assert copy.consistent()
                     entries, _ = copy.history(None, 10**6)
-                    last = entries[0].change.sequence
+                    last = entries[0].sequence
                     assert before <= last <= gallery.stats().revision
-                    assert {entry.change.sequence for entry in entries} == set(range(1, last + 1))
+                    assert {entry.sequence for entry in entries} == set(range(1, last + 1))
         finally:
             done.set()
             writer.join()
