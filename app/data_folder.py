@@ -10,11 +10,15 @@ from pathlib import Path
 from gallery.lock import locked
 
 
-class DataFolderInUse(Exception):
+class StartError(Exception):
+    """The service could not start; the message says why."""
+
+
+class DataFolderInUse(StartError):
     """Another process serves this data folder."""
 
 
-class DataFolderUnusable(Exception):
+class DataFolderUnusable(StartError):
     """The data folder can't be made or written."""
 
 

@@ -15,7 +15,7 @@ from time import sleep
 import uvicorn
 
 from app.bounded_head import BoundedHead
-from app.data_folder import Serving
+from app.data_folder import Serving, StartError
 from app.http.access import is_loopback
 from app.http.application import create_app
 from app.keys import read_keys
@@ -32,10 +32,6 @@ BACKLOG = 128
 # Files and connections; the soft limit of a shell or of systemd is 1024.
 MOST_OPEN_FILES = 65_536
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class StartError(Exception):
-    """The service could not start; the message says why."""
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -105,7 +101,7 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop by SIGINT, SIGTERM or SIGHUP; then finish what was accepted.
 
     Raises:
-        StartError, DataFolderInUse, ModelError, GalleryError: it could not start.
+        StartError, ModelError, GalleryError: it could not start.
     """
     if unknown := misspelt():
         logger.warning("No settings, and so ignored: %s.", ", ".join(unknown))

@@ -11,7 +11,7 @@ from rich.text import Text
 from app.cli import audit, calibration, gallery, keys, maintenance, models, recognize, train
 from app.cli.client import CommandError
 from app.cli.console import console
-from app.data_folder import DataFolderInUse, DataFolderUnusable
+from app.data_folder import StartError
 from app.keys import KeyProblem
 from app.logs import set_up
 from app.settings import Settings
@@ -69,24 +69,8 @@ def main() -> None:
         for item in error.errors():
             name = "TILLSIGHT_" + "_".join(map(str, item["loc"])).upper()
             _fail(f"{name}: {item['msg']} (given: {masked(repr(item['input']))})")
-    except Exception as error:
-        if not isinstance(error, _reported()):
-            raise
+    except (CommandError, GalleryError, KeyProblem, ModelError, StartError) as error:
         _fail(str(error))
-
-
-def _reported() -> tuple[type[Exception], ...]:
-    from app.server import StartError
-
-    return (
-        CommandError,
-        DataFolderInUse,
-        DataFolderUnusable,
-        GalleryError,
-        KeyProblem,
-        ModelError,
-        StartError,
-    )
 
 
 def _fail(message: str) -> None:

@@ -5,7 +5,8 @@ import socket
 import pytest
 from pydantic import ValidationError
 
-from app.server import MOST_OPEN_FILES, StartError, allow_open_files, bind, listen, url_of
+from app.data_folder import StartError
+from app.server import MOST_OPEN_FILES, allow_open_files, bind, listen, url_of
 from app.settings import Settings, misspelt
 
 
