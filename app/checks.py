@@ -3,6 +3,7 @@
 import json
 import math
 import unicodedata
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
@@ -80,6 +81,11 @@ def check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"metadata has {size:,} bytes; at most {MAX_METADATA_BYTES:,} are kept")
     return value
+
+
+def words_of(error: Mapping[str, object]) -> str:
+    """What one of a ValidationError's errors says, without what pydantic puts before our words."""
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _check_value(value: JsonValue, depth: int) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.checks import check_name
+from app.checks import check_name, words_of
 from app.data_folder import make
 from gallery.durable import put_in_place
 
@@ -185,7 +185,7 @@ def _new_key(name: str, scopes: list[Scope], per_minute: int | None) -> tuple[Ke
             created_at=datetime.now(UTC),
         )
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = words_of(error.errors()[0])
         raise KeyProblem(f"{name!r} can't be the name of a key ({reason}).") from error
     return key, token
 

@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
+from app.checks import words_of
 from app.cli import audit, calibration, gallery, keys, maintenance, models, recognize, train
 from app.cli.client import CommandError
 from app.cli.console import console
@@ -68,7 +69,7 @@ def main() -> None:
     except ValidationError as error:
         for item in error.errors():
             name = "TILLSIGHT_" + "_".join(map(str, item["loc"])).upper()
-            _fail(f"{name}: {item['msg']} (given: {masked(repr(item['input']))})")
+            _fail(f"{name}: {words_of(item)} (given: {masked(repr(item['input']))})")
     except (CommandError, GalleryError, KeyProblem, ModelError, StartError) as error:
         _fail(str(error))
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import images
 from app.calibration.impostors import GalleryTooSmall
+from app.checks import words_of
 from app.enrolment.guard import DoubtfulReference
 from app.feedback.feedback import FeedbackDecided, QueueFull, UnknownFeedback
 from app.feedback.photographs import UnknownRecognition
@@ -225,7 +226,7 @@ def install(app: FastAPI) -> None:
             return to_response(_problem(400, "malformed-request", detail))
         # The offending input is left out: it may be huge, or not representable in JSON. What two
         # parts of a call ask of one parameter is told once.
-        told = dict.fromkeys((".".join(map(str, item["loc"])), _message(item)) for item in found)
+        told = dict.fromkeys((".".join(map(str, item["loc"])), words_of(item)) for item in found)
         errors = [{"where": where, "message": message} for where, message in told]
         detail = "; ".join(f"{item['where']}: {item['message']}" for item in errors[:5])
         problem = _problem(422, "invalid-request", detail)
@@ -279,11 +280,6 @@ def _allow(request: Request) -> dict[str, str]:
     if "get" in operations:
         operations.add("head")  # app.http.head
     return {"Allow": ", ".join(sorted(operations)).upper()} if operations else {}
-
-
-def _message(error: dict[str, Any]) -> str:
-    # Pydantic puts this before what our own checks say.
-    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _problem(status: int, code: str, detail: str) -> Problem:

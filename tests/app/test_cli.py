@@ -360,10 +360,14 @@ def test_a_name_in_brackets_is_told_as_it_is(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked_in_words(tmp_path: Path) -> None:
-    failed = tillsight("serve", data_dir=tmp_path, port="eight")
-    assert failed.returncode == 1
-    assert "TILLSIGHT_PORT" in failed.stderr
-    assert "Traceback" not in failed.stderr
+    for setting, value, words in (
+        ("port", "eight", "TILLSIGHT_PORT: Input should be a valid integer"),
+        ("cors_origins", "till.example", "TILLSIGHT_CORS_ORIGINS: 'till.example' is no origin"),
+    ):
+        failed = tillsight("serve", data_dir=tmp_path, **{setting: value})
+        assert failed.returncode == 1
+        assert words in failed.stderr
+        assert "Traceback" not in failed.stderr
 
 
 @pytest.mark.parametrize(
