@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 
 from app.feedback.photographs import Seen
-from gallery import StorageFailed
+from gallery import StorageFailed, current_author
 from gallery.database import is_damage
 
 State = Literal["waiting", "approved", "rejected"]
@@ -222,14 +222,14 @@ class Feedback:
             for at, by, action, detail in rows
         ]
 
-    def note(self, number: int, by: str | None, action: Action, detail: dict[str, Any]) -> None:
-        """Write a line of the trail."""
+    def note(self, number: int, action: Action, detail: dict[str, Any]) -> None:
+        """Write a line of the trail, as the author's whose request this is."""
         text = _DETAIL.dump_json(detail).decode()
         self._write(
             "INSERT INTO trail (item, at, by, action, detail) VALUES (?, ?, ?, ?, ?)",
             number,
             _now(),
-            by,
+            current_author().name,
             action,
             text,
         )

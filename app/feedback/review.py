@@ -84,7 +84,6 @@ class Review:
         result: int,
         product_id: str | None,
         *,
-        by: str | None,
         proceed: Callable[[], None],
     ) -> tuple[Item, bool]:
         """Note what a result really shows, None for none of the products; True when it is new.
@@ -106,7 +105,7 @@ class Review:
         picture = self._cut_out(data, seen)
         with self._lock, self._feedback.change():
             item, new = self._feedback.say(request_id, result, seen, product_id, picture)
-            self._feedback.note(item.id, by, "said", {"product_id": product_id})
+            self._feedback.note(item.id, "said", {"product_id": product_id})
         return item, new
 
     def approve(
@@ -116,7 +115,6 @@ class Review:
         kind: Kind | None,
         product_id: str | None,
         force: bool,
-        by: str | None,
         proceed: Callable[[], None],
     ) -> tuple[Item, Effect]:
         """Make an item's picture a reference of a product, or a negative.
@@ -126,7 +124,6 @@ class Review:
             kind: what of; None: a reference where a product is known, otherwise a negative.
             product_id: of whom; None: of the product that was said.
             force: also where recall would fall.
-            by: label of the caller's key.
             proceed: called before the network and between searches; what it raises ends the work.
 
         Raises:
@@ -167,14 +164,14 @@ class Review:
                     f"What was said in feedback {number} has changed meanwhile; look at it again."
                 )
             if effect.lowers_recall and not force:
-                self._feedback.note(number, by, "held back", told)
+                self._feedback.note(number, "held back", told)
                 raise LowersRecall(effect)
             if target is None:
                 with self._feedback.change():
                     self._feedback.approve_negative(
                         number, vectors.astype(np.float16), self._fingerprint
                     )
-                    self._feedback.note(number, by, "approved", told)
+                    self._feedback.note(number, "approved", told)
                 self._search_negatives()
             else:
                 # An id that is always the same: after a crash right here it is known as ours.
@@ -184,19 +181,19 @@ class Review:
                     self._feedback.approve(
                         number, target, added.id if added.id == ours.id else None
                     )
-                    self._feedback.note(number, by, "approved", told)
+                    self._feedback.note(number, "approved", told)
             return self._feedback.get(number), effect
 
-    def reject(self, number: int, by: str | None) -> Item:
+    def reject(self, number: int) -> Item:
         """Leave everything as it is. Raises UnknownFeedback or FeedbackDecided."""
         with self._lock:
             self._waiting(number)
             with self._feedback.change():
                 self._feedback.reject(number)
-                self._feedback.note(number, by, "rejected", {})
+                self._feedback.note(number, "rejected", {})
             return self._feedback.get(number)
 
-    def undo(self, number: int, by: str | None) -> Item:
+    def undo(self, number: int) -> Item:
         """Have an item wait again, and take its reference or negative away.
 
         Raises:
@@ -217,7 +214,7 @@ class Review:
                     self._gallery.delete_image(item.image_id)
             with self._feedback.change():
                 self._feedback.wait_again(number)
-                self._feedback.note(number, by, "undone", {"was": item.kept_as or item.state})
+                self._feedback.note(number, "undone", {"was": item.kept_as or item.state})
             if item.kept_as == "negative":
                 self._search_negatives()
             return self._feedback.get(number)

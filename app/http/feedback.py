@@ -8,7 +8,6 @@ from pydantic import Field
 
 from app.feedback.feedback import MOST_WAITING, Entry, Kind, State, Verdict
 from app.http.admission import ENTER, TurnDep
-from app.http.current import current_request
 from app.http.problems import responses
 from app.http.schemas import Box, Document, EffectAnswer, ProductId, Score
 from app.http.state import ServiceDep
@@ -108,7 +107,6 @@ def say(body: FeedbackBody, service: ServiceDep, turn: TurnDep, response: Respon
         body.request_id,
         body.result,
         body.product_id,
-        by=current_request().key,
         proceed=turn.proceed,
     )
     if not new:
@@ -165,7 +163,6 @@ def approve(
         kind=body.kind,
         product_id=body.product_id,
         force=body.force,
-        by=current_request().key,
         proceed=turn.proceed,
     )
     return ApprovedAnswer(**FeedbackItem.model_validate(item).model_dump(), effect=effect)
@@ -174,10 +171,10 @@ def approve(
 @router.post("/{number}/reject", summary="Leave the gallery as it is", responses=responses(409))
 def reject(number: Number, service: ServiceDep) -> FeedbackItem:
     """It is out of the queue."""
-    return FeedbackItem.model_validate(service.review.reject(number, current_request().key))
+    return FeedbackItem.model_validate(service.review.reject(number))
 
 
 @router.post("/{number}/undo", summary="Have it wait again", responses=responses(409))
 def undo(number: Number, service: ServiceDep) -> FeedbackItem:
     """The reference or negative that it became is taken away again."""
-    return FeedbackItem.model_validate(service.review.undo(number, current_request().key))
+    return FeedbackItem.model_validate(service.review.undo(number))
