@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.recognizer import EmbedsCrops, Recognition
-from app.references import reference_scores
+from app.references import reference_scores, references_of
 from gallery import HoldsContents, UnknownProduct
 from models.detector import crop
 from models.preprocess import Pyramid
@@ -59,8 +59,9 @@ def _matches(
     gallery: HoldsContents, product_id: str, vector: NDArray[np.float32], scene: bool, most: int
 ) -> list[Match]:
     try:
-        scores = reference_scores(gallery, product_id, vector[None], np.array([scene]))
+        references = references_of(gallery, product_id)
     except UnknownProduct:
         return []
+    scores = reference_scores(references, vector[None], np.array([scene]))
     found = [Match(product_id, image, float(score[0])) for image, score in scores.items()]
     return sorted(found, key=lambda match: -match.score)[:most]

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from app.calibration.calibration import SAME_PICTURE, Calibration
 from app.calibration.impostors import Impostors, Scores
 from app.calibration.reliability import Reliability, fit_reliability
-from app.references import likenesses, reference_scores
-from gallery import Candidate, HoldsContents, SearchesContents
+from app.references import References, reference_scores
+from gallery import Candidate, Searches
+from gallery.scenes import best_scores
 from models.thresholds import MatchThreshold
 
 Verdict = Literal["match", "no_match", "uncertain"]
@@ -73,21 +74,19 @@ class Claim:
 
 
 def claimed(
-    gallery: SearchesContents,
+    gallery: Searches,
     product_id: str,
+    references: References,
     regions: NDArray[np.float32],
     scenes: NDArray[np.bool_],
 ) -> Claim | None:
-    """How the regions' vectors [R, D] match a product; None where it has no references.
+    """How the regions' vectors [R, D] match a product by its references; None where it has none.
 
     `scenes` [R]: gallery.scenes.
-
-    Raises:
-        UnknownProduct: the gallery has no such product.
     """
-    scores = reference_scores(gallery, product_id, regions, scenes)
-    if not scores:
+    if not references:
         return None
+    scores = reference_scores(references, regions, scenes)
     table = np.stack(list(scores.values()))
     image, region = (int(place) for place in np.unravel_index(table.argmax(), table.shape))
     asked = slice(region, region + 1)
@@ -97,7 +96,7 @@ def claimed(
 
 
 def limits(
-    calibration: Calibration, gallery: HoldsContents, product_id: str, false_accept_rate: float
+    calibration: Calibration, product_id: str, references: References, false_accept_rate: float
 ) -> Limits | None:
     """What a score of the product means where so many false accepts may be.
 
@@ -105,16 +104,19 @@ def limits(
 
     Raises:
         GalleryTooSmall: there are too few photographs of other products to tell.
-        UnknownProduct: the gallery has no such product.
     """
+    if not references:
+        return None
     asked = calibration.vectors.astype(np.float32)
     count, views, dimension = asked.shape
     queries, scenes = asked.reshape(-1, dimension), calibration.scenes.ravel()
-    rows = reference_scores(gallery, product_id, queries, scenes)
-    if not rows:
-        return None
-    alike = likenesses(gallery, product_id, queries, scenes).reshape(count, views)
-    table = np.stack(list(rows.values())).max(axis=0).reshape(count, views).astype(np.float64)
+    rows = reference_scores(references, queries, scenes)
+    table = np.max(list(rows.values()), axis=0).reshape(count, views).astype(np.float64)
+    # As they are, whatever they lean to.
+    as_stored = [
+        best_scores(queries, scenes, vectors.astype(np.float32)) for vectors in references.values()
+    ]
+    alike = np.max(as_stored, axis=0).reshape(count, views)
     scores = np.where((alike >= SAME_PICTURE).any(axis=1), _NOTHING, table.max(axis=1))
     number = (
         calibration.product_ids.index(product_id)

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from app.calibration.calibrate import calibrate
 from app.calibration.calibration import Calibration
+from app.references import references_of
 from app.verification import Verdict, claimed, limits
 from gallery import Gallery, NewImage
 from gallery.scenes import scenes_of
@@ -192,11 +193,12 @@ def _claims(
 ) -> dict[str, list[Verdict]]:
     """What is said to photographs, by their places, that claim to show a known product."""
     names = sorted({photos[i].identity for i in known})
-    judged = {name: limits(calibration, gallery, name, CLAIMED) for name in names}
+    references = {name: references_of(gallery, name) for name in names}
+    judged = {name: limits(calibration, name, references[name], CLAIMED) for name in names}
 
     def verdict(place: int, name: str) -> Verdict:
         asked, found = vectors[place], judged[name]
-        claim = claimed(gallery, name, asked, scenes_of(len(asked)))
+        claim = claimed(gallery, name, references[name], asked, scenes_of(len(asked)))
         if claim is None or found is None:
             raise ValueError(f"{name} has no references.")
         return claim.verdict(found, ambiguous_margin)

@@ -28,6 +28,7 @@ from app.http.state import ServiceDep
 from app.http.uploads import OneImage, request_body
 from app.images import open_photograph
 from app.recognizer import BoxSource, scenes_among
+from app.references import References, references_of
 from app.verification import Limits, Verdict, claimed, limits, usual_limits
 from models.detector import crop
 
@@ -88,7 +89,7 @@ class VerifyAnswer(Document):
     model: str = Field(examples=["embedded-1.0.0+0a1b2c3d4e5f"])
 
 
-Judge = Callable[[str], Limits | None]
+Judge = Callable[[str, References], Limits | None]
 
 
 async def judge(
@@ -112,20 +113,20 @@ async def judge(
         ),
     ] = None,
 ) -> Judge:
-    """How a product's score is judged, by its id."""
+    """How a product's score is judged, by its id and references."""
     if threshold is not None and false_accept_rate is not None:
         raise RequestProblem(
             422, "invalid-request", "Give `threshold` or `false_accept_rate`, not both."
         )
     if threshold is not None:
         given = Limits(threshold, threshold, None)
-        return lambda _: given
+        return lambda *_: given
     rate = _RATE if false_accept_rate is None else false_accept_rate
     found = await calibration_of(service, None)
     if found is None:
         usual = usual_limits(service.pack.embedder.threshold, rate)
-        return lambda _: usual
-    return lambda product_id: limits(found, service.gallery, product_id, rate)
+        return lambda *_: usual
+    return lambda product_id, references: limits(found, product_id, references, rate)
 
 
 @router.post(
@@ -158,8 +159,9 @@ def verify(
     turn.proceed()
     vectors, embed_times = service.embedder.embed([crop(photograph, r.box) for r in regions])
     start = perf_counter()
-    claim = claimed(service.gallery, product_id, vectors, scenes_among(regions))
-    found = None if claim is None else judge(product_id)
+    references = references_of(service.gallery, product_id)
+    claim = claimed(service.gallery, product_id, references, vectors, scenes_among(regions))
+    found = None if claim is None else judge(product_id, references)
     timing = timing_of(
         turn,
         decode=decode_ms,

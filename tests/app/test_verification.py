@@ -11,6 +11,7 @@ from app.calibration.calibrate import calibrate
 from app.calibration.calibration import Calibration
 from app.calibration.impostors import GalleryTooSmall
 from app.calibration.reliability import Reliability
+from app.references import references_of
 from app.verification import Claim, Limits, claimed, limits, usual_limits
 from gallery import Candidate, Gallery, UnknownProduct
 from gallery.scenes import scenes_of
@@ -54,7 +55,9 @@ def test_the_region_that_matches_the_claimed_product_counts(gallery: Gallery) ->
     with gallery.contents() as contents:
         wanted = contents.vectors("p003")[own][1].astype(np.float32)
         beside = contents.vectors("p004")[gallery.list_images("p004")[0].id][0].astype(np.float32)
-    found = claimed(gallery, "p003", np.stack([beside, wanted]), NO_SCENES)
+    found = claimed(
+        gallery, "p003", references_of(gallery, "p003"), np.stack([beside, wanted]), NO_SCENES
+    )
     assert found is not None
     assert (found.region, found.image_id) == (1, own)
     assert 0.9 < found.score < 1  # as it leans to the other ones
@@ -66,10 +69,11 @@ def test_the_region_that_matches_the_claimed_product_counts(gallery: Gallery) ->
 def test_products_that_can_not_be_claimed(gallery: Gallery) -> None:
     gallery.put_product("bare", "Bare", {})
     query = np.ones((1, DIMENSION), np.float32)
-    assert claimed(gallery, "bare", query, NO_SCENES[:1]) is None
-    assert limits(calibrate(gallery, PLAIN), gallery, "bare", 0.05) is None
+    none = references_of(gallery, "bare")
+    assert claimed(gallery, "bare", none, query, NO_SCENES[:1]) is None
+    assert limits(calibrate(gallery, PLAIN), "bare", none, 0.05) is None
     with pytest.raises(UnknownProduct):
-        claimed(gallery, "nothing", query, NO_SCENES[:1])
+        references_of(gallery, "nothing")
 
 
 def test_wrong_claims_pass_as_often_as_asked(gallery: Gallery) -> None:
@@ -115,7 +119,7 @@ def test_a_product_like_many_others_needs_more(gallery: Gallery) -> None:
 
 def test_rates_finer_than_references_tell(gallery: Gallery) -> None:
     with pytest.raises(GalleryTooSmall):
-        limits(calibrate(gallery, PLAIN), gallery, "p007", 0.001)
+        limits(calibrate(gallery, PLAIN), "p007", references_of(gallery, "p007"), 0.001)
     known = calibrate(gallery, MatchThreshold(0.5, 0.14))
     finest = 1 / (40 * 4 - 4 + 1)  # by the photographs of the other products
     told, tenth = (judged(known, gallery, "p007", rate) for rate in (finest, finest / 10))
@@ -140,6 +144,7 @@ def scores(gallery: Gallery, product: str, photographs: list[NDArray]) -> list[f
         claimed(
             gallery,
             product,
+            references_of(gallery, product),
             (seen / np.linalg.norm(seen, axis=1)[:, None]).astype(np.float32),
             scenes_of(len(seen)),
         )
@@ -149,6 +154,6 @@ def scores(gallery: Gallery, product: str, photographs: list[NDArray]) -> list[f
 
 
 def judged(calibration: Calibration, gallery: Gallery, product: str, rate: float) -> Limits:
-    found = limits(calibration, gallery, product, rate)
+    found = limits(calibration, product, references_of(gallery, product), rate)
     assert found is not None
     return found
