@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from functools import lru_cache
 
 from gallery.filters import Filter
 from gallery.milvus.connection import Connection, Level
@@ -12,7 +11,7 @@ from gallery.milvus.log import Log
 from gallery.milvus.schema import PRODUCTS, REFERENCES
 from gallery.records import SearchedSize
 
-# Counts that are kept: those not asked for longest go first.
+# Counts that are kept.
 _MOST = 64
 
 
@@ -22,9 +21,7 @@ class Sizes:
     def __init__(self, connection: Connection, log: Log) -> None:
         self._connection = connection
         self._log = log
-        self._lock = threading.Lock()
-        # By what was counted: revision and number.
-        self._counted: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+        self._count = lru_cache(_MOST)(self._counted)
 
     def of(self, where: Filter | None, level: Level) -> SearchedSize:
         """Products are as many of all as images are: references do not tell how many they show."""
@@ -39,14 +36,5 @@ class Sizes:
         images = self._count(REFERENCES, kept, head.revision, level)
         return SearchedSize(round(products * images / head.images), images)
 
-    def _count(self, kind: str, where: str, revision: int, level: Level) -> int:
-        with self._lock:
-            at, found = self._counted.get((kind, where), (-1, 0))
-        if at != revision:
-            found = self._connection.count(kind, where, level=level)
-        with self._lock:
-            self._counted[kind, where] = (revision, found)
-            self._counted.move_to_end((kind, where))
-            while len(self._counted) > _MOST:
-                self._counted.popitem(last=False)
-        return found
+    def _counted(self, kind: str, where: str, _revision: int, level: Level) -> int:
+        return self._connection.count(kind, where, level=level)
