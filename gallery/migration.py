@@ -54,7 +54,7 @@ def migrate(
     target: GalleryProtocol,
     *,
     samples: int,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> Verified:
     """Copy what `source` holds into `target`, which may serve meanwhile, and compare.
 
@@ -69,8 +69,7 @@ def migrate(
         for reference in references:
             queries.offer(reference.vectors[:1])
         done += len(references)
-        if progress is not None:
-            progress(done, source.image_count)
+        progress(done, source.image_count)
     target.snapshot()
     return _verified(source, target, queries.vectors)
 

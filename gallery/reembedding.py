@@ -37,7 +37,7 @@ def reembed(
     dimension: int,
     fingerprint: str,
     embed: Embed,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> int:
     """Make the gallery in `folder` that of another embedder.
 
@@ -74,8 +74,7 @@ def reembed(
                 db.executemany("INSERT INTO next_vectors (image, vector) VALUES (?, ?)", rows)
             last = images[-1][0]
             embedded += len(images)
-            if progress is not None:
-                progress(done + embedded, total)
+            progress(done + embedded, total)
         with database.write() as db:
             _finish(db, fingerprint, dimension)
     return embedded

@@ -28,6 +28,7 @@ def test_a_second_one_is_refused_until_the_first_is_closed(tmp_path: Path) -> No
                 dimension=DIMENSION,
                 fingerprint="new",
                 embed=lambda jpegs: [vectors_of(jpeg) for jpeg in jpegs],
+                progress=lambda _done, _total: None,
             ),
         ):
             with pytest.raises(GalleryInUse, match=str(tmp_path / "g")):

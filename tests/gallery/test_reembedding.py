@@ -50,7 +50,7 @@ def run(
     folder: Path,
     embed: Callable[[list[bytes]], list[NDArray[np.float32]]] = embed,
     fingerprint: str = "new",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> int:
     return reembed(
         folder,
@@ -93,7 +93,11 @@ def test_every_vector_is_made_again(tmp_path: Path) -> None:
     check_new(tmp_path, 19)
     # And a second time, after which the names of tables and indexes are the same.
     assert reembed(
-        tmp_path, dimension=3, fingerprint="3", embed=lambda j: [np.ones((1, 3))] * len(j)
+        tmp_path,
+        dimension=3,
+        fingerprint="3",
+        embed=lambda j: [np.ones((1, 3))] * len(j),
+        progress=lambda _done, _total: None,
     )
 
 
