@@ -13,6 +13,7 @@ from itertools import groupby
 from gallery import history, image_store, product_store, store
 from gallery.enrolling import Checked
 from gallery.records import AddedImage, Product
+from gallery.validation import check_version
 from gallery.view import View
 
 
@@ -25,7 +26,7 @@ def put_product(
     expected_version: int | None,
 ) -> tuple[tuple[Product, bool], View]:
     """Create or replace; `metadata` is JSON text. Raises VersionConflict."""
-    product_store.check_version(db, product_id, expected_version)
+    check_version(product_id, expected_version, product_store.version_of(db, product_id))
     sequence = store.advance(db)
     before = product_store.described(db, product_id)
     answer = product_store.put_product(db, product_id, name, metadata, sequence)
@@ -39,7 +40,7 @@ def delete_product(
 ) -> tuple[None, View]:
     """Raises UnknownProduct or VersionConflict."""
     product_store.product_number(db, product_id)
-    product_store.check_version(db, product_id, expected_version)
+    check_version(product_id, expected_version, product_store.version_of(db, product_id))
     sequence = store.advance(db)
     before = product_store.described(db, product_id)
     images = product_store.delete_product(db, product_id, sequence)

@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.errors import UnknownProduct, VersionConflict
+from gallery.errors import UnknownProduct
 from gallery.records import Product
 from gallery.store import now
 
@@ -46,17 +46,10 @@ def set_version(db: sqlite3.Connection, product_id: str, version: int) -> None:
     db.execute("UPDATE products SET version = ? WHERE id = ?", (version, product_id))
 
 
-def check_version(db: sqlite3.Connection, product_id: str, expected: int | None) -> None:
-    """Raises VersionConflict unless the product has the version `expected`.
-
-    0 is the version of a product that doesn't exist; None agrees with everything.
-    """
-    if expected is None:
-        return
+def version_of(db: sqlite3.Connection, product_id: str) -> int:
+    """0 for a product that doesn't exist."""
     row = db.execute("SELECT version FROM products WHERE id = ?", (product_id,)).fetchone()
-    actual = 0 if row is None else int(row[0])
-    if actual != expected:
-        raise VersionConflict(product_id, expected, actual)
+    return 0 if row is None else int(row[0])
 
 
 def get_product(db: sqlite3.Connection, product_id: str) -> Product:

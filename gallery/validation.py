@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from gallery.errors import InvalidValue
+from gallery.errors import InvalidValue, VersionConflict
 from gallery.records import JSON, NewImage
 
 _LARGEST = 2**63 - 1
@@ -64,3 +64,12 @@ def check_image(image: NewImage) -> None:
         raise InvalidValue("The thumbnail must be the bytes of a JPEG.")
     if image.id is not None and not _IMAGE_ID.fullmatch(checked_text(image.id, "image id")):
         raise InvalidValue("The image id must be 32 hexadecimal digits in lower case.")
+
+
+def check_version(product_id: str, expected: int | None, actual: int) -> None:
+    """None agrees with every version; 0 is that of a product that doesn't exist.
+
+    Raises VersionConflict.
+    """
+    if expected is not None and actual != expected:
+        raise VersionConflict(product_id, expected, actual)

@@ -52,7 +52,9 @@ class MilvusContents(Contents):
     def vectors(self, product_id: str) -> dict[str, NDArray[np.float16]]:
         """Image id → vectors [V, D] of a product's images. Raises UnknownProduct."""
         product_rows.get(self._connection, product_id)
-        rows = reference_rows.with_vectors(self._connection, [product_id])
+        rows = reference_rows.having(
+            self._connection, "product_id", [product_id], fields=reference_rows.ALL
+        )
         return {image[0]["image_id"]: _stacked(image) for image in self._images(rows)}
 
     def references(self) -> Iterator[Reference]:

@@ -73,7 +73,9 @@ class Draft:
         before = current.described() if current else ""
         entry = Entry("put product", product_id, before=before, after=product.described())
         if entry.relabels and product.images:
-            held = reference_rows.with_vectors(self.connection, [product_id])
+            held = reference_rows.having(
+                self.connection, "product_id", [product_id], fields=reference_rows.ALL
+            )
             self.rows += reference_rows.written_again(
                 reference_rows.visible(held, self.start.revision), product, self.revision
             )

@@ -15,9 +15,9 @@ from gallery.errors import UnknownImage, UnknownProduct
 from gallery.milvus import product_rows, reference_rows
 from gallery.milvus.connection import one_of
 from gallery.milvus.draft import Draft, Keep
-from gallery.milvus.product_rows import check_version
 from gallery.milvus.reference_rows import visible
 from gallery.records import AddedImage, NewImage, Product
+from gallery.validation import check_version
 
 
 def put_product(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from gallery.errors import InvalidValue, UnknownProduct, VersionConflict
+from gallery.errors import InvalidValue, UnknownProduct
 from gallery.milvus.connection import Connection, Level, Row, literal, one_of
 from gallery.milvus.schema import (
     MOST_ID_BYTES,
@@ -85,12 +85,6 @@ class ProductRow:
             datetime.fromisoformat(self.updated_at),
             self.version,
         )
-
-
-def check_version(product_id: str, expected: int | None, actual: int) -> None:
-    """`actual` is 0 for a product that doesn't exist. Raises VersionConflict."""
-    if expected is not None and actual != expected:
-        raise VersionConflict(product_id, expected, actual)
 
 
 def check_sizes(product_id: str, name: str, metadata: str, keys: int) -> None:

@@ -95,20 +95,13 @@ def by_image(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def having(
-    connection: Connection, field: str, values: Iterable[str], where: str = "part >= 0"
+    connection: Connection,
+    field: str,
+    values: Iterable[str],
+    where: str = "part >= 0",
+    fields: Sequence[str] = IMAGE,
 ) -> list[Row]:
-    """Rows without their vectors whose `field` is one of the values."""
-    return _having(connection, field, values, IMAGE, where)
-
-
-def with_vectors(connection: Connection, products: Iterable[str]) -> list[Row]:
-    """Whole rows of the products."""
-    return _having(connection, "product_id", products, ALL, "part >= 0")
-
-
-def _having(
-    connection: Connection, field: str, values: Iterable[str], fields: Sequence[str], where: str
-) -> list[Row]:
+    """`fields` of the rows whose `field` is one of the values."""
     wanted = list(dict.fromkeys(values))
     found: list[Row] = []
     for start in range(0, len(wanted), _VALUES_AT_ONCE):
