@@ -17,7 +17,6 @@ from app.feedback.review import Review
 from app.idempotency import Answers
 from app.jobs import Jobs, Kind, Work
 from app.keys import KeyRing
-from app.packs import pack_folders
 from app.recognizer import Recognizer
 from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
@@ -50,7 +49,7 @@ class Service:
         with ExitStack() as opened:
             self.folder = opened.enter_context(closing(DataFolder(settings.data_dir)))
             self.answers = opened.enter_context(closing(Answers(settings.answers_path)))
-            self.pack = find_pack(settings.pack, pack_folders(settings))
+            self.pack = find_pack(settings.pack, settings.pack_folders)
             self.cores = Cores()
             how = settings.threads, settings.engine, self.cores
             self.detector = opened.enter_context(closing(Detector(self.pack, *how)))
@@ -77,11 +76,9 @@ class Service:
                 SearchBesideSamples(self.gallery), self.pack.embedder, settings.refused_doubts
             )
             self.photographs = opened.enter_context(
-                closing(Photographs(settings.data_dir / "photographs", settings.kept_photographs))
+                closing(Photographs(settings.photographs_path, settings.kept_photographs))
             )
-            self.feedback = opened.enter_context(
-                closing(Feedback(settings.data_dir / "feedback.sqlite3"))
-            )
+            self.feedback = opened.enter_context(closing(Feedback(settings.feedback_path)))
             negatives = Negatives()
             self.review = Review(
                 self.feedback,

@@ -12,6 +12,7 @@ from app.enrolment.guard import Doubt
 from app.feedback.photographs import Bounds
 from app.images import ImageLimits
 from gallery import InvalidValue, checked_place, checked_url, folder_of
+from models.pack import PACKS
 from models.session import Engine
 from models.thresholds import COARSEST_RATE, FINEST_RATE
 
@@ -187,6 +188,24 @@ class Settings(BaseSettings):
     @property
     def jobs_path(self) -> Path:
         return self.data_dir / "jobs"
+
+    @property
+    def photographs_path(self) -> Path:
+        return self.data_dir / "photographs"
+
+    @property
+    def feedback_path(self) -> Path:
+        return self.data_dir / "feedback.sqlite3"
+
+    @property
+    def fetched_packs(self) -> Path:
+        """Packs that were downloaded: run-time state, so with the data."""
+        return self.data_dir / "packs"
+
+    @property
+    def pack_folders(self) -> list[Path]:
+        """Where packs are looked for: the repository's own first."""
+        return [PACKS, self.fetched_packs]
 
     @property
     def gallery(self) -> str:

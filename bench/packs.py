@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-from app.packs import fetched_packs, pack_folders
 from app.settings import Settings
 from models.pack import Pack, find_pack
 
@@ -14,9 +13,9 @@ def find_or_make(settings: Settings) -> Pack:
     """The pack of these settings; the official architectures' is written where it is found."""
     if settings.pack == OFFICIAL:
         # In a process of its own: no bench runs beside Paddle's framework.
-        folder = fetched_packs(settings) / OFFICIAL
+        folder = settings.fetched_packs / OFFICIAL
         subprocess.run([sys.executable, "-m", "bench.official", str(folder)], check=True)
-    return find_pack(settings.pack, pack_folders(settings))
+    return find_pack(settings.pack, settings.pack_folders)
 
 
 def section_of(name: str, pack: str) -> str:

@@ -16,7 +16,6 @@ from app.cli.console import console, counted
 from app.data_folder import DataFolder
 from app.idempotency import forget_answers
 from app.jobs import begin_anew
-from app.packs import pack_folders
 from app.settings import Settings
 from gallery import open_gallery
 from gallery.backup import back_up
@@ -69,7 +68,7 @@ def reembed() -> None:
 
     settings = Settings()
     with ExitStack() as opened:
-        pack = find_pack(settings.pack, pack_folders(settings))
+        pack = find_pack(settings.pack, settings.pack_folders)
         how = settings.threads, settings.engine
         detector = opened.enter_context(closing(Detector(pack, *how)))
         embedder = opened.enter_context(closing(Embedder(pack, *how)))

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from app.cli.console import console
 from app.data_folder import make
-from app.packs import fetched_packs, pack_folders
 from app.settings import Settings
 from models.errors import PackError
 from models.pack import Pack, folder_of, list_packs
@@ -31,7 +30,7 @@ def list_installed() -> None:
     """The installed packs; the one that serves is marked."""
     settings = Settings()
     table = Table("", "Pack", "Version", "Embedder", "Licence", "Folder")
-    for folder in list_packs(pack_folders(settings)):
+    for folder in list_packs(settings.pack_folders):
         mark = "→" if folder.name == settings.pack else ""
         try:
             pack = Pack.load(folder)
@@ -61,7 +60,7 @@ def verify(
     from models.verify import verify_pack
 
     settings = Settings()
-    folder = folder_of(name or settings.pack, pack_folders(settings))
+    folder = folder_of(name or settings.pack, settings.pack_folders)
     report = verify_pack(folder, threads=settings.threads, engine=settings.engine)
     out = console()
     for check in report.checks:
@@ -95,7 +94,7 @@ def fetch(
                 tasks[archive] = progress.add_task(archive, total=total)
             progress.update(tasks[archive], completed=done, total=total)
 
-        pack = fetch_pack(name, fetched_packs(settings), source=source, progress=show)
+        pack = fetch_pack(name, settings.fetched_packs, source=source, progress=show)
     console().print(
         f"Installed {pack.name} {pack.version} in {pack.folder}. "
         f"Serve it with: make run PACK={pack.name}",

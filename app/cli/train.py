@@ -14,7 +14,6 @@ import typer
 from rich.progress import Progress, TextColumn
 
 from app.cli.client import CommandError, connect, export
-from app.packs import pack_folders
 from app.settings import Settings
 from app.transfer.archive import Archive, Picture
 from app.transfer.product_table import ProductRow
@@ -95,7 +94,7 @@ def _with_default(option: str, arguments: list[str]) -> list[str]:
 
 def _with_pack_folders(arguments: list[str]) -> list[str]:
     """The arguments with names of installed packs, where a pack is asked for, as folders."""
-    folders = {folder.name: str(folder) for folder in list_packs(pack_folders(Settings()))}
+    folders = {folder.name: str(folder) for folder in list_packs(Settings().pack_folders)}
     words: list[str] = []
     for argument in arguments:
         option, _, value = argument.partition("=")
