@@ -15,7 +15,6 @@ class UnknownProduct(GalleryError):
             f"There is no product {_shown(product_id)} in the gallery. "
             "Check the id, or create the product first."
         )
-        self.product_id = product_id
 
 
 class UnknownImage(GalleryError):
@@ -26,7 +25,6 @@ class UnknownImage(GalleryError):
             f"There is no reference image {_shown(image_id)} in the gallery. "
             "It may have been deleted; list the product's images to see those there are."
         )
-        self.image_id = image_id
 
 
 class VersionConflict(GalleryError):
@@ -41,9 +39,6 @@ class VersionConflict(GalleryError):
             else f"There is a product {_shown(product_id)} already, at version {actual}. "
             "Choose another id, or read that product and decide anew."
         )
-        self.product_id = product_id
-        self.expected = expected
-        self.actual = actual
 
 
 class HistoryForgotten(GalleryError):
