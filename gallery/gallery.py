@@ -313,9 +313,6 @@ class Gallery(GalleryProtocol):
             revision=view.sequence,
             index_kind=view.base.kind,
             index_state=self._index.state,
-            index_rows=len(view.base),
-            delta_rows=len(view.delta),
-            deleted_rows=view.deleted,
             dimension=self._dimension,
             fingerprint=self._fingerprint,
         )

@@ -153,11 +153,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class GalleryStats:
-    """Counts of what is stored, and how the index holds it.
-
-    `index_rows` are the vectors in the immutable base, `delta_rows` those added since it was
-    built, `deleted_rows` those of both that are deleted but not yet gone.
-    """
+    """Counts of what is stored, and the state of the index."""
 
     products: int
     images: int
@@ -165,8 +161,5 @@ class GalleryStats:
     revision: int
     index_kind: str
     index_state: IndexState
-    index_rows: int
-    delta_rows: int
-    deleted_rows: int
     dimension: int
     fingerprint: str

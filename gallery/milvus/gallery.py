@@ -287,9 +287,6 @@ class MilvusGallery(GalleryProtocol):
             revision=head.revision,
             index_kind="milvus",
             index_state="ready",
-            index_rows=head.vectors,
-            delta_rows=0,
-            deleted_rows=0,
             dimension=self._dimension,
             fingerprint=self._fingerprint,
         )

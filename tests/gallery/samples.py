@@ -31,6 +31,12 @@ def opened(
     )
 
 
+def held_rows(gallery: Gallery) -> tuple[int, int, int]:
+    """Vectors in the index's base, those added since, and those of both that are deleted."""
+    view = gallery._index.view
+    return len(view.base), len(view.delta), view.deleted
+
+
 def digest(content: object) -> str:
     return hashlib.sha256(str(content).encode()).hexdigest()
 
