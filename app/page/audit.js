@@ -1,6 +1,6 @@
 // What is wrong with the gallery, with the pictures that show it.
 import { call } from "./api.js";
-import { addressOf, h, number, plural, progress } from "./dom.js";
+import { addressOf, h, number, pause, plural, progress } from "./dom.js";
 import { named } from "./names.js";
 import { thumbnail } from "./thumbnails.js";
 
@@ -42,7 +42,7 @@ async function finished(place, signal) {
       const found = await answer.json();
       if (answer.status === 200) return found;
       bar.value = found.total ? found.done / found.total : 0;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await pause(PAUSE);
     }
   } finally {
     title.remove();

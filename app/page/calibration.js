@@ -1,6 +1,6 @@
 // False accepts against misses: a curve, and a slider along it.
 import { get } from "./api.js";
-import { field, h, number } from "./dom.js";
+import { fact, field, h, number } from "./dom.js";
 
 const RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5];
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 300, 52, 44, 14];
@@ -31,9 +31,9 @@ export async function calibration(place, signal) {
     mark(Number(slider.value));
     const [low, high] = point.interval;
     facts.replaceChildren(
-      tile("False accepts asked for", percent(point.rate), `9 times in 10 between ${percent(low)} and ${percent(high)}`),
-      tile("Misses expected", percent(point.expected_miss_rate), `from ${number(point.genuine)} references`),
-      tile("Threshold", point.threshold.toFixed(3), `from ${number(point.impostors)} references`),
+      fact("False accepts asked for", percent(point.rate), `9 times in 10 between ${percent(low)} and ${percent(high)}`),
+      fact("Misses expected", percent(point.expected_miss_rate), `from ${number(point.genuine)} references`),
+      fact("Threshold", point.threshold.toFixed(3), `from ${number(point.impostors)} references`),
     );
   }
 
@@ -82,8 +82,4 @@ function s(tag, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
-}
-
-function tile(name, value, note) {
-  return h("div", {}, h("dt", {}, name), h("dd", {}, value), h("dd", { class: "hint" }, note));
 }

@@ -70,12 +70,23 @@ export function confirm(title, text, action) {
       h("div", { class: "row end" }, h("button", { value: "no", class: "quiet" }, "Keep"), yes),
     ),
   );
+  return shown(dialog).then((answer) => answer === "yes");
+}
+
+// Shows a dialog before the page; resolves to what closed it, when it is gone.
+export function shown(dialog) {
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
-      resolve(dialog.returnValue === "yes");
+      resolve(dialog.returnValue);
       dialog.remove();
     });
   });
 }
+
+export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// A name and its value, in a list of definitions.
+export const fact = (name, value, note) =>
+  h("div", {}, h("dt", {}, name), h("dd", {}, value), note ? h("dd", { class: "hint" }, note) : null);

@@ -1,6 +1,6 @@
 // What people say of a result: right, another product, none of them. It waits for review.
 import { call, get, problemBox } from "./api.js";
-import { field, h, number, say } from "./dom.js";
+import { field, h, number, say, shown } from "./dom.js";
 
 const MOST_SHOWN = 8;
 
@@ -80,10 +80,8 @@ export async function chooseProduct(title, likely) {
   search.addEventListener("input", show);
   // Enter would press the first button, whatever it is.
   search.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
-  document.body.append(dialog);
-  dialog.showModal();
+  const closed = shown(dialog);
   show();
-  const closed = new Promise((resolve) => dialog.addEventListener("close", resolve));
   products()
     .then((found) => {
       const known = new Set(likely.map(({ id }) => id));
@@ -92,7 +90,6 @@ export async function chooseProduct(title, likely) {
     })
     .catch((error) => trouble.replaceChildren(problemBox(error)));
   await closed;
-  dialog.remove();
   return chosen;
 }
 

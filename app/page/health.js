@@ -1,6 +1,6 @@
 // Can it answer, what does it hold, and how is it doing?
 import { call, get, problemBox } from "./api.js";
-import { h, number, plural } from "./dom.js";
+import { fact, h, number, pause, plural } from "./dom.js";
 import { ageOf, readMetrics, share, within } from "./metrics.js";
 
 const PAUSE = 5000;
@@ -23,7 +23,7 @@ export async function health(root, { signal }) {
       // A service that is away for a while is shown as such, and again when it is back.
       if ([401, 403].includes(error.status)) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    await pause(PAUSE);
   }
 
   async function look() {
@@ -34,10 +34,10 @@ export async function health(root, { signal }) {
     if (ready.textContent !== text) ready.textContent = text;
     const found = await get("/gallery", { signal });
     holds.replaceChildren(
-      tile("Products", number(found.products)),
-      tile("Photographs", number(found.images)),
-      tile("Revision", number(found.revision)),
-      tile("Index", found.index.state, `${found.index.kind}, ${number(found.index.vectors)} vectors`),
+      fact("Products", number(found.products)),
+      fact("Photographs", number(found.images)),
+      fact("Revision", number(found.revision)),
+      fact("Index", found.index.state, `${found.index.kind}, ${number(found.index.vectors)} vectors`),
     );
     model.replaceChildren(
       fact("Model", found.model.name),
@@ -79,23 +79,15 @@ function figures(metrics) {
   return h(
     "dl",
     { class: "tiles" },
-    tile("Recognitions", number(answered), answered ? `${Math.round(1000 * mean)} ms on average` : null),
-    tile("95 of 100 within", within(metrics.buckets("tillsight_request_seconds", route), 0.95)),
-    tile("Match", named("match"), outcomes ? `of ${plural(outcomes, "body", "bodies")}` : null),
-    tile("Ambiguous", named("ambiguous")),
-    tile("Unknown", named("unknown")),
-    tile("Waiting for a network", number(of("tillsight_queue_depth"))),
-    tile("Jobs running", number(of("tillsight_jobs", { state: "running" }))),
-    tile("Faults of the service", number(faults), "answers of 500 and above"),
-    tile("Memory", `${number(of("process_resident_memory_bytes") / 2 ** 20)} MiB`),
-    tile("Up for", ageOf(of("process_start_time_seconds"))),
+    fact("Recognitions", number(answered), answered ? `${Math.round(1000 * mean)} ms on average` : null),
+    fact("95 of 100 within", within(metrics.buckets("tillsight_request_seconds", route), 0.95)),
+    fact("Match", named("match"), outcomes ? `of ${plural(outcomes, "body", "bodies")}` : null),
+    fact("Ambiguous", named("ambiguous")),
+    fact("Unknown", named("unknown")),
+    fact("Waiting for a network", number(of("tillsight_queue_depth"))),
+    fact("Jobs running", number(of("tillsight_jobs", { state: "running" }))),
+    fact("Faults of the service", number(faults), "answers of 500 and above"),
+    fact("Memory", `${number(of("process_resident_memory_bytes") / 2 ** 20)} MiB`),
+    fact("Up for", ageOf(of("process_start_time_seconds"))),
   );
-}
-
-function tile(name, value, note) {
-  return h("div", {}, h("dt", {}, name), h("dd", {}, value), note ? h("dd", { class: "hint" }, note) : null);
-}
-
-function fact(name, value) {
-  return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }

@@ -1,7 +1,7 @@
 // A zip of products, and how far the service is with it. The job is in the address: a page that is
 // loaded again, or another one, goes on showing it.
 import { get, idempotencyKey, path, problemBox, send } from "./api.js";
-import { h, number, plural, progress, say } from "./dom.js";
+import { h, number, pause, plural, progress, say } from "./dom.js";
 import { dropzone } from "./files.js";
 
 const PAUSE = 700; // milliseconds between two looks at a job
@@ -61,7 +61,7 @@ async function watch(place, jobId, signal, start) {
       // The service goes on with a job when it is back; so does whoever watches it.
       if (signal.aborted || (error.status && error.status < 500)) throw error;
       rest.replaceChildren(problemBox(error));
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await pause(PAUSE);
       continue;
     }
     rest.replaceChildren();
@@ -74,7 +74,7 @@ async function watch(place, jobId, signal, start) {
       rest.append(...outcome(job, start));
       return;
     }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    await pause(PAUSE);
   }
 }
 

@@ -1,6 +1,6 @@
 // The API key, kept for as long as the tab lives. The service's operator makes one with
 // `tillsight keys create`.
-import { checked, field, h } from "./dom.js";
+import { checked, field, h, shown } from "./dom.js";
 
 const NAME = "tillsight-key";
 // A header takes no others.
@@ -59,15 +59,11 @@ function ask(reason, awaited) {
       input.focus();
     }
   });
-  document.body.append(dialog);
-  dialog.showModal();
+  const closed = shown(dialog);
   input.focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      if (dialog.returnValue === "use") sessionStorage.setItem(NAME, input.value.trim());
-      if (dialog.returnValue === "forget") sessionStorage.removeItem(NAME);
-      dialog.remove();
-      resolve(["use", "forget"].includes(dialog.returnValue));
-    });
+  return closed.then((answer) => {
+    if (answer === "use") sessionStorage.setItem(NAME, input.value.trim());
+    if (answer === "forget") sessionStorage.removeItem(NAME);
+    return ["use", "forget"].includes(answer);
   });
 }

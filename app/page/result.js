@@ -1,6 +1,6 @@
 // One body: what it was taken for, beside the reference picture it was taken for it by.
 import { percent } from "./calibration.js";
-import { h } from "./dom.js";
+import { fact, h } from "./dom.js";
 import { feedback } from "./feedback.js";
 import { learnFrom } from "./product.js";
 import { thumbnail } from "./thumbnails.js";
@@ -85,10 +85,6 @@ export function resultCard(result, at, bitmap, requestId) {
 function heading({ outcome, product }) {
   if (outcome === "unknown") return "Not recognised";
   return outcome === "ambiguous" ? "Too close to tell" : product.name;
-}
-
-function fact(name, value) {
-  return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
 function cropped(bitmap, { x1, y1, x2, y2 }) {

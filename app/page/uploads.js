@@ -1,7 +1,7 @@
 // Photographs on their way into a product: each by itself, so that each has its progress and error,
 // and none is lost for what passes, such as a moment without network.
 import { idempotencyKey, path, send } from "./api.js";
-import { addressOf, h, progress, say } from "./dom.js";
+import { addressOf, h, pause, progress, say } from "./dom.js";
 
 const AT_ONCE = 2;
 const MOST_TRIES = 5;
@@ -88,7 +88,7 @@ export class Uploads {
         if (!passes(error) || tries === MOST_TRIES) throw error;
         state.textContent = "waiting for the service";
         const seconds = Number(error.retryAfter) || 2 ** (tries - 1);
-        await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+        await pause(1000 * seconds);
       }
     }
   }
