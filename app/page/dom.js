@@ -36,6 +36,17 @@ export function checked(control, wrong) {
   return control;
 }
 
+const TYPING = 250; // milliseconds after a letter, in which another may follow
+
+// Calls `act` when what is typed pauses.
+export function onPause(control, act) {
+  let timer;
+  control.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, TYPING);
+  });
+}
+
 export function progress(label) {
   return h("progress", { max: 1, value: 0, "aria-label": label });
 }

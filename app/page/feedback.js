@@ -1,6 +1,6 @@
 // What people say of a result: right, another product, none of them. It waits for review.
 import { call, get, problemBox } from "./api.js";
-import { field, h, number, say, shown } from "./dom.js";
+import { field, h, onPause, say, shown } from "./dom.js";
 
 const MOST_SHOWN = 8;
 
@@ -43,7 +43,7 @@ export function feedback(result, at, requestId, teach) {
 
 // One of the gallery's products: the likely ones first, others by search; null when none was chosen.
 export async function chooseProduct(title, likely) {
-  let all = likely;
+  const known = new Set(likely.map(({ id }) => id));
   const search = h("input", { type: "search", dir: "auto", autocomplete: "off", placeholder: "Name or id" });
   const list = h("div", { class: "choices" });
   const trouble = h("div", {});
@@ -61,10 +61,9 @@ export async function chooseProduct(title, likely) {
     ),
   );
   let chosen = null;
+  let newest = 0; // of the questions for products
 
-  function show() {
-    const wanted = search.value.trim().toLowerCase();
-    const found = all.filter(({ id, name }) => `${name}\n${id}`.toLowerCase().includes(wanted));
+  function show(found) {
     const rows = found.slice(0, MOST_SHOWN).map((product) =>
       h(
         "button",
@@ -73,32 +72,30 @@ export async function chooseProduct(title, likely) {
         h("span", { class: "id" }, product.id),
       ),
     );
-    const more = found.length - rows.length;
-    list.replaceChildren(...rows, h("p", { class: "hint" }, more > 0 ? `${number(more)} more: search for them` : rows.length ? "" : "No such product"));
+    const hint = found.length > MOST_SHOWN ? "More: search for them" : rows.length ? "" : "No such product";
+    list.replaceChildren(...rows, h("p", { class: "hint" }, hint));
   }
 
-  search.addEventListener("input", show);
+  async function look() {
+    const mine = (newest += 1);
+    const wanted = search.value.trim();
+    const query = new URLSearchParams({ limit: MOST_SHOWN + 1, ...(wanted && { q: wanted }) });
+    try {
+      const { products } = await get(`/gallery/products?${query}`);
+      if (mine !== newest) return; // another was asked meanwhile
+      trouble.replaceChildren();
+      show(wanted ? products : [...likely, ...products.filter(({ id }) => !known.has(id))]);
+    } catch (error) {
+      if (mine === newest) trouble.replaceChildren(problemBox(error));
+    }
+  }
+
+  onPause(search, look);
   // Enter would press the first button, whatever it is.
   search.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
   const closed = shown(dialog);
-  show();
-  products()
-    .then((found) => {
-      const known = new Set(likely.map(({ id }) => id));
-      all = [...likely, ...found.filter(({ id }) => !known.has(id))];
-      show();
-    })
-    .catch((error) => trouble.replaceChildren(problemBox(error)));
+  if (likely.length) show(likely);
+  look();
   await closed;
   return chosen;
-}
-
-async function products() {
-  const found = [];
-  for (let cursor = ""; cursor !== null; ) {
-    const page = await get(`/gallery/products?${new URLSearchParams({ limit: 1000, cursor })}`);
-    found.push(...page.products);
-    cursor = page.next_cursor;
-  }
-  return found;
 }

@@ -1,10 +1,9 @@
 // The products there are, or those that are searched for, a page at a time.
 import { call, get, problemBox } from "./api.js";
-import { addressOf, confirm, field, h, number, plural, say } from "./dom.js";
+import { addressOf, confirm, field, h, number, onPause, plural, say } from "./dom.js";
 import { cover } from "./thumbnails.js";
 
 const PAGE = 60;
-const PAUSE = 250; // milliseconds after a letter, in which another may follow
 
 export async function gallery(root, { signal }) {
   let cursor = null;
@@ -70,11 +69,7 @@ export async function gallery(root, { signal }) {
     );
   }
 
-  let pause;
-  search.addEventListener("input", () => {
-    clearTimeout(pause);
-    pause = setTimeout(() => load(), PAUSE);
-  });
+  onPause(search, () => load());
   root.append(
     h(
       "div",

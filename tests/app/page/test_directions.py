@@ -60,7 +60,7 @@ def test_names_from_right_to_left_are_read_so_everywhere(
     assert_reads(result.locator(".pick", has_text=NAME).locator(".name"))
     result.get_by_role("button", name="It was …").click()
     chooser = page.get_by_role("dialog")
-    expect(chooser.locator(".hint")).to_contain_text("more: search for them")  # all have come
+    expect(chooser.locator(".hint")).to_contain_text("More: search for them")  # all are there
     choice = chooser.locator(".choice", has_text=NAME)
     assert_reads(choice.locator(".name"))
     assert_reads(choice.locator(".id"), ID)
