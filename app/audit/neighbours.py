@@ -39,14 +39,15 @@ Scores = NDArray[np.float64]
 class References:
     """N references in the order of their products, M vectors in the order of the references.
 
-    `starts` int64 [N] is the first vector of each, the whole image's; `product` int64 [N] is
-    ascending, a place in `product_ids`; the same number in `contents` [N] is the same file.
+    `edges` int64 [N + 1]: the vectors of each, the whole image's first, are those from its edge to
+    the next one. `product` int64 [N] is ascending, a place in `product_ids`; the same number in
+    `contents` [N] is the same file.
     """
 
     product_ids: list[str]
     image_ids: list[str]
     product: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    edges: NDArray[np.int64]
     vectors: NDArray[np.float32]
     looks: NDArray[np.float32]
     contents: NDArray[np.int64]
@@ -108,7 +109,7 @@ def read(contents: Contents, progress: Callable[[int], None]) -> References:
         product_ids=[*with_images.tolist(), *empty],
         image_ids=[row[1] for row in rows],
         product=product.astype(np.int64),
-        starts=np.cumsum([0, *sizes])[:-1].astype(np.int64),
+        edges=np.cumsum([0, *sizes], dtype=np.int64),
         vectors=np.concatenate(
             [np.empty((0, contents.dimension), np.float16), *(row[4] for row in rows)]
         ).astype(np.float32),
@@ -120,19 +121,20 @@ def read(contents: Contents, progress: Callable[[int], None]) -> References:
 def compare(references: References, progress: Callable[[int], None]) -> Neighbours:
     """Each with all; `progress` is told how many are done."""
     count = len(references.image_ids)
-    whole = references.vectors[references.starts]
-    ends = np.append(references.starts, len(references.vectors))
-    scenes = scene_rows(np.repeat(np.arange(count), np.diff(ends)))
-    several = scenes[references.starts]
-    bodies = references.vectors[references.starts + several]
+    edges = references.edges
+    starts = edges[:-1]
+    whole = references.vectors[starts]
+    scenes = scene_rows(np.repeat(np.arange(count), np.diff(edges)))
+    several = scenes[starts]
+    bodies = references.vectors[starts + several]
     bounds = np.searchsorted(references.product, np.arange(len(references.product_ids) + 1))
     own, other, own_mean, other_mean = np.full((4, count), np.nan)
     nearest = np.full(count, -1, dtype=np.int64)
     same: list[SamePicture] = []
-    compared = _compared(references, bounds, ends)
+    compared = _compared(references, bounds)
 
     def of(place: int | np.integer) -> slice:
-        return slice(ends[place], ends[place + 1])
+        return slice(edges[place], edges[place + 1])
 
     def best_of(
         place: int | np.integer, product: int | np.integer, copies: Flags
@@ -146,10 +148,10 @@ def compare(references: References, progress: Callable[[int], None]) -> Neighbou
 
     for start in range(0, count, _AT_ONCE):
         block = np.arange(start, min(start + _AT_ONCE, count))
-        rows = slice(ends[start], ends[block[-1] + 1])
+        rows = slice(edges[start], edges[block[-1] + 1])
         pairs = scores_of(references.vectors[rows], scenes[rows], compared, scenes)
-        scores = np.maximum.reduceat(pairs, references.starts, axis=1)
-        scores = np.maximum.reduceat(scores, references.starts[block] - ends[start], axis=0)
+        scores = np.maximum.reduceat(pairs, starts, axis=1)
+        scores = np.maximum.reduceat(scores, starts[block] - edges[start], axis=0)
         likeness = whole[block] @ whole.T
         both = several[block, None] & several
         bodily = np.where(both, bodies[block] @ bodies.T, np.float32(1))
@@ -205,15 +207,14 @@ def _same(
     }
 
 
-def _compared(
-    references: References, bounds: NDArray[np.int64], ends: NDArray[np.int64]
-) -> Vectors:
+def _compared(references: References, bounds: NDArray[np.int64]) -> Vectors:
     """All vectors [M, D] as their products are compared by them."""
+    edges = references.edges
     leaned = [
         rows
         for first, last in pairwise(bounds.tolist())
         for rows in leaned_references(
-            [references.vectors[ends[i] : ends[i + 1]] for i in range(first, last)]
+            [references.vectors[edges[i] : edges[i + 1]] for i in range(first, last)]
         )
     ]
     return np.concatenate([np.empty((0, references.vectors.shape[1]), np.float32), *leaned])
