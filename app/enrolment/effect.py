@@ -92,13 +92,7 @@ class _Asked:
         return self.own > self.other
 
     def missed(self) -> Missed:
-        return Missed(
-            self.image_id,
-            self.product_id,
-            round(self.own, 4),
-            self.other_product_id,
-            round(self.other, 4),
-        )
+        return Missed(self.image_id, self.product_id, self.own, self.other_product_id, self.other)
 
 
 def predict(

@@ -231,8 +231,8 @@ class Review:
         return encode_thumbnail(body.pixels, max_side=_SIDE, quality=_QUALITY)
 
     def _embedded(self, number: int) -> NDArray[np.float16]:
-        photograph = self._enroller.read(self._feedback.picture(number))
-        (vectors,) = self._enroller.embed([photograph.pixels])
+        pixels = self._enroller.decode(self._feedback.picture(number))
+        (vectors,) = self._enroller.embed([pixels])
         return vectors.astype(np.float16)
 
     def _search_negatives(self) -> None:
