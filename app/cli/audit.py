@@ -6,9 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.cli.client import connect
+from app.cli.client import ServiceUrl, connect
 from app.cli.console import console, counted
-from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 
 POLL_SECONDS = 0.3

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.client import connect
+from app.cli.client import ServiceUrl, connect
 from app.cli.console import console, counted
-from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 from models.thresholds import COARSEST_RATE, FINEST_RATE
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import FileSizeColumn, Progress, TextColumn, TransferSpeedColumn
 
 from app.data_folder import Serving, serving
 from app.settings import Settings
@@ -14,6 +17,11 @@ if TYPE_CHECKING:
     from tillsight.client import Client
 
 TIMEOUT_SECONDS = 120
+
+ServiceUrl = Annotated[
+    str | None,
+    typer.Option("--url", help="A service elsewhere; by default the one of the data folder."),
+]
 
 
 class CommandError(Exception):
@@ -61,8 +69,8 @@ def connect(settings: Settings, url: str | None) -> Iterator[Client]:
             raise CommandError(f"No TillSight answers at {client.url} ({error}).") from error
 
 
-def export(client: Client, file: Path, progress: Callable[[int], object]) -> None:
-    """Write the gallery to a zip file.
+def export(client: Client, file: Path, title: str) -> None:
+    """Write the gallery to a zip file, and show under a title how far it is.
 
     Raises:
         CommandError: the service broke off, or the file can't be written.
@@ -70,8 +78,11 @@ def export(client: Client, file: Path, progress: Callable[[int], object]) -> Non
     # Only here, as above.
     from httpx2 import TransportError
 
+    columns = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
     try:
-        client.export(file, progress)
+        with Progress(*columns) as progress:
+            task = progress.add_task(title, total=None)
+            client.export(file, lambda done: progress.update(task, completed=done))
     except TransportError as error:
         raise CommandError(f"{client.url} broke off ({error}).") from error
     except OSError as error:

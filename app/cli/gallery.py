@@ -11,22 +11,18 @@ from unicodedata import normalize
 import typer
 from rich.progress import (
     BarColumn,
-    FileSizeColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 
-from app.cli.client import CommandError, connect, export
+from app.cli.client import CommandError, ServiceUrl, connect, export
 from app.cli.console import console, counted
-from app.cli.recognize import ServiceUrl
 from app.settings import Settings
 from app.terminal import shown
 from app.transfer.archive import is_hidden, is_picture
 
-DOWNLOAD = (TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 POLL_SECONDS = 0.3
 
@@ -148,9 +144,8 @@ def export_archive(
 
     A running service goes on serving and writing; the file is there as a whole or not at all.
     """
-    with connect(Settings(), url) as client, Progress(*DOWNLOAD) as progress:
-        task = progress.add_task("Exporting", total=None)
-        export(client, file, lambda done: progress.update(task, completed=done))
+    with connect(Settings(), url) as client:
+        export(client, file, "Exporting")
     console().print(f"Exported to {file}")
 
 

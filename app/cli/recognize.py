@@ -7,17 +7,13 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from app.cli.client import CommandError, connect
+from app.cli.client import CommandError, ServiceUrl, connect
 from app.cli.console import console
 from app.settings import Settings
 from app.terminal import shown
 from models.thresholds import COARSEST_RATE, FINEST_RATE
 from tillsight.answers import Recognition, Result
 
-ServiceUrl = Annotated[
-    str | None,
-    typer.Option("--url", help="A service elsewhere; by default the one of the data folder."),
-]
 Rate = Annotated[
     float | None,
     typer.Option(

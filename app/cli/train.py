@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TextColumn
 
 from app.cli.client import CommandError, connect, export
 from app.settings import Settings
@@ -122,10 +121,8 @@ def _fetch_gallery(source: str, folder: Path) -> Path:
                 "(TILLSIGHT_DATA_DIR), or the address of one that runs."
             )
     exported = folder / "gallery.zip"
-    columns = (TextColumn("Reading the gallery: {task.completed} bytes"),)
-    with connect(settings, url) as client, Progress(*columns) as progress:
-        task = progress.add_task("", total=None)
-        export(client, exported, lambda done: progress.update(task, completed=done))
+    with connect(settings, url) as client:
+        export(client, exported, "Reading the gallery")
     return _unpacked(exported, folder)
 
 
