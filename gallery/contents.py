@@ -31,18 +31,15 @@ class SQLiteContents(Contents):
         self.image_count = counts.images
 
     def products(self) -> Iterator[Product]:
-        """All of them, by id."""
         last = ""
         while page := product_store.products_after(self._db, last, _AT_ONCE):
             yield from page
             last = page[-1].id
 
     def vectors(self, product_id: str) -> dict[str, NDArray[np.float16]]:
-        """Image id → vectors [V, D] of a product's images. Raises UnknownProduct."""
         return image_store.vectors_of_product(self._db, product_id, self.dimension)
 
     def references(self) -> Iterator[Reference]:
-        """All of them, in the order in which they were added."""
         last = 0
         while page := image_store.scan(self._db, last, _AT_ONCE):
             first, last = page[0][0], page[-1][0]

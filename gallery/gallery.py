@@ -54,9 +54,8 @@ _GRAPH_FROM = 300_000
 
 
 class Gallery(GalleryProtocol):
-    """Thread-safe: any number of readers, one writer at a time; searches never wait for a write.
+    """Any number of readers, one writer at a time; searches never wait for a write.
 
-    A change that has returned is on the disk, and every search that starts after it sees it.
     Of all processes one at a time has a folder open.
     """
 
@@ -110,7 +109,7 @@ class Gallery(GalleryProtocol):
         self._fingerprint = fingerprint
 
     def close(self) -> None:
-        """Finish what is running, save the index and close. A second call does nothing."""
+        """Finish what is running and save the index."""
         self._opened.close()
 
     # Products
@@ -123,11 +122,6 @@ class Gallery(GalleryProtocol):
         *,
         expected_version: int | None = None,
     ) -> tuple[Product, bool]:
-        """Create the product, or replace its name and metadata and keep its images.
-
-        `expected_version`: only if the product is at this version; 0 is one that doesn't exist.
-        True when created. Raises InvalidValue or VersionConflict.
-        """
         checked_text(product_id, "product id")
         checked_text(name, "product name")
         text = checked_metadata(metadata)
@@ -136,7 +130,6 @@ class Gallery(GalleryProtocol):
         )
 
     def get_product(self, product_id: str) -> Product:
-        """Raises UnknownProduct."""
         checked_text(product_id, "product id")
         with self._database.read() as db:
             return product_store.get_product(db, product_id)
@@ -149,20 +142,11 @@ class Gallery(GalleryProtocol):
         text: str | None = None,
         where: Filter | None = None,
     ) -> tuple[list[Product], str | None]:
-        """At most `limit` products by id, and the cursor of the next page or None.
-
-        With `text` in id or name, whatever its case; with metadata that `where` keeps. Pages
-        neither repeat nor skip a product that is there throughout, whatever is written.
-        """
         with self._database.read() as db:
             after = partial(product_store.products_after, db)
             return page_of(after, cursor, limit, text, where)
 
     def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
-        """Delete the product and its images, if it is at the `expected_version` given.
-
-        Raises UnknownProduct or VersionConflict.
-        """
         checked_text(product_id, "product id")
         self._index.change(
             lambda db, view: edits.delete_product(db, view, product_id, expected_version)
@@ -171,11 +155,6 @@ class Gallery(GalleryProtocol):
     # Reference images
 
     def add_images(self, product_id: str, images: Sequence[NewImage]) -> list[AddedImage]:
-        """Add all the images or, when it raises, none; answers in their order.
-
-        Content that the product already has is not added again: its id comes back as a duplicate.
-        Raises UnknownProduct, InvalidVector or InvalidValue.
-        """
         checked_text(product_id, "product id")
         for image in images:
             check_image(image)
@@ -184,10 +163,6 @@ class Gallery(GalleryProtocol):
         return self._index.change(lambda db, view: edits.add_images(db, view, product_id, checked))
 
     def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
-        """What another gallery holds, in one change; what is here already stays as it is.
-
-        Raises UnknownProduct, InvalidVector or InvalidValue.
-        """
         rows = [
             (checked_text(p.id, "product id"), checked_text(p.name, "product name"), p.metadata)
             for p in products
@@ -202,25 +177,21 @@ class Gallery(GalleryProtocol):
         self._index.change(lambda db, view: edits.take(db, view, put, added))
 
     def get_image(self, image_id: str) -> Image:
-        """Raises UnknownImage."""
         checked_text(image_id, "image id")
         with self._database.read() as db:
             return image_store.get_image(db, image_id)
 
     def get_thumbnail(self, image_id: str) -> bytes:
-        """The JPEG given with the image. Raises UnknownImage."""
         checked_text(image_id, "image id")
         with self._database.read() as db:
             return image_store.get_thumbnail(db, image_id)
 
     def list_images(self, product_id: str) -> list[Image]:
-        """The product's images in the order in which they were added. Raises UnknownProduct."""
         checked_text(product_id, "product id")
         with self._database.read() as db:
             return image_store.list_images(db, product_id)
 
     def delete_image(self, image_id: str) -> None:
-        """Raises UnknownImage."""
         checked_text(image_id, "image id")
         self._index.change(lambda db, view: edits.delete_image(db, view, image_id))
 
@@ -233,13 +204,6 @@ class Gallery(GalleryProtocol):
         where: Filter | None = None,
         scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
-        """For each query of float32 [Q, D] its k best products, best first.
-
-        With `where`, among the products whose metadata it keeps. `scenes` [Q]: gallery.scenes.
-        A product scores as its best reference, as that leans (gallery.leaning). Fewer than k only
-        when there are fewer products with images. Equal scores: the image that was added first
-        wins. Raises InvalidVector.
-        """
         queries = query_vectors(vectors, self._dimension)
         checked_count(k, "number of products")
         while True:
@@ -270,11 +234,6 @@ class Gallery(GalleryProtocol):
     # State
 
     def changes(self, after: int, limit: int) -> list[Change]:
-        """What the `limit` revisions after the revision `after` changed, in their order.
-
-        Raises HistoryForgotten when that is too long ago or was before a backup came back,
-        InvalidValue.
-        """
         if after != 0:
             checked_count(after, "revision")
         checked_count(limit, "limit")
@@ -289,10 +248,6 @@ class Gallery(GalleryProtocol):
         product_id: str | None = None,
         author: str | None = None,
     ) -> tuple[list[AuditedChange], str | None]:
-        """At most `limit` changes, newest first, and the cursor of older ones or None.
-
-        Only those of a product or author, where one is given. Raises InvalidValue.
-        """
         below = None if cursor is None else checked_cursor(cursor)
         checked_count(limit, "limit")
         with self._database.read() as db:
@@ -302,7 +257,6 @@ class Gallery(GalleryProtocol):
         return found, None if older is None else str(older)
 
     def stats(self) -> GalleryStats:
-        """Counts and the state of the index."""
         with self._database.read() as db:
             counts = store.counts(db)
         view = self._index.view
@@ -332,7 +286,6 @@ class Gallery(GalleryProtocol):
 
     @contextmanager
     def contents(self) -> Iterator[SQLiteContents]:
-        """The gallery of this moment, to be read at leisure while others read and write."""
         with self._database.read() as db:
             yield SQLiteContents(db)
 

@@ -57,9 +57,12 @@ class Searches(Protocol):
         where: Filter | None = None,
         scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
-        """For each query of [Q, D] its k best products among those that `where` keeps.
+        """For each query of [Q, D] its k best products, best first, of those that `where` keeps.
 
-        `scenes` [Q] tells which are not compared with references' scenes (gallery.scenes).
+        `scenes` [Q] tells which are not compared with references' scenes (gallery.scenes). A
+        product scores as its best reference, as that leans (gallery.leaning). Fewer than k only
+        when there are fewer products with images. Equal scores: the image that was added first
+        wins. Raises InvalidVector or InvalidValue.
         """
 
 
@@ -99,7 +102,11 @@ class GalleryProtocol(SearchesContents, Protocol):
         *,
         expected_version: int | None = None,
     ) -> tuple[Product, bool]:
-        """Upsert: create, or replace name and metadata and keep the images. True when created."""
+        """Create the product, or replace its name and metadata and keep its images.
+
+        `expected_version`: only if the product is at this version; 0 is one that doesn't exist.
+        True when created. Raises InvalidValue or VersionConflict.
+        """
 
     def get_product(self, product_id: str) -> Product:
         """Raises UnknownProduct."""
@@ -112,23 +119,30 @@ class GalleryProtocol(SearchesContents, Protocol):
         text: str | None = None,
         where: Filter | None = None,
     ) -> tuple[list[Product], str | None]:
-        """A page by id, and the cursor of the next or None; stable under writes.
+        """At most `limit` products by id, and the cursor of the next page or None.
 
-        With `text`, of those that have it in id or name, whatever its case; with `where`, of those
-        whose metadata it keeps.
+        With `text` in id or name, whatever its case; with metadata that `where` keeps. Pages
+        neither repeat nor skip a product that is there throughout, whatever is written.
         """
 
     def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
-        """With its images. Raises UnknownProduct or VersionConflict."""
+        """With its images, if it is at the `expected_version` given.
+
+        Raises UnknownProduct or VersionConflict.
+        """
 
     def add_images(self, product_id: str, images: Sequence[NewImage]) -> list[AddedImage]:
-        """All or none; content that the product has already is a duplicate."""
+        """Add all the images or, when it raises, none; answers in their order.
+
+        Content that the product already has is not added again: its id comes back as a duplicate.
+        Raises UnknownProduct, InvalidVector or InvalidValue.
+        """
 
     def get_image(self, image_id: str) -> Image:
         """Raises UnknownImage."""
 
     def get_thumbnail(self, image_id: str) -> bytes:
-        """Raises UnknownImage."""
+        """The JPEG given with the image. Raises UnknownImage."""
 
     def list_images(self, product_id: str) -> list[Image]:
         """In the order in which they were added. Raises UnknownProduct."""
@@ -144,11 +158,15 @@ class GalleryProtocol(SearchesContents, Protocol):
         """What another gallery holds, in one change: ids, order and vectors stay as they are there.
 
         Products are put, references added; what is here already stays. Raises UnknownProduct when
-        a reference's product is neither here nor among `products`.
+        a reference's product is neither here nor among `products`, InvalidVector or InvalidValue.
         """
 
     def changes(self, after: int, limit: int) -> list[Change]:
-        """What the `limit` revisions after `after` changed. Raises HistoryForgotten."""
+        """What the `limit` revisions after the revision `after` changed, in their order.
+
+        Raises HistoryForgotten when that is too long ago or was before a backup came back,
+        InvalidValue.
+        """
 
     def history(
         self,
@@ -158,9 +176,10 @@ class GalleryProtocol(SearchesContents, Protocol):
         product_id: str | None = None,
         author: str | None = None,
     ) -> tuple[list[AuditedChange], str | None]:
-        """A page of the newest changes, newest first, and the cursor of older ones or None.
+        """At most `limit` changes, newest first, and the cursor of older ones or None.
 
-        Changes are those of the author that gallery.authorship knows when they are made.
+        Only those of a product or author, where one is given: the author that gallery.authorship
+        knew when they were made. Raises InvalidValue.
         """
 
     def stats(self) -> GalleryStats:

@@ -42,7 +42,6 @@ class MilvusContents(Contents):
         self.dimension = dimension
 
     def products(self) -> Iterator[Product]:
-        """All of them, by id."""
         last = ""
         while page := product_rows.after(self._connection, last, _PRODUCTS_AT_ONCE, "Strong"):
             for row in page:
@@ -50,7 +49,6 @@ class MilvusContents(Contents):
             last = page[-1].id
 
     def vectors(self, product_id: str) -> dict[str, NDArray[np.float16]]:
-        """Image id → vectors [V, D] of a product's images. Raises UnknownProduct."""
         product_rows.get(self._connection, product_id)
         rows = reference_rows.having(
             self._connection, "product_id", [product_id], fields=reference_rows.ALL
@@ -58,7 +56,6 @@ class MilvusContents(Contents):
         return {image[0]["image_id"]: _stacked(image) for image in self._images(rows)}
 
     def references(self) -> Iterator[Reference]:
-        """All of them, in the order in which they were added."""
         last, full = 0, True
         while full:
             rows = reference_rows.after(self._connection, last, _ROWS_AT_ONCE)

@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 class MilvusGallery(GalleryProtocol):
-    """Thread-safe. Any number of processes may have the gallery open; one at a time writes.
+    """Any number of processes may have the gallery open; one at a time writes.
 
     Every call raises GalleryUnavailable while the server is away, and works again when it is back.
     """
@@ -115,7 +115,6 @@ class MilvusGallery(GalleryProtocol):
         self._log.refresh("Strong")
 
     def close(self) -> None:
-        """A second call does nothing; others raise GalleryClosed from then on."""
         connection, self._open_connection = self._open_connection, None
         if connection is not None:
             connection.close()
@@ -139,7 +138,6 @@ class MilvusGallery(GalleryProtocol):
         *,
         expected_version: int | None = None,
     ) -> tuple[Product, bool]:
-        """As the protocol says. Raises InvalidValue or VersionConflict."""
         checked_text(product_id, "product id")
         checked_text(name, "product name")
         text = checked_metadata(metadata)
@@ -149,7 +147,6 @@ class MilvusGallery(GalleryProtocol):
         )
 
     def get_product(self, product_id: str) -> Product:
-        """Raises UnknownProduct."""
         checked_text(product_id, "product id")
         return product_rows.get(self._connection, product_id).product()
 
@@ -161,22 +158,18 @@ class MilvusGallery(GalleryProtocol):
         text: str | None = None,
         where: Filter | None = None,
     ) -> tuple[list[Product], str | None]:
-        """A page by id, and the cursor of the next or None."""
-
         def after(last: str, most: int) -> list[Product]:
             return [row.product() for row in product_rows.after(self._connection, last, most)]
 
         return page_of(after, cursor, limit, text, where)
 
     def delete_product(self, product_id: str, *, expected_version: int | None = None) -> None:
-        """With its images. Raises UnknownProduct or VersionConflict."""
         checked_text(product_id, "product id")
         self._change(lambda draft: edits.delete_product(draft, product_id, expected_version))
 
     # Reference images
 
     def add_images(self, product_id: str, images: Sequence[NewImage]) -> list[AddedImage]:
-        """All or none. Raises UnknownProduct, InvalidVector or InvalidValue."""
         checked_text(product_id, "product id")
         checked = _checked(images, self._dimension)
         return self._change(
@@ -184,7 +177,6 @@ class MilvusGallery(GalleryProtocol):
         )
 
     def take(self, products: Sequence[Product], references: Sequence[Reference]) -> None:
-        """What another gallery holds, in one change. Raises UnknownProduct or InvalidValue."""
         for product in products:
             text = checked_metadata(product.metadata)
             check_sizes(product.id, product.name, text, len(product.metadata))
@@ -194,21 +186,17 @@ class MilvusGallery(GalleryProtocol):
         self._change(lambda draft: edits.take(draft, products, pairs, self._pictures.put_all))
 
     def get_image(self, image_id: str) -> Image:
-        """Raises UnknownImage."""
         return reference_rows.image_of(self._rows_of_image(image_id)[0])
 
     def get_thumbnail(self, image_id: str) -> bytes:
-        """Raises UnknownImage."""
         return self._pictures.get(self._rows_of_image(image_id)[0]["thumbnail"])
 
     def list_images(self, product_id: str) -> list[Image]:
-        """In the order in which they were added. Raises UnknownProduct."""
         self.get_product(product_id)
         rows = reference_rows.having(self._connection, "product_id", [product_id], "part == 0")
         return [reference_rows.image_of(row) for row in self._visible(rows)]
 
     def delete_image(self, image_id: str) -> None:
-        """Raises UnknownImage."""
         checked_text(image_id, "image id")
         self._change(lambda draft: edits.delete_image(draft, image_id))
 
@@ -221,11 +209,7 @@ class MilvusGallery(GalleryProtocol):
         where: Filter | None = None,
         scenes: NDArray[np.bool_] | None = None,
     ) -> SearchResult:
-        """For each query of float32 [Q, D] its k best products, best first.
-
-        `scenes` [Q]: gallery.scenes. Sees all that this process wrote. Raises InvalidVector or
-        InvalidValue.
-        """
+        """It sees all that this process wrote."""
         return self._search(vectors, k, where, scenes, "Session")
 
     @property
@@ -253,7 +237,6 @@ class MilvusGallery(GalleryProtocol):
     # State
 
     def changes(self, after: int, limit: int) -> list[Change]:
-        """What the `limit` revisions after `after` changed. Raises HistoryForgotten."""
         if after != 0:
             checked_count(after, "revision")
         checked_count(limit, "limit")
@@ -269,7 +252,6 @@ class MilvusGallery(GalleryProtocol):
         product_id: str | None = None,
         author: str | None = None,
     ) -> tuple[list[AuditedChange], str | None]:
-        """A page of the newest changes, newest first, and the cursor of older ones or None."""
         below = None if cursor is None else checked_cursor(cursor)
         checked_count(limit, "limit")
         self._check_open()
@@ -277,7 +259,7 @@ class MilvusGallery(GalleryProtocol):
         return found, None if older is None else str(older)
 
     def stats(self) -> GalleryStats:
-        """Counts and revision; Milvus keeps the state of its index to itself."""
+        """Milvus keeps the state of its index to itself."""
         self._check_open()
         head = self._log.refresh()
         return GalleryStats(
