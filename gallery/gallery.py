@@ -23,6 +23,7 @@ from gallery.index import Index
 from gallery.listing import page_of
 from gallery.lock import lock_gallery
 from gallery.protocol import GalleryProtocol
+from gallery.ranking import Hit, best_products
 from gallery.records import (
     JSON,
     AddedImage,
@@ -45,7 +46,6 @@ from gallery.validation import (
     checked_text,
 )
 from gallery.vectors import query_vectors, stored_in_parts
-from gallery.view import Hit
 
 INDEX_FOLDER = "index"
 
@@ -210,7 +210,7 @@ class Gallery(GalleryProtocol):
             view = self._index.view
             # After the view is taken: so every product that it knows has its columns.
             shown = view if where is None else view.only(self._columns.selected(where))
-            hits = shown.search(queries, k, scenes)
+            hits = best_products(shown, queries, k, scenes)
             winners = sorted({hit.image for row in hits for hit in row})
             with self._database.read() as db:
                 labels = image_store.labels(db, winners)

@@ -36,7 +36,7 @@ def nearest(
     scenes: NDArray[np.bool_] | None,
     level: Level,
 ) -> list[list[Candidate]]:
-    """For each query of [Q, D] its k best products, best first, as gallery.view finds them."""
+    """For each query of [Q, D] its k best products, best first, as gallery.ranking finds them."""
     if scenes is None:
         scenes = np.zeros(len(queries), dtype=np.bool_)
     kept = "" if where is None else expression(where)

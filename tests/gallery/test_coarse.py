@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 from gallery.base import FLAT, GRAPH, BaseBuilder
 from gallery.coarse import Coarse
+from gallery.ranking import best_products
 from gallery.vectors import query_vectors, stored_vectors
 from gallery.view import View
 from tests.gallery.samples import vectors_of
@@ -101,11 +102,11 @@ def test_answers_are_those_without_it() -> None:
     with_it, without = (view_of(vectors, FLAT, coarse=coarse) for coarse in (True, False))
     assert with_it.base.coarse is not None
     for k in (1, 5, 30, 200):
-        assert with_it.search(queries, k) == without.search(queries, k)
+        assert best_products(with_it, queries, k) == best_products(without, queries, k)
     gone = np.arange(1, 2000, 3)
     for view in (with_it, without):
-        assert view.without_images(gone).search(queries, 5) == without.without_images(gone).search(
-            queries, 5
+        assert best_products(view.without_images(gone), queries, 5) == best_products(
+            without.without_images(gone), queries, 5
         )
 
 
@@ -115,8 +116,8 @@ def test_rows_that_hide_behind_hundreds_of_others_are_found() -> None:
     crowd = rng.standard_normal(DIMENSION) + 0.01 * rng.standard_normal((3000, DIMENSION))
     vectors = stored_vectors(crowd, DIMENSION)
     queries = query_vectors(crowd[::100] + 0.001, DIMENSION)
-    found = view_of(vectors, FLAT, coarse=True).search(queries, 5)
-    assert found == view_of(vectors, FLAT, coarse=False).search(queries, 5)
+    found = best_products(view_of(vectors, FLAT, coarse=True), queries, 5)
+    assert found == best_products(view_of(vectors, FLAT, coarse=False), queries, 5)
 
 
 def test_a_graph_has_none() -> None:

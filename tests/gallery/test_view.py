@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gallery.base import FLAT, GRAPH, BaseBuilder, Kind
+from gallery.ranking import best_products
 from gallery.records import SearchedSize
 from gallery.store import VectorRows
 from gallery.vectors import query_vectors, stored_vectors
@@ -52,9 +53,9 @@ def test_answers_are_the_same_wherever_a_row_is_kept() -> None:
         np.array([301])
     )
     for k in (1, 3, 10):
-        expected = delta.search(query(count=4), k)
-        assert folded(delta).search(query(count=4), k) == expected
-        assert mixed.search(query(count=4), k) == expected
+        expected = best_products(delta, query(count=4), k)
+        assert best_products(folded(delta), query(count=4), k) == expected
+        assert best_products(mixed, query(count=4), k) == expected
 
 
 def test_its_size_is_what_is_alive_wherever_it_is_kept() -> None:
@@ -77,9 +78,9 @@ def test_k_products_come_out_though_one_owns_the_nearest_hundreds() -> None:
     view = empty().with_rows(rows(near, list(range(1, 2001)), [1] * 2000))
     view = view.with_rows(rows(far, [2001, 2002, 2003, 2004], [2, 3, 3, 4]))
     for state in (view, folded(view)):
-        assert sorted(hit.product for hit in state.search(target, 4)[0]) == [1, 2, 3, 4]
-        assert state.search(target, 9)[0][0].product == 1
-        assert len(state.search(target, 9)[0]) == 4
+        assert sorted(hit.product for hit in best_products(state, target, 4)[0]) == [1, 2, 3, 4]
+        assert best_products(state, target, 9)[0][0].product == 1
+        assert len(best_products(state, target, 9)[0]) == 4
 
 
 def test_nothing_is_lost_behind_hundreds_of_tombstones() -> None:
@@ -90,7 +91,7 @@ def test_nothing_is_lost_behind_hundreds_of_tombstones() -> None:
     view = view.with_rows(rows(near, list(range(3, 2003)), [3] * 2000))
     gone = np.arange(3, 2003)
     for state in (view.without_images(gone), folded(view).without_images(gone)):
-        assert sorted(hit.product for hit in state.search(target, 2)[0]) == [1, 2]
+        assert sorted(hit.product for hit in best_products(state, target, 2)[0]) == [1, 2]
         assert state.rows == 2
 
 
@@ -99,7 +100,7 @@ def test_equal_scores_go_to_the_image_added_first() -> None:
     order = list(range(1, 501))
     view = empty().with_rows(rows(same, order, [600 - image for image in order]))
     for state in (view, folded(view), grown(folded(view), range(501, 510))):
-        hits = state.search(query("same"), 5)[0]
+        hits = best_products(state, query("same"), 5)[0]
         assert [hit.image for hit in hits] == [1, 2, 3, 4, 5]
 
 
@@ -108,20 +109,20 @@ def test_an_image_with_several_vectors_scores_as_the_best_and_goes_as_one() -> N
     view = empty().with_rows(rows(vectors[:4], [1, 1, 1, 2], [1, 1, 1, 2]))
     for state in (view, folded(view)):
         for axis in range(3):
-            hit = state.search(vectors[axis : axis + 1], 1)[0][0]
+            hit = best_products(state, vectors[axis : axis + 1], 1)[0][0]
             assert (hit.image, hit.likeness) == (1, 1.0)
         left = state.without_images(np.array([1]))
         assert (left.rows, left.deleted) == (1, 3)
-        assert [hit.image for hit in left.search(vectors[:1], 5)[0]] == [2]
+        assert [hit.image for hit in best_products(left, vectors[:1], 5)[0]] == [2]
 
 
 def test_an_older_view_is_not_touched_by_newer_ones() -> None:
     first = grown(folded(grown(empty(), range(1, 41))), range(41, 61))
-    before = first.search(query(count=3), 5)
+    before = best_products(first, query(count=3), 5)
     later = grown(first.without_images(np.arange(1, 61, 2)), range(61, 100))
     assert images_of(later) == [*range(2, 61, 2), *range(61, 100)]
     assert images_of(first) == list(range(1, 61))
-    assert first.search(query(count=3), 5) == before
+    assert best_products(first, query(count=3), 5) == before
 
 
 def test_numbers_it_does_not_know_are_ignored() -> None:
@@ -158,13 +159,13 @@ def test_what_changed_while_a_base_was_folded_is_kept(seed: int, grows: bool) ->
     assert (rebased.rows, rebased.sequence) == (now.rows, now.sequence)
     assert (base.sequence, base.last_vector) == (before.sequence, before.last_vector)
     assert rebased.last_vector == now.last_vector
-    assert rebased.search(query(count=5), 4) == now.search(query(count=5), 4)
+    assert best_products(rebased, query(count=5), 4) == best_products(now, query(count=5), 4)
     assert images_of(changed(rebased, 3).without_images(np.arange(1, 1000))) == []
 
 
 def test_no_queries_and_no_rows() -> None:
-    assert empty().search(query(count=3), 5) == [[], [], []]
-    assert grown(empty(), range(1, 5)).search(query(count=0), 5) == []
+    assert best_products(empty(), query(count=3), 5) == [[], [], []]
+    assert best_products(grown(empty(), range(1, 5)), query(count=0), 5) == []
 
 
 @pytest.mark.parametrize("kind", [FLAT, GRAPH])
@@ -182,8 +183,12 @@ def test_bodies_are_found_though_hundreds_of_scenes_are_nearer(kind: Kind) -> No
         rows(bodies.astype(np.float32), images.tolist(), images.tolist())
     )
     asked, apart = np.stack([place, query("another")[0]]), np.array([True, True])
-    expected = only_bodies.search(asked, 5)
+    expected = best_products(only_bodies, asked, 5)
     base = view.folded(BaseBuilder(DIMENSION, kind))
     for searched in (view, View.of(base)):
-        assert searched.search(asked, 5, apart) == expected
-        assert searched.search(asked, 5, ~apart) == searched.search(asked, 5) != expected
+        assert best_products(searched, asked, 5, apart) == expected
+        assert (
+            best_products(searched, asked, 5, ~apart)
+            == best_products(searched, asked, 5)
+            != expected
+        )
