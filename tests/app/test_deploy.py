@@ -171,6 +171,29 @@ def test_compose_bounds_memory_and_logs(document: str) -> None:
         assert service["logging"]["options"] == {"max-size": "50m", "max-file": "5"}, name
 
 
+@pytest.mark.parametrize("document", ["docker-compose.yml", "deploy/compose.cluster.yml"])
+def test_compose_gives_no_service_the_privileges_of_root(document: str) -> None:
+    services = yaml.safe_load((ROOT / document).read_text(encoding="utf-8"))["services"]
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_replicas_reach_nothing_but_their_pictures_in_the_object_store() -> None:
+    text = (ROOT / "deploy" / "compose.cluster.yml").read_text(encoding="utf-8")
+    made = yaml.safe_load(text)["services"]["bucket"]
+    policy = json.loads(made["environment"]["POLICY"])
+    bucket = "arn:aws:s3:::tillsight"
+    assert [entry["Resource"] for entry in policy["Statement"]] == [[bucket], [f"{bucket}/*"]]
+    for service in replicas("deploy/compose.cluster.yml"):
+        environment = service["environment"]
+        assert environment["TILLSIGHT_GALLERY_PICTURES"] == "s3://tillsight"
+        assert environment["AWS_ACCESS_KEY_ID"] == "tillsight"
+        assert environment["AWS_SECRET_ACCESS_KEY"] == made["environment"]["PICTURES_PASSWORD"]
+        # The file of settings, which a replica gets whole, has the other account as well.
+        assert environment["OBJECTS_USER"] == environment["OBJECTS_PASSWORD"] == ""
+
+
 def test_replicas_on_one_machine_share_its_cores() -> None:
     for service in replicas("deploy/compose.cluster.yml"):
         assert service["environment"]["TILLSIGHT_THREADS"] == "${TILLSIGHT_THREADS:-1}"
