@@ -4,8 +4,10 @@ A network of a pack can be trained further when its export gave every parameter 
 name in the state dict, which `name_tensors` sees to.
 """
 
+import codecs
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,17 +21,6 @@ from models.errors import ModelError
 Weights = dict[str, NDArray[Any]]
 
 _COUNTER = re.compile(r"_\d+$")
-# What arrays and the dictionaries that hold them are made of, by the names of Python 3 and NumPy 2.
-_NEEDED = {
-    ("builtins", "tuple"),
-    ("collections", "OrderedDict"),
-    ("_codecs", "encode"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-}
-_NAMES_TODAY = {"__builtin__": "builtins", "numpy.core.multiarray": "numpy._core.multiarray"}
 
 
 def name_tensors(network: paddle.nn.Layer) -> None:
@@ -61,9 +52,38 @@ def read_state_dict(path: Path) -> Weights:
     loaded.pop("StructuredToParameterName@@", None)
     # A tensor is its name and its numbers.
     weights = {name: held[-1] if isinstance(held, tuple) else held for name, held in loaded.items()}
-    if not all(isinstance(numbers, np.ndarray) for numbers in weights.values()):
+    if not all(isinstance(held, _Array) for held in weights.values()):
         raise ModelError(f"{path} holds no state dict")
-    return weights
+    return {name: held.numbers for name, held in weights.items()}
+
+
+class _Type:
+    """A type of numbers, as a pickle makes one: by its code, then by its state."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        self.plain = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.plain = self.plain.newbyteorder(state[1])
+
+
+class _Array:
+    """An array, as a pickle makes one: empty, then by its state.
+
+    NumPy's own would take what a file says for the addresses of objects, if it says so.
+    """
+
+    numbers: NDArray[Any] = np.empty(0)
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, of, by_columns, held = state
+        # A string of Python 2.
+        held = held.encode("latin1") if isinstance(held, str) else held
+        stored = np.ndarray(shape, of.plain, held, order="F" if by_columns else "C")
+        self.numbers = stored.astype(of.plain.newbyteorder("="))
 
 
 class _Unpickler(pickle.Unpickler):
@@ -71,17 +91,31 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What a name of the file stands for. Raises UnpicklingError."""
-        module = _NAMES_TODAY.get(module, module)
-        if (module, name) == ("builtins", "eval"):
-            return _tensor_of_a_program
-        if (module, name) in _NEEDED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"a state dict has no need of {module}.{name}")
+        try:
+            return _KNOWN[f"{module}.{name}"]
+        except KeyError:
+            message = f"a state dict has no need of {module}.{name}"
+            raise pickle.UnpicklingError(message) from None
 
 
 def _tensor_of_a_program(expression: str, names: Mapping[str, Any]) -> Any:
     """What Paddle has `eval` make of it: it saves these tensors as `eval("data", {"data": …})`."""
     return names[expression]
+
+
+# By the names of Python 3 and 2, NumPy 2 and 1.
+_KNOWN = {
+    "builtins.tuple": tuple,
+    "__builtin__.tuple": tuple,
+    "builtins.eval": _tensor_of_a_program,
+    "__builtin__.eval": _tensor_of_a_program,
+    "collections.OrderedDict": OrderedDict,
+    "_codecs.encode": codecs.encode,
+    "numpy.dtype": _Type,
+    "numpy.ndarray": _Array,
+    "numpy._core.multiarray._reconstruct": _Array,
+    "numpy.core.multiarray._reconstruct": _Array,
+}
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:

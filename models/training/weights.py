@@ -48,8 +48,9 @@ class _StateDictUnpickler(pickle.Unpickler):
 def _tensor(
     storage: NDArray[Any], offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
 ) -> NDArray[Any]:
+    # Unlike as_strided, this refuses what is not all in the storage.
     strides = tuple(step * storage.itemsize for step in stride)
-    return np.lib.stride_tricks.as_strided(storage[offset:], size, strides)
+    return np.ndarray(size, storage.dtype, storage, offset * storage.itemsize, strides)
 
 
 def read_torch(path: Path) -> Weights:

@@ -82,6 +82,12 @@ def test_another_file_is_refused(write_torch):
         read_torch(write_torch({}, {}, magic=12))
 
 
+@pytest.mark.parametrize("view", [(0, (3,), (1,)), (1, (2,), (1,)), (0, (2,), (1 << 30,))])
+def test_a_tensor_beyond_its_storage_is_refused(write_torch, view):
+    with pytest.raises(ValueError, match=r"incompatible|too small"):
+        read_torch(write_torch({"beyond": ("7", *view)}, {"7": [1, 2]}))
+
+
 def test_nothing_but_tensors_is_unpickled(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(pickle.dumps(print))
