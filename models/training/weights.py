@@ -58,6 +58,7 @@ def read_torch(path: Path) -> Weights:
 
     Raises:
         pickle.UnpicklingError: it is not such a file, or holds something else than tensors.
+        ValueError: a tensor does not lie within its storage.
     """
     with path.open("rb") as file:
         # Magic number, protocol version, machine description, state dict, order of the storages.
