@@ -41,6 +41,7 @@ EVERY = 120  # seconds between checkpoints
 MAX_BOXES = 16  # a sample has at most 12
 UNSEEN = 40  # photographs a checkpoint is tried on, about
 SERVED_BOXES, NMS_IOU = 5, 0.6
+UNFINISHED = "unfinished.npz"
 EQUAL = 1e-3  # of logits that are about 1
 
 
@@ -197,14 +198,14 @@ class Training:
                 self.report(side)
 
     def report(self, side: int) -> None:
-        """Write trained.npz and a line of the log."""
+        """Write unfinished.npz and a line of the log."""
         now = time.monotonic()
         speed = BATCH * len(self.losses) / (now - self.reported)
         loss = np.mean(self.losses or [np.nan])  # none before the first step
         figures = [loss, speed, *recall(self.average, self.unseen, SIDES[-1][1])]
         shown = ",".join(f"{figure:.3f}" for figure in figures)
         print(f"{now - self.started:.0f},{self.step},{side},{shown}", flush=True)
-        save(self.average, self.work / "trained.npz")
+        save(self.average, self.work / UNFINISHED)
         self.reported, self.losses = time.monotonic(), []
 
     def _rate(self) -> float:
@@ -267,6 +268,8 @@ def main() -> None:
     for until, side in SIDES:
         training.run(rows_of(pools, side, options.seed), side, until)
     training.report(SIDES[-1][1])
+    # Last: it tells that training came to its end.
+    (options.work / UNFINISHED).rename(options.work / "trained.npz")
 
 
 if __name__ == "__main__":
