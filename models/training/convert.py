@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import numpy as np
-import paddle
 
+from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
 from models.nets.u2net import U2NetP
+from models.training.state_dict import load_weights
 from models.training.weights import Weights, read_onnx_convolutions, read_torch
 
 IMAGENET_CLASSES = 1000
@@ -38,28 +39,21 @@ def efficientnet_lite_name(published: str) -> str:
     """Our name of a published EfficientNet-Lite tensor.
 
     Raises:
-        KeyError: the table does not know it.
+        ModelError: the table does not know it.
     """
     for pattern, ours in EFFICIENTNET_LITE_NAMES:
         name, found = re.subn(f"^{pattern}", ours, published)
         if found:
             stem, _, last = name.rpartition(".")
             return f"{stem}.{STATISTICS.get(last, last)}"
-    raise KeyError(published)
-
-
-def _load(network: paddle.nn.Layer, weights: Weights) -> None:
-    missing, unexpected = network.set_state_dict(weights)
-    if missing or unexpected:
-        raise ValueError(f"weights do not fit: missing {missing}, unexpected {unexpected}")
-    network.eval()
+    raise ModelError(f"No EfficientNet-Lite has a tensor {published}")
 
 
 def efficientnet_lite(checkpoint: Path, variant: int = 0) -> PooledLinear:
     """The ImageNet classifier from a PyTorch state dict (`efficientnet-lite0-57934424.pth`).
 
     Raises:
-        ValueError: tensors are missing, left over or of another shape.
+        ModelError: it is no such file, or tensors are missing, left over or of another shape.
     """
     weights: Weights = {}
     for published, tensor in read_torch(checkpoint).items():
@@ -69,7 +63,8 @@ def efficientnet_lite(checkpoint: Path, variant: int = 0) -> PooledLinear:
         # Linear layers are [outputs, inputs] there, [inputs, outputs] here.
         weights[name] = np.ascontiguousarray(tensor.T) if name == "fc.weight" else tensor
     network = PooledLinear(EfficientNetLite(variant), IMAGENET_CLASSES)
-    _load(network, weights)
+    load_weights(network, weights)
+    network.eval()
     return network
 
 
@@ -89,7 +84,8 @@ def u2netp(onnx: Path) -> U2NetP:
     """U²-Net-P from its ONNX file (`u2netp.onnx`), whose batch norms are folded already.
 
     Raises:
-        ValueError: the number or a shape of the convolutions is not U²-Net-P's.
+        ValueError: the number of the convolutions is not U²-Net-P's.
+        ModelError: a shape of theirs is not.
     """
     weights: Weights = {}
     convolutions = read_onnx_convolutions(onnx)
@@ -97,5 +93,6 @@ def u2netp(onnx: Path) -> U2NetP:
         weights[f"{name}.weight"] = weight
         weights[f"{name}.bias"] = bias
     network = U2NetP()
-    _load(network, weights)
+    load_weights(network, weights)
+    network.eval()
     return network

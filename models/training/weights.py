@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import ModelError
+
 Weights = dict[str, NDArray[Any]]
 
 # First value of a file written by torch.save before version 1.6.
@@ -57,13 +59,20 @@ def read_torch(path: Path) -> Weights:
     """Tensors of a state dict that PyTorch wrote in its first format, by name.
 
     Raises:
-        pickle.UnpicklingError: it is not such a file, or holds something else than tensors.
-        ValueError: a tensor does not lie within its storage.
+        ModelError: it is not such a file, holds something else than tensors, or one does not lie
+            within its storage.
     """
+    try:
+        return _read_torch(path)
+    except Exception as error:  # unpickling raises anything
+        raise ModelError(f"{path} cannot be read as PyTorch weights: {error}") from error
+
+
+def _read_torch(path: Path) -> Weights:
     with path.open("rb") as file:
         # Magic number, protocol version, machine description, state dict, order of the storages.
         if _StateDictUnpickler(file).load() != TORCH_MAGIC:
-            raise pickle.UnpicklingError(f"{path} is not a PyTorch file of the first format")
+            raise pickle.UnpicklingError("not a file of the first format")
         for _ in range(2):
             _StateDictUnpickler(file).load()
         reader = _StateDictUnpickler(file)

@@ -11,9 +11,11 @@ import numpy as np
 import paddle
 import pytest
 
+from models.errors import ModelError
 from models.nets.u2net import U2NetP
 from models.pack import PACKS
 from models.session import Session
+from models.training import convert
 from models.training.convert import efficientnet_lite_name, u2net_convolution_names
 from models.training.export import fold_batch_norms
 from models.training.recipes.embedded_embedder import untrained
@@ -89,8 +91,14 @@ def test_published_names_have_ours(published, ours):
 
 
 def test_an_unknown_name_is_not_guessed():
-    with pytest.raises(KeyError):
+    with pytest.raises(ModelError, match="_se_reduce"):
         efficientnet_lite_name("_se_reduce.weight")
+
+
+def test_weights_of_another_variant_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "read_torch", lambda _: {"_fc.bias": np.zeros(1000, np.float32)})
+    with pytest.raises(ModelError, match="do not fit the network"):
+        convert.efficientnet_lite(tmp_path / "lite0.pth", 1)
 
 
 def test_the_table_names_every_tensor_of_u2netp_once():

@@ -8,6 +8,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
+from models.errors import ModelError
 from models.training.weights import TORCH_MAGIC, read_onnx_convolutions, read_torch
 
 
@@ -78,20 +79,28 @@ def test_tensors_are_views_of_their_storages(write_torch):
 
 
 def test_another_file_is_refused(write_torch):
-    with pytest.raises(pickle.UnpicklingError, match="first format"):
+    with pytest.raises(ModelError, match="first format"):
         read_torch(write_torch({}, {}, magic=12))
+
+
+@pytest.mark.parametrize("held", [b"", b"PK\x03\x04 as PyTorch writes since 1.6"])
+def test_a_file_of_another_format_is_named(tmp_path, held):
+    path = tmp_path / "zip.pth"
+    path.write_bytes(held)
+    with pytest.raises(ModelError, match=r"zip\.pth cannot be read as PyTorch weights"):
+        read_torch(path)
 
 
 @pytest.mark.parametrize("view", [(0, (3,), (1,)), (1, (2,), (1,)), (0, (2,), (1 << 30,))])
 def test_a_tensor_beyond_its_storage_is_refused(write_torch, view):
-    with pytest.raises(ValueError, match=r"incompatible|too small"):
+    with pytest.raises(ModelError, match=r"incompatible|too small"):
         read_torch(write_torch({"beyond": ("7", *view)}, {"7": [1, 2]}))
 
 
 def test_nothing_but_tensors_is_unpickled(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(pickle.dumps(print))
-    with pytest.raises(pickle.UnpicklingError, match="no need of builtins"):
+    with pytest.raises(ModelError, match="no need of builtins"):
         read_torch(path)
 
 
