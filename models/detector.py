@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.allocation import keep_freed_memory
 from models.errors import PackError
-from models.network import Output
+from models.network import Array
 from models.pack import Pack
 from models.preprocess import Picture, Preprocessor, Pyramid
 from models.session import Engine, Session
@@ -174,10 +174,10 @@ def _box_network(session: Session) -> Callable[[_View], NDArray[np.float32]]:
     return find
 
 
-def _boxes_of(outputs: Sequence[Output]) -> NDArray[np.float32]:
+def _boxes_of(outputs: Sequence[Array]) -> NDArray[np.float32]:
     """Float32 [M, 5] (score, x1, y1, x2, y2): names and order of outputs differ by export."""
-    counts = [o.value for o in outputs if o.value.dtype.kind == "i" and o.value.ndim == 1]
-    boxes = [o.value for o in outputs if o.value.dtype == np.float32 and o.value.ndim == 2]
+    counts = [o for o in outputs if o.dtype.kind == "i" and o.ndim == 1]
+    boxes = [o for o in outputs if o.dtype == np.float32 and o.ndim == 2]
     if len(counts) == len(boxes) == 1:
         found = int(counts[0].sum())
         # Older exports write a placeholder row where there is no box; the count tells.
@@ -185,7 +185,7 @@ def _boxes_of(outputs: Sequence[Output]) -> NDArray[np.float32]:
             return np.empty((0, 5), np.float32)
         if boxes[0].shape[1] == 6 and found <= len(boxes[0]):
             return boxes[0][:found, 1:].astype(np.float32, copy=False)
-    described = ", ".join(f"{o.value.dtype} {list(o.value.shape)}" for o in outputs)
+    described = ", ".join(f"{o.dtype} {list(o.shape)}" for o in outputs)
     raise PackError(
         f"A detector gives boxes float32 [M, 6] and counts int32 [N]; this one gives {described}"
     )

@@ -102,10 +102,10 @@ class Embedder:
         def forward(pixels: NDArray[np.float32]) -> Vectors:
             outputs = session.run({name: pixels})
             expected = (len(pixels), spec.dimension)
-            if len(outputs) != 1 or outputs[0].value.shape != expected:
-                shapes = ", ".join(str(list(output.value.shape)) for output in outputs)
+            if len(outputs) != 1 or outputs[0].shape != expected:
+                shapes = ", ".join(str(list(output.shape)) for output in outputs)
                 raise PackError(f"An embedder gives {list(expected)}; this one gives {shapes}")
-            return np.asarray(outputs[0].value, np.float32)
+            return np.asarray(outputs[0], np.float32)
 
         def run(chunks: Sequence[NDArray[np.float32]]) -> Sequence[Vectors]:
             vectors = _normalised(

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ModelError
-from models.network import Feeds, Output
-
-NAME = "OpenVINO"
+from models.network import Array, Feeds
 
 
 class OpenVinoNetwork:
     """A compiled network with one request, batches of any size."""
+
+    ENGINE = "OpenVINO"
 
     def __init__(self, model: Path, params: Path, threads: int, half: bool) -> None:
         compiled = _core().compile_model(
@@ -33,26 +33,17 @@ class OpenVinoNetwork:
             },
         )
         self.inputs: tuple[str, ...] = tuple(port.any_name for port in compiled.inputs)
-        self._names = [port.any_name for port in compiled.outputs]
+        self._outputs = len(compiled.outputs)
         self._request: Any = compiled.create_infer_request()
 
-    def run(self, feeds: Feeds) -> list[Output]:
+    def run(self, feeds: Feeds) -> list[Array]:
         values = self._request.infer(dict(feeds), share_inputs=True, share_outputs=False)
-        return [Output(name, values[place]) for place, name in enumerate(self._names)]
+        return [values[place] for place in range(self._outputs)]
 
-
-def load(model: Path, params: Path, threads: int, half: bool) -> OpenVinoNetwork:
-    """The network; whatever OpenVINO raises is raised.
-
-    Raises:
-        ModelError: the extra is not installed.
-    """
-    return OpenVinoNetwork(model, params, threads, half)
-
-
-def cause(message: str) -> str:
-    """The last line says it: those before name places in its source."""
-    return (message.strip().splitlines() or [""])[-1]
+    @staticmethod
+    def cause(message: str) -> str:
+        """The last line says it: those before name places in its source."""
+        return (message.strip().splitlines() or [""])[-1]
 
 
 @lru_cache(maxsize=1)

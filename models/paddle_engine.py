@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.network import Feeds, Output
+from models.network import Array, Feeds
 from models.paddle_library import load_inference
 
-NAME = "Paddle"
 # Distinct input shapes whose oneDNN primitives stay cached: every size of batch is one.
 _CACHED_SHAPES = 16
 
 
 class PaddleNetwork:
     """A predictor. Both of Paddle's formats load: `.json` (new) and `.pdmodel` (legacy)."""
+
+    ENGINE = "Paddle"
 
     def __init__(self, model: Path, params: Path, threads: int, half: bool) -> None:
         inference = load_inference()
@@ -37,29 +38,23 @@ class PaddleNetwork:
             name: self._predictor.get_input_handle(name)
             for name in self._predictor.get_input_names()
         }
-        self._outputs: Mapping[str, Any] = {
-            name: self._predictor.get_output_handle(name)
-            for name in self._predictor.get_output_names()
-        }
+        self._outputs: list[Any] = [
+            self._predictor.get_output_handle(name) for name in self._predictor.get_output_names()
+        ]
 
     @property
     def inputs(self) -> tuple[str, ...]:
         return tuple(self._inputs)
 
-    def run(self, feeds: Feeds) -> list[Output]:
+    def run(self, feeds: Feeds) -> list[Array]:
         for name, value in feeds.items():
             self._inputs[name].reshape(value.shape)
             self._inputs[name]._copy_from_cpu_bind(value)
         self._predictor.run()
-        return [Output(name, out.copy_to_cpu()) for name, out in self._outputs.items()]
+        return [output.copy_to_cpu() for output in self._outputs]
 
-
-def load(model: Path, params: Path, threads: int, half: bool) -> PaddleNetwork:
-    """The network; whatever Paddle raises is raised."""
-    return PaddleNetwork(model, params, threads, half)
-
-
-def cause(message: str) -> str:
-    """The line that says it: the rest are pages of C++ trace."""
-    found = re.search(r"^\s*(\(\w+\) .+|\w+Error: .+)$", message, re.MULTILINE)
-    return found.group(1) if found else message
+    @staticmethod
+    def cause(message: str) -> str:
+        """The line that says it: the rest are pages of C++ trace."""
+        found = re.search(r"^\s*(\(\w+\) .+|\w+Error: .+)$", message, re.MULTILINE)
+        return found.group(1) if found else message

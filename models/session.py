@@ -5,14 +5,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from models import openvino_engine, paddle_engine
 from models.errors import ModelError, PackError
-from models.network import EngineModule, Feeds, Output
+from models.network import Array, Feeds, Network
+from models.openvino_engine import OpenVinoNetwork
+from models.paddle_engine import PaddleNetwork
 from models.processor import available_cores, has_bf16
 
 Engine: TypeAlias = Literal["paddle-fp32", "paddle-bf16", "openvino-fp32", "openvino-bf16"]
 
-_ENGINES: dict[str, EngineModule] = {"paddle": paddle_engine, "openvino": openvino_engine}
+_ENGINES: dict[str, type[Network]] = {"paddle": PaddleNetwork, "openvino": OpenVinoNetwork}
 _LONGEST_CAUSE = 300  # characters
 
 
@@ -43,12 +44,12 @@ class Session:
         self._model = model
         cores = max(1, min(threads, available_cores()))
         try:
-            self._network = self._engine.load(model, params, cores, precision == "bf16")
+            self._network = self._engine(model, params, cores, precision == "bf16")
         except ModelError:
             raise
         except Exception as error:  # engines raise whatever their C++ cause maps to
             raise PackError(
-                f"{self._engine.NAME} cannot load {model} with {params.name}: "
+                f"{self._engine.ENGINE} cannot load {model} with {params.name}: "
                 f"{self._cause(error)}. The files are damaged or were exported by a Paddle newer "
                 "than this one"
             ) from error
@@ -57,7 +58,7 @@ class Session:
     def inputs(self) -> tuple[str, ...]:
         return self._network.inputs
 
-    def run(self, feeds: Feeds) -> list[Output]:
+    def run(self, feeds: Feeds) -> list[Array]:
         """One forward pass; outputs in the order the network declares them, copied.
 
         Raises:

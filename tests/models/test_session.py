@@ -39,10 +39,8 @@ def test_both_engines_agree(exported, stem, folder):
     paddle, openvino = (Session(*files, 2, f"{name}-fp32") for name in ("paddle", "openvino"))
     assert set(openvino.inputs) == set(paddle.inputs)
     for ours, theirs in zip(run(openvino), run(paddle), strict=True):
-        assert ours.value.dtype == theirs.value.dtype
-        np.testing.assert_allclose(
-            best_first(ours.value), best_first(theirs.value), rtol=1e-5, atol=1e-4
-        )
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(best_first(ours), best_first(theirs), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("stem", ["detector", "detector_im_shape", "embedder"])
@@ -51,24 +49,24 @@ def test_both_formats_load_and_agree(exported, stem):
     new = Session(*model_files(exported, stem), threads=2)
     assert legacy.inputs == new.inputs
     for old, fresh in zip(run(legacy), run(new), strict=True):
-        assert old.value.dtype == fresh.value.dtype
-        np.testing.assert_allclose(old.value, fresh.value, rtol=1e-5, atol=1e-5)
+        assert old.dtype == fresh.dtype
+        np.testing.assert_allclose(old, fresh, rtol=1e-5, atol=1e-5)
 
 
 @ENGINES
 def test_batches_of_changing_size_give_what_single_runs_give(exported, engine):
     session = Session(*model_files(exported, "embedder"), threads=2, engine=engine)
     pixels = np.random.default_rng(2).normal(size=(8, 3, 224, 224)).astype(np.float32)
-    alone = np.concatenate([session.run({"x": one[None]})[0].value for one in pixels])
+    alone = np.concatenate([session.run({"x": one[None]})[0] for one in pixels])
     for size in (8, 1, 3, 5, 2, 8, 3):
-        together = session.run({"x": pixels[:size]})[0].value
+        together = session.run({"x": pixels[:size]})[0]
         np.testing.assert_allclose(together, alone[:size], rtol=1e-5, atol=1e-5)
 
 
 @ENGINES
 def test_outputs_are_copies(exported, engine):
     session = Session(*model_files(exported, "embedder"), threads=1, engine=engine)
-    first = session.run({"x": np.zeros((1, 3, 224, 224), np.float32)})[0].value
+    first = session.run({"x": np.zeros((1, 3, 224, 224), np.float32)})[0]
     kept = first.copy()
     session.run({"x": np.ones((1, 3, 224, 224), np.float32)})
     np.testing.assert_array_equal(first, kept)
@@ -103,7 +101,7 @@ def test_a_wrong_shape_fails_and_the_session_goes_on(exported, engine):
     session = Session(*model_files(exported, "embedder"), threads=1, engine=engine)
     with pytest.raises(ModelError, match="failed"):
         session.run({"x": np.zeros((1, 5, 224, 224), np.float32)})
-    assert session.run({"x": FEEDS["x"]})[0].value.shape == (2, 512)
+    assert session.run({"x": FEEDS["x"]})[0].shape == (2, 512)
 
 
 def test_where_an_engine_has_no_words_memory_may_be_short(exported, monkeypatch):
@@ -149,9 +147,9 @@ def test_an_engine_that_is_not_installed_is_named_with_what_brings_it(exported, 
 def test_bf16_gives_nearly_the_same(exported, monkeypatch, name):
     # Where the processor has none both engines compute without it, or slower.
     monkeypatch.setattr(models.session, "has_bf16", lambda: True)
-    full = Session(*model_files(exported, "embedder"), threads=1).run({"x": FEEDS["x"]})[0].value
+    full = Session(*model_files(exported, "embedder"), threads=1).run({"x": FEEDS["x"]})[0]
     half = Session(*model_files(exported, "embedder"), threads=1, engine=f"{name}-bf16")
-    rows = half.run({"x": FEEDS["x"]})[0].value
+    rows = half.run({"x": FEEDS["x"]})[0]
     assert rows.dtype == np.float32
     cosines = (rows * full).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(full, axis=1)
     assert cosines.min() > 0.99
@@ -200,7 +198,7 @@ from models.session import Session
 def run():
     model = Path({str(exported)!r}, "embedder.json")
     session = Session(model, model.with_suffix(".pdiparams"), 1)
-    return session.run({{"x": np.ones((1, 3, 224, 224), np.float32)}})[0].value
+    return session.run({{"x": np.ones((1, 3, 224, 224), np.float32)}})[0]
 {order}
 assert np.array_equal(first, run())
 assert int(paddle.ones([2]).sum()) == 2

@@ -44,7 +44,7 @@ class Salience:
         small = cv2.resize(image, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
         pixels = ((small / 255 - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
         name = self._session.inputs[0]
-        mask = np.squeeze(self._session.run({name: pixels})[0].value) * 255
+        mask = np.squeeze(self._session.run({name: pixels})[0]) * 255
         size = (image.shape[1], image.shape[0])
         return np.asarray(cv2.resize(mask.round().astype(np.uint8), size), np.uint8)
 

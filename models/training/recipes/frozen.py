@@ -66,7 +66,7 @@ def write_frozen(pictures: Pictures, network: StagesLinear, folder: Path) -> Non
             views = [pictures.view(keys[at], SIDE, rng) for at in order[first : first + BATCH]]
             pixels = np.stack(views).transpose(0, 3, 1, 2).astype(np.float32)
             pixels = (pixels - np.float32(127)) / np.float32(128)
-            map_, below = (output.value for output in session.run({"x": pixels}))
+            map_, below = session.run({"x": pixels})
             rows[first : first + len(views)] = map_
             shallow.append(below.copy())
     np.save(folder / "statistics.npy", np.concatenate(shallow))

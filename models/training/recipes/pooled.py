@@ -55,7 +55,7 @@ def pooled_features(
             batch = preprocessor.batch(len(seen))
             for view, pixels in zip(seen, batch, strict=True):
                 preprocessor.write(view, pixels)
-            rows.append(session.run({"x": batch})[0].value)
+            rows.append(session.run({"x": batch})[0])
     return np.stack(rows).astype(np.float32, copy=False)
 
 

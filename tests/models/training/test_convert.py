@@ -72,7 +72,7 @@ def test_the_exported_program_equals_the_network(embedder):
     [output] = session.run({"x": image})
     with paddle.no_grad():
         expected = embedder(paddle.to_tensor(image)).numpy()
-    np.testing.assert_allclose(output.value, expected, atol=1e-4)
+    np.testing.assert_allclose(output, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def test_the_export_equals_the_unfolded_network(tmp_path, size):
     scale = np.abs(wanted).max()
     for batch in (3, 1):
         [output] = session.run({"x": x[:batch]})
-        assert output.value.dtype == np.float32
-        assert output.value.shape == (batch, 512)
-        np.testing.assert_allclose(output.value / scale, wanted[:batch] / scale, atol=1e-5)
+        assert output.dtype == np.float32
+        assert output.shape == (batch, 512)
+        np.testing.assert_allclose(output / scale, wanted[:batch] / scale, atol=1e-5)
     if size == "base":
         megabytes = (tmp_path / "embedder.pdiparams").stat().st_size / 1e6
         assert megabytes == pytest.approx(18.3, abs=0.1)

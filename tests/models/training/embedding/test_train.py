@@ -225,7 +225,7 @@ def test_the_embedded_pack_can_be_trained_further():
     [served] = Session(model, params, threads=1).run({"x": x})
     with paddle.no_grad():
         found = network(paddle.to_tensor(x)).numpy()
-    np.testing.assert_allclose(found, served.value, atol=1e-4 * np.abs(served.value).max())
+    np.testing.assert_allclose(found, served, atol=1e-4 * np.abs(served).max())
 
 
 def test_packs_of_others_cannot_be_trained_further(pack_folder):
