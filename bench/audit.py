@@ -9,9 +9,6 @@ a client goes on asking it to recognise.
 """
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +20,11 @@ import httpx2
 import numpy as np
 
 from app.audit.audit import Audit, audit
-from app.data_folder import serving
 from app.sample import SAMPLES
 from bench.photographs import photographs
 from bench.planted import DUPLICATES, Planted, chosen, embedded, enrol, plant
 from bench.report import add_write, circumstances, publish, table
+from bench.serve import HOST, service
 from gallery import Gallery, NewImage
 from models.pack import Pack
 
@@ -35,6 +32,9 @@ from models.pack import Pack
 _FIRST_SEED = 10
 _LARGE, _EACH = 10_000, 4
 _DIMENSION = 512
+ALONE_SECONDS = 10.0
+MEASURED = "measured"
+NO_SAMPLES = {"TILLSIGHT_SAMPLE_GALLERY": "false"}
 
 
 @dataclass
@@ -155,39 +155,34 @@ class Customer(Thread):
         self._photograph = photograph
 
     def run(self) -> None:
-        while not self.done.is_set():
-            start = perf_counter()
-            self._client.post("/recognize", files={"image": self._photograph}).raise_for_status()
-            self.milliseconds.append((perf_counter() - start) * 1000)
+        with self._client as client:
+            while not self.done.is_set():
+                start = perf_counter()
+                client.post("/recognize", files={"image": self._photograph}).raise_for_status()
+                self.milliseconds.append((perf_counter() - start) * 1000)
 
     def row(self, name: str) -> list[str]:
         middle, high, most = np.quantile(self.milliseconds, (0.5, 0.99, 1.0))
         return [name, str(len(self.milliseconds)), f"{middle:.0f}", f"{high:.0f}", f"{most:.0f}"]
 
 
-def speed(pack: Pack, alone_seconds: float = 10) -> str:
-    """A real service audited while it answers."""
+def speed(pack: Pack, threads: int) -> str:
+    """A real service of the pack audited while it answers."""
     with tempfile.TemporaryDirectory() as name:
-        data = Path(name) / "data"
-        data.mkdir()
+        data = Path(name)
         fill(data / "gallery", pack.embedder.fingerprint)
-        settings = {"DATA_DIR": str(data), "PORT": "0", "SAMPLE_GALLERY": "false"}
-        environment = os.environ | {f"TILLSIGHT_{key}": value for key, value in settings.items()}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=subprocess.DEVNULL
-        )
-        try:
-            return _audited(_url(process, data), alone_seconds)
-        finally:
-            process.terminate()
-            process.wait()
+        (data / "packs").mkdir()
+        # Under a name that none of the repository's own has: those are looked for first.
+        (data / "packs" / MEASURED).symlink_to(pack.folder.resolve())
+        with service(data, MEASURED, threads, more=NO_SAMPLES) as (port, _):
+            return _audited(f"http://{HOST}:{port}")
 
 
-def _audited(url: str, alone_seconds: float) -> str:
+def _audited(url: str) -> str:
     photograph = photographs(["1080p"], ["scene-1.jpg"])[0].jpeg
     alone, beside = Customer(url, photograph), Customer(url, photograph)
     alone.start()
-    sleep(alone_seconds)
+    sleep(ALONE_SECONDS)
     alone.done.set()
     alone.join()
     beside.start()
@@ -212,18 +207,6 @@ def _audited(url: str, alone_seconds: float) -> str:
             ),
         )
     )
-
-
-def _url(process: "subprocess.Popen[bytes]", data: Path) -> str:
-    while process.poll() is None:
-        found = serving(data)
-        try:
-            if found and httpx2.get(f"{found.url}/readyz", trust_env=False).is_success:
-                return found.url
-        except httpx2.TransportError:
-            pass  # announced, not accepting yet
-        sleep(0.1)
-    raise RuntimeError("The service did not start.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -251,7 +234,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 threads=options.threads,
             ),
         ),
-        "speed": ("audit speed", "## Audit: 10,000 references", lambda: speed(pack)),
+        "speed": (
+            "audit speed",
+            "## Audit: 10,000 references",
+            lambda: speed(pack, options.threads),
+        ),
     }
     for part, (marker, title, measure) in sections.items():
         if options.only in (None, part):

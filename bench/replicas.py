@@ -25,11 +25,11 @@ import httpx2
 import numpy as np
 import simplejpeg
 
-from app.data_folder import serving
 from bench.local_server import free_ports
 from bench.milvus_server import MilvusServer
 from bench.object_server import ObjectServer
 from bench.report import add_write, circumstances, publish, table
+from bench.serve import ready
 from gallery.opening import read_contents
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,6 @@ PRODUCTS = 5
 # The product to which pictures are added under load.
 NEW = "new"
 STEADY_SECONDS = 15.0
-START_SECONDS = 120.0
 # Until nginx has found one that is back, and that one has taken over the writing.
 SETTLE_SECONDS = 10.0
 
@@ -96,16 +95,10 @@ class Replica:
             )
 
     def wait(self) -> None:
-        deadline = perf_counter() + START_SECONDS
-        while perf_counter() < deadline and self._process.poll() is None:
-            found = serving(self._folder / "data")
-            try:
-                if found and httpx2.get(f"{found.url}/readyz", trust_env=False).is_success:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        raise RuntimeError(f"A replica did not start:\n{self._log.read_text()[-2000:]}")
+        try:
+            ready(self._folder / "data", self._process)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{self._log.read_text()[-2000:]}") from error
 
     def kill(self) -> None:
         self._process.kill()

@@ -14,18 +14,11 @@ from time import perf_counter
 import numpy as np
 
 from bench.clusters import DIMENSION
+from bench.processes import memory
 from gallery import Gallery
 
 FINGERPRINT = "0" * 16
 SEARCHES = 200
-
-
-def resident() -> tuple[float, float]:
-    """Megabytes of this process: its own, and those of mapped files, which the system may drop."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    own, mapped = (int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
-    return own, mapped
 
 
 def forget(folder: Path) -> None:
@@ -57,7 +50,7 @@ def main() -> None:
     if options.cold:
         forget(options.folder)
     queries = np.random.default_rng(5).standard_normal((SEARCHES, DIMENSION), dtype=np.float32)
-    before = resident()
+    before = memory(os.getpid())
     start = perf_counter()
     with Gallery.open(
         options.folder,
@@ -69,7 +62,7 @@ def main() -> None:
         seconds = perf_counter() - start
         for query in queries:
             gallery.search(query[None], 5)
-        own, mapped = (now - then for now, then in zip(resident(), before, strict=True))
+        own, mapped = (now - then for now, then in zip(memory(os.getpid()), before, strict=True))
     print(json.dumps({"seconds": seconds, "own_mb": own, "mapped_mb": mapped}))
 
 

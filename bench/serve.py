@@ -27,13 +27,15 @@ import httpx2
 import numpy as np
 
 from app.data_folder import serving
-from bench.photographs import SIZES, Photograph, photographs
+from bench.photographs import SIZES, photographs
+from bench.processes import memory
 from bench.report import add_write, circumstances, publish, table
 
 CONCURRENCY = (1, 4, 16, 64)
 OPEN_SHARES = (0.5, 0.8)
 SCENES = ("scene-1.jpg", "scene-4.jpg")
 HOST = "127.0.0.1"
+START_SECONDS = 120.0
 # Batches of other sizes round differently.
 SAME_PIXELS = 0.5
 
@@ -93,12 +95,13 @@ class Connection:
             self._streams = None
 
 
-def request_of(photo: Photograph) -> bytes:
+def post(path: str, body: bytes, kind: str = "image/jpeg", method: str = "POST") -> bytes:
+    """The bytes of a request."""
     head = (
-        f"POST /recognize HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: image/jpeg\r\n"
-        f"Content-Length: {len(photo.jpeg)}\r\n\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
-    return head.encode() + photo.jpeg
+    return head.encode() + body
 
 
 def told(answer: bytes) -> list[tuple[str | None, list[float]]]:
@@ -208,37 +211,33 @@ def service(
         # The interpreter has not started yet: every thread will have it from here.
         os.sched_setaffinity(process.pid, cores or os.sched_getaffinity(0))
         try:
-            yield _port(folder, process), process.pid
+            yield ready(folder, process), process.pid
         finally:
             process.terminate()
 
 
-def _port(folder: Path, process: subprocess.Popen[bytes]) -> int:
-    while process.poll() is None:
-        found = serving(folder)
-        if found is not None and _ready(found.url):
-            return int(found.url.rpartition(":")[2])
+def ready(data: Path, process: subprocess.Popen[bytes]) -> int:
+    """The port of a data folder's service, once it is ready.
+
+    Raises:
+        RuntimeError: it has ended, or takes too long.
+    """
+    deadline = perf_counter() + START_SECONDS
+    while process.poll() is None and perf_counter() < deadline:
+        found = serving(data)
+        try:
+            if found and httpx2.get(f"{found.url}/readyz", trust_env=False).is_success:
+                return int(found.url.rpartition(":")[2])
+        except httpx2.TransportError:
+            pass  # announced, but not listening yet
         sleep(0.1)
-    raise RuntimeError(f"the service ended with {process.returncode}")
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx2.get(f"{url}/readyz").status_code == 200
-    except httpx2.ConnectError:  # announced, but not listening yet
-        return False
-
-
-def resident(pid: int) -> float:
-    """Megabytes of a process in memory."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+    raise RuntimeError(f"The service did not start; its status is {process.returncode}.")
 
 
 async def measure(port: int, pid: int, seconds: float) -> tuple[list[list[str]], float]:
     """The rows of all loads, and the throughput of one client."""
     photos = photographs(list(SIZES), SCENES)
-    requests = [request_of(photo) for photo in photos]
+    requests = [post("/recognize", photo.jpeg) for photo in photos]
     connection = Connection(port)
     truth = [(await connection.ask(request))[1] for request in requests]
     connection.close()
@@ -246,12 +245,12 @@ async def measure(port: int, pid: int, seconds: float) -> tuple[list[list[str]],
     for clients in CONCURRENCY:
         load = await closed(port, requests, truth, clients, seconds)
         rates.append(load.rate)
-        rows.append([*load.row(f"closed, {clients} at once"), f"{resident(pid):.0f}"])
+        rows.append([*load.row(f"closed, {clients} at once"), f"{sum(memory(pid)):.0f}"])
     for share in OPEN_SHARES:
         rate = share * max(rates)
         load = await opened(port, requests, truth, rate, seconds)
         name = f"open, {rate:.1f} a second ({share:.0%} of the best)"
-        rows.append([*load.row(name), f"{resident(pid):.0f}"])
+        rows.append([*load.row(name), f"{sum(memory(pid)):.0f}"])
     return rows, rates[0]
 
 

@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.processes import memory
 from bench.report import add_write, circumstances, publish, table
-from bench.serve import Connection, Load, resident, service
-from bench.soak_requests import Truth, broken, cancelled, novelty, post, trickled
+from bench.serve import Connection, Load, post, service
+from bench.soak_requests import Truth, broken, cancelled, novelty, trickled
 
 DISTURBED_CLIENTS = 64
 MIXED_CLIENTS = 16
@@ -52,7 +53,7 @@ class State:
     def of(cls, pid: int) -> "State":
         process = Path("/proc", str(pid))
         threads = sum(1 for _ in (process / "task").iterdir())
-        return cls(threads, sum(1 for _ in (process / "fd").iterdir()), resident(pid))
+        return cls(threads, sum(1 for _ in (process / "fd").iterdir()), sum(memory(pid)))
 
     @classmethod
     def median(cls, states: Sequence["State"]) -> "State":

@@ -10,7 +10,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from bench.photographs import QUALITY, SCENES
-from bench.serve import HOST, Connection, agrees
+from bench.serve import HOST, Connection, agrees, post
 
 VIEWS = 6  # of each scene
 VIEW_PART = 0.7  # of a scene's sides
@@ -81,15 +81,6 @@ def novelty(rng: np.random.Generator) -> bytes:
 
 def vector_of(answer: bytes) -> NDArray[np.float32]:
     return np.asarray(json.loads(answer)["embeddings"][0]["vector"], np.float32)
-
-
-def post(path: str, body: bytes, kind: str = "image/jpeg", method: str = "POST") -> bytes:
-    """The bytes of a request."""
-    head = (
-        f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {kind}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 async def trickled(port: int, request: bytes) -> int:

@@ -8,7 +8,6 @@ left. Processor time tells what a start costs when the machine does nothing else
 """
 
 import argparse
-import os
 import tempfile
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,25 +15,12 @@ from statistics import median
 from time import perf_counter
 
 from bench.photographs import Photograph, photographs
+from bench.processes import memory, processor_seconds
 from bench.report import add_write, circumstances, publish, table
 from bench.serve import HOST, SCENES, service
 from bench.stages import post
 
 RECOGNITIONS = 10
-
-
-def processor_seconds(pid: int) -> float:
-    """Seconds of all cores that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory(pid: int) -> tuple[float, float]:
-    """Megabytes of a process in memory: its own, and those of mapped files."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    own, mapped = (int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
-    return own, mapped
 
 
 def start(folder: Path, pack: str, threads: int, photo: Photograph) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.photographs import photographs
 from bench.report import add_write, circumstances, publish, table
-from bench.serve import SCENES, Connection, closed, request_of, service
+from bench.serve import SCENES, Connection, closed, post, service
 
 CLIENTS = (1, 16)
 CEILING = 10  # the reference's threads
@@ -28,7 +28,7 @@ BUSY = (0, 1, 2, 3)
 
 async def rates(port: int, seconds: float) -> list[str]:
     """Answers a second and median milliseconds, for each number of clients."""
-    requests = [request_of(photo) for photo in photographs(["1080p"], SCENES)]
+    requests = [post("/recognize", photo.jpeg) for photo in photographs(["1080p"], SCENES)]
     connection = Connection(port)
     truth = [(await connection.ask(request))[1] for request in requests]
     connection.close()

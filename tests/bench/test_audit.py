@@ -1,10 +1,13 @@
 import io
+import shutil
 
 import numpy as np
 from PIL import Image
 
+from bench import audit
 from bench.audit import Tally
 from bench.planted import _ALTERED, DUPLICATES, MISLABELLED, SPLIT, plant
+from models.pack import PACK_FILE, PACKS, Pack
 from models.training.open_data import Photo
 from tests.app import pictures
 
@@ -62,3 +65,14 @@ def test_false_alarms_are_what_was_told_and_never_planted() -> None:
         "1 of 4 told (25.0%)",
         "1.0000% of 100 references",
     ]
+
+
+def test_the_service_that_is_audited_has_the_pack_that_was_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(audit, "_LARGE", 40)
+    monkeypatch.setattr(audit, "ALONE_SECONDS", 0.5)
+    # Another pack in a folder of the same name, as a recipe leaves it.
+    folder = shutil.copytree(PACKS / "embedded", tmp_path / "embedded")
+    manifest = folder / PACK_FILE
+    head, table, embedder = manifest.read_text().partition("[embedder]")
+    manifest.write_text(head + table + embedder.replace("scale = ", "scale = 2.0 # ", 1))
+    assert "40 made references of 10 products" in audit.speed(Pack.load(folder), threads=1)

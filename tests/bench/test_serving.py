@@ -6,7 +6,7 @@ import pytest
 from app.images import ImageLimits, decode
 from bench.peers import _embedder
 from bench.photographs import SIZES, photographs
-from bench.serve import Load, agrees, request_of
+from bench.serve import Load, agrees, post
 from models.pack import PACKS, Pack
 
 LIMITS = ImageLimits(max_bytes=10**7, max_pixels=10**8, min_side=16)
@@ -47,7 +47,7 @@ def test_a_load_says_what_was_answered_and_what_was_not() -> None:
 
 def test_the_request_is_whole() -> None:
     (photo,) = photographs(["1080p"], ["scene-1.jpg"])
-    head, _, body = request_of(photo).partition(b"\r\n\r\n")
+    head, _, body = post("/recognize", photo.jpeg).partition(b"\r\n\r\n")
     assert body == photo.jpeg
     assert f"Content-Length: {len(photo.jpeg)}".encode() in head
 

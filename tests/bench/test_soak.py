@@ -3,9 +3,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.serve import Load
+from bench.serve import Load, post
 from bench.soak import Outcome, State, kept, summary
-from bench.soak_requests import Truth, broken, novelty, post, views
+from bench.soak_requests import Truth, broken, novelty, views
 
 
 def embedding(vector: Sequence[float]) -> bytes:
