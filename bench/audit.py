@@ -21,6 +21,7 @@ import numpy as np
 
 from app.audit.audit import Audit, audit
 from app.sample import SAMPLES
+from bench.galleries import made_gallery
 from bench.photographs import photographs
 from bench.planted import DUPLICATES, Planted, chosen, embedded, enrol, plant
 from bench.report import add_write, circumstances, publish, table
@@ -93,10 +94,7 @@ def accuracy(data: Path, pack: Pack, work: Path, *, most: int, plantings: int, t
     for seed in range(_FIRST_SEED, _FIRST_SEED + plantings):
         planted = plant(photos, seed)
         references = embedded(planted.entries, pack, work, threads)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            Gallery.open(Path(folder), dimension=_DIMENSION, fingerprint="bench") as gallery,
-        ):
+        with made_gallery(_DIMENSION) as gallery:
             places = enrol(gallery, planted, references)
             found = audit(gallery, lambda *_: None)
         judge(planted, places, found, tallies)

@@ -1,7 +1,6 @@
 """Galleries of half of the open photographs' products, calibrated and asked about both halves."""
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from app.calibration.calibrate import calibrate
 from app.calibration.calibration import Calibration
 from app.references import references_of
 from app.verification import Verdict, claimed, limits
+from bench.galleries import made_gallery, reference
 from gallery import Gallery, NewImage
 from gallery.scenes import scenes_of
 from models.detector import Detector, crop
@@ -28,7 +28,6 @@ from models.training.open_data import Photo, beverage, grocery
 KEPT_BACK = 0.2
 CLAIMED = 0.05
 STRANGERS = 100  # photographs of unknown products that claim to show known ones
-_JPEG = b"\xff\xd8\xff\xd9"  # the gallery wants a thumbnail; nobody looks at this one
 
 Vectors = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -134,10 +133,7 @@ def halve(
         known += places[:back]
         references[name] = places[back:]
     unknown = [i for name in names if name not in enrolled for i in shown[name]]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Gallery.open(Path(folder), dimension=vectors[0].shape[1], fingerprint="bench") as gallery,
-    ):
+    with made_gallery(vectors[0].shape[1]) as gallery:
         for name, places in references.items():
             gallery.put_product(name, name, {})
             gallery.add_images(name, [_reference(photos[i], vectors[i]) for i in places])
@@ -162,8 +158,7 @@ def halve(
 
 def _reference(photo: Photo, vectors: Vectors) -> NewImage:
     # The whole image and its best body, as app.enrolment.enroller keeps them.
-    digest = hashlib.sha256(str(photo.path).encode()).hexdigest()
-    return NewImage(digest, 1, 1, _JPEG, vectors[:2])
+    return reference(str(photo.path).encode(), vectors[:2])
 
 
 def _ask(

@@ -1,14 +1,12 @@
 """Recall@1 of photographs against a gallery, through the gallery that serves."""
 
-import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.galleries import made_gallery, reference
 from gallery import Gallery, NewImage
 from gallery.scenes import scenes_of
 from models.embedder import Embedder
@@ -55,20 +53,15 @@ def ask(
         ValueError: the references show fewer than two products.
     """
     by_product: dict[str, list[Entry]] = {}
-    for reference in references:
-        by_product.setdefault(reference.identity, []).append(reference)
+    for entry in references:
+        by_product.setdefault(entry.identity, []).append(entry)
     if len(by_product) < 2:
         raise ValueError("a gallery of one product confuses nothing")
     images: dict[str, str] = {}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Gallery.open(
-            Path(folder), dimension=embedder.dimension, fingerprint=embedder.fingerprint
-        ) as gallery,
-    ):
+    with made_gallery(embedder.dimension) as gallery:
         for identity, entries in by_product.items():
             gallery.put_product(identity, identity, {})
-            added = gallery.add_images(identity, [_image(entry) for entry in entries])
+            added = gallery.add_images(identity, [_reference(entry) for entry in entries])
             images |= {e.source: image.id for e, image in zip(entries, added, strict=True)}
         enrolled = {entry.source: entry for entry in references}
         answers = []
@@ -78,7 +71,7 @@ def ask(
             answers.append(_best(gallery, query, len(by_product), undivided))
             if query.source in images:
                 own = enrolled[query.source]
-                (again,) = gallery.add_images(own.identity, [_image(own)])
+                (again,) = gallery.add_images(own.identity, [_reference(own)])
                 images[query.source] = again.id
         return answers
 
@@ -88,10 +81,8 @@ def recall(answers: Sequence[Answer]) -> float:
     return sum(answer.right for answer in answers) / len(answers)
 
 
-def _image(entry: Entry) -> NewImage:
-    digest = hashlib.sha256(entry.source.encode()).hexdigest()
-    # The gallery keeps a thumbnail for people; nobody looks at this one.
-    return NewImage(digest, 1, 1, b"\xff\xd8\xff\xd9", entry.vectors)
+def _reference(entry: Entry) -> NewImage:
+    return reference(entry.source.encode(), entry.vectors)
 
 
 def _best(gallery: Gallery, query: Entry, products: int, undivided: bool) -> Answer:

@@ -1,10 +1,7 @@
 """A pack's models and the classes around them that serve, without the service."""
 
-import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +11,7 @@ from rich.progress import track
 from app.enrolment.enroller import Enroller
 from app.recognizer import Recognizer
 from app.settings import Settings
+from bench.galleries import made_gallery, reference
 from gallery import Gallery, NewImage, Searches
 from models.detector import Detector
 from models.embedder import Embedder
@@ -38,11 +36,7 @@ class Served:
     @contextmanager
     def gallery(self, references: Mapping[str, Sequence[Image]]) -> Iterator[Gallery]:
         """A gallery that holds these photographs, by product."""
-        size, fingerprint = self._embedder.dimension, self._embedder.fingerprint
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            Gallery.open(Path(folder), dimension=size, fingerprint=fingerprint) as gallery,
-        ):
+        with made_gallery(self._embedder.dimension) as gallery:
             for name, images in track(references.items(), "enrolled", console=Console(stderr=True)):
                 gallery.put_product(name, name, {})
                 vectors = self._enroller.embed(images)
@@ -62,6 +56,4 @@ class Served:
 
 def _reference(image: Image, vectors: NDArray[np.float32]) -> NewImage:
     height, width = image.shape[:2]
-    digest = hashlib.sha256(image.tobytes()).hexdigest()
-    # The gallery keeps a thumbnail for people; nobody looks at this one.
-    return NewImage(digest, width, height, b"\xff\xd8\xff\xd9", vectors)
+    return reference(image.tobytes(), vectors, width, height)
