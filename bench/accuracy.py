@@ -16,7 +16,6 @@ all" compares whole images with each other, too (gallery.scenes). Detection coun
 an image at the pack's threshold. The embedded pack was trained on these same products.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from rich.progress import track
 
 from bench import detector, unseen
 from bench.detection import figures
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.retrieval import Answer, Entry, Vectors, ask, recall
 from models.detector import Box, Detector, crop
 from models.embedder import Embedder
@@ -298,11 +297,7 @@ def run(data: Path, pack: Pack, threads: int, console: Console) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
-    parser.add_argument("--threads", type=int, default=2)
-    add_write(parser)
+    parser = parser_of(__doc__, "data", "pack", "threads")
     unseen_by = parser.add_mutually_exclusive_group()
     unseen_by.add_argument("--embedder", type=Path, metavar="WORK", help="on products kept out")
     unseen_by.add_argument("--detector", type=Path, metavar="WORK", help="on scenes kept out")

@@ -8,7 +8,6 @@ keeps what has been embedded. Then a service with 10,000 made references is audi
 a client goes on asking it to recognise.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from app.sample import SAMPLES
 from bench.galleries import made_gallery
 from bench.photographs import photographs
 from bench.planted import DUPLICATES, Planted, chosen, embedded, enrol, plant
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import HOST, service
 from gallery import Gallery, NewImage
 from models.pack import Pack
@@ -208,15 +207,11 @@ def _audited(url: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
+    parser = parser_of(__doc__, "data", "pack", "threads")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "audit")
     parser.add_argument("--most", type=int, default=14, help="photographs of a grocery")
     parser.add_argument("--plantings", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("faults", "speed"))
-    add_write(parser)
     options = parser.parse_args(arguments)
     pack = Pack.load(options.pack)
     sections: dict[str, tuple[str, str, Callable[[], str]]] = {

@@ -15,7 +15,6 @@ With --embedder it is on products that the embedder was not trained on: WORK is 
 itself.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from rich.progress import track
 from app.verification import Verdict
 from bench.folded import folded_pack
 from bench.halves import CLAIMED, Half, Vectors, choose, halve, look
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from models.pack import EmbedderSpec, Pack
 from models.training.open_data import Photo
 from models.training.recipes.split import PARTS, folds
@@ -328,14 +327,10 @@ def _mean(values: Iterable[float | np.floating]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
+    parser = parser_of(__doc__, "data", "pack", "threads")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "calibration")
     parser.add_argument("--most", type=int, default=14, help="photographs of a grocery")
     parser.add_argument("--halves", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
-    add_write(parser)
     parser.add_argument("--embedder", type=Path, help="where its recipe worked")
     options = parser.parse_args()
     if options.embedder:

@@ -8,7 +8,6 @@ all drinks, on which boxes are compared as well. `--int8` is the same pack after
 `tillsight train int8`.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bench.detection import iou
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
@@ -115,13 +114,9 @@ def effects(networks: dict[str, Networks], data: Path, every: int) -> list[list[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
+    parser = parser_of(__doc__, "data", "pack", "threads")
     parser.add_argument("--int8", type=Path, help="folder of the pack in int8")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=4)
-    add_write(parser)
     options = parser.parse_args()
     pack = Pack.load(options.pack)
     networks: dict[str, Networks] = {

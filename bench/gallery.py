@@ -1,6 +1,5 @@
 """The gallery's figures on clustered vectors: search, changes beside it, restart, memory."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.clusters import DIMENSION, make, nearest_image, nearest_products
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.restart import FINGERPRINT, restarted
 from gallery import Gallery, In, NewImage
 
@@ -298,11 +297,10 @@ def _whole(number: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("rows", type=int, nargs="+", help="sizes of the galleries")
     parser.add_argument("--graph-from", type=int, default=300_000)
     parser.add_argument("--keep", type=Path, help="folder of filled galleries, used again")
-    add_write(parser)
     options = parser.parse_args()
     busy = os.getloadavg()[0]
     columns: dict[str, dict[str, str]] = {}

@@ -3,7 +3,6 @@
 `python -m bench.gallery_kills 200 --write docs/benchmarks.md`
 """
 
-import argparse
 import copy
 import json
 import random
@@ -21,7 +20,7 @@ from app.transfer.archive import Archive, Picture
 from bench.clusters import nearest_image
 from bench.index_rows import disagreeing
 from bench.killed_writer import digest, jobs_of, opened, thumbnail, vectors_of
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from gallery import Gallery
 
 # Product → content digest → content; of deleted products nothing is left.
@@ -186,10 +185,9 @@ def _digests(contents: Contents) -> dict[str, set[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("kills", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    add_write(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         witness = Witness(Path(folder))

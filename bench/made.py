@@ -7,16 +7,14 @@ turned, so a photograph may show a side of the label that no reference does; fla
 front. "Whole images" are the same photographs asked without the detector.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.served import Served
 from models.pack import Pack
 from models.training.recipes.grounds import surfaces
@@ -105,11 +103,7 @@ def run(pack: Pack, threads: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
-    parser.add_argument("--threads", type=int, default=2)
-    add_write(parser)
-    options = parser.parse_args()
+    options = parser_of(__doc__, "pack", "threads").parse_args()
     section = run(Pack.load(options.pack), options.threads)
     publish(options.write, "made products", section)
 

@@ -6,7 +6,6 @@ WORK keeps the galleries and what was measured, so that parts can be measured on
 migration there, search, changes, kills of the server, migration back.
 """
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -24,7 +23,7 @@ from pymilvus import MilvusClient
 
 from bench.clusters import DIMENSION, Clusters, make, nearest_image, nearest_products
 from bench.milvus_server import MilvusServer
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.restart import FINGERPRINT
 from gallery import Gallery, GalleryProtocol, GalleryUnavailable, In, NewImage
 from gallery.migration import migrate
@@ -290,11 +289,10 @@ def section(figures: dict[str, str], rows: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("work", type=Path, help="folder that keeps galleries and figures")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--part", choices=PARTS, action="append", help="all of them by default")
-    add_write(parser)
     options = parser.parse_args()
     bench = Bench(options.work, options.rows)
     bench.run(options.part or list(PARTS))

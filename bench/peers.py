@@ -8,7 +8,6 @@ files to its own pipeline in its own process, TillSight as requests over HTTP, i
 see the same machine. PaddleX keeps as many of its boxes as TillSight has crops.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ from app.sample import SAMPLES
 from app.settings import Settings
 from bench.packs import find_or_make, section_of
 from bench.photographs import SIZES, Photograph, photographs
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import HOST, service
 from bench.stages import crops_of, post, stream
 from models.pack import NetworkSpec, Pack
@@ -175,13 +174,10 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, "pack name", "threads")
     parser.add_argument("--environment", type=Path, required=True)
-    parser.add_argument("--pack", default="embedded")
     parser.add_argument("--engine", choices=get_args(Engine), default="paddle-fp32")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)
-    add_write(parser)
     options = parser.parse_args()
     python = environment(options.environment)
     with tempfile.TemporaryDirectory() as folder:

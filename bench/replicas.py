@@ -8,7 +8,6 @@ answered, and offices enrol one picture after another; whoever is refused or cut
 more, as a till would. In the end all that was acknowledged must be there, vectors and pictures.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -28,7 +27,7 @@ import simplejpeg
 from bench.local_server import free_ports
 from bench.milvus_server import MilvusServer
 from bench.object_server import ObjectServer
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import ready
 from gallery.opening import read_contents
 
@@ -281,9 +280,8 @@ def measured(work: Path) -> tuple[list[list[str]], str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("work", type=Path, help="an empty folder")
-    add_write(parser)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows, kept = measured(options.work)

@@ -7,12 +7,20 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from models.pack import PACKS
 from models.processor import available_cores
 
 _STAT = Path("/proc/stat")
 _REAL_TIME = (os.SCHED_FIFO, os.SCHED_RR)
 TITLE = "# Benchmarks\n\nEach section is written by the command it names.\n"
+_SHARED: dict[str, tuple[str, dict[str, Any]]] = {
+    "data": ("--data", {"type": Path, "default": Path("../shared/data")}),
+    "pack": ("--pack", {"type": Path, "default": PACKS / "embedded", "help": "its folder"}),
+    "pack name": ("--pack", {"default": "embedded", "help": "its name"}),
+    "threads": ("--threads", {"type": int, "default": 2}),
+}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -73,10 +81,18 @@ def write_section(report: Path, name: str, content: str) -> None:
     report.write_text(content, encoding="utf-8")
 
 
-def add_write(parser: argparse.ArgumentParser) -> None:
-    """The option that `publish` follows."""
+def parser_of(text: str | None, *shared: str) -> argparse.ArgumentParser:
+    """The parser of a bench whose docstring is `text`, with some of the options that benches share.
+
+    Always among them: `--write`, which `publish` follows.
+    """
+    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
+    for name in shared:
+        flag, option = _SHARED[name]
+        parser.add_argument(flag, **option)
     help_ = "report whose section is replaced, as docs/benchmarks.md"
     parser.add_argument("--write", type=Path, metavar="REPORT", help=help_)
+    return parser
 
 
 def publish(report: Path | None, name: str, content: str) -> None:

@@ -9,7 +9,6 @@ whether or not earlier ones are answered; what is slow then shows as waiting. Ev
 compared with what the service said of the same photograph before the load.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -29,7 +28,7 @@ import numpy as np
 from app.data_folder import serving
 from bench.photographs import SIZES, photographs
 from bench.processes import memory
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 
 CONCURRENCY = (1, 4, 16, 64)
 OPEN_SHARES = (0.5, 0.8)
@@ -255,11 +254,8 @@ async def measure(port: int, pid: int, seconds: float) -> tuple[list[list[str]],
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", default="embedded")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = parser_of(__doc__, "pack name", "threads")
     parser.add_argument("--seconds", type=float, default=20)
-    add_write(parser)
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,

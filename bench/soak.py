@@ -11,7 +11,6 @@ load; what was taught must be recognised at once and gone when it was deleted. T
 and memory of the service's process are taken down all along.
 """
 
-import argparse
 import asyncio
 import json
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from bench.processes import memory
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import Connection, Load, post, service
 from bench.soak_requests import Truth, broken, cancelled, novelty, trickled
 
@@ -241,12 +240,9 @@ def kept(before: State, outcome: Outcome, after: State) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, "pack name", "threads")
     parser.add_argument("load", choices=("disturbed", "mixed"))
-    parser.add_argument("--pack", default="embedded")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=15)
-    add_write(parser)
     options = parser.parse_args()
     run = disturbed if options.load == "disturbed" else mixed
     with (

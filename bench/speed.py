@@ -5,13 +5,12 @@
 FOLDER is that of `bench.peers`. Takes half an hour on two cores; leave the machine alone.
 """
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 from bench.packs import OFFICIAL
-from bench.report import add_write
+from bench.report import parser_of
 from models.session import Engine
 
 # The default, and the quickest.
@@ -19,10 +18,8 @@ ENGINES: tuple[Engine, ...] = ("paddle-fp32", "openvino-bf16")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, "data")
     parser.add_argument("--environment", type=Path, required=True)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    add_write(parser)
     options = parser.parse_args()
     peers = ["bench.peers", "--environment", str(options.environment)]
     for command in (

@@ -27,7 +27,7 @@ import numpy as np
 from app.settings import Settings
 from bench.packs import find_or_make, section_of
 from bench.photographs import SIZES, Photograph, photographs
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import HOST, service
 from models.allocation import keep_freed_memory
 from models.pack import Pack
@@ -156,11 +156,8 @@ def stream(pipe: IO[str] | None) -> IO[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", default="embedded")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = parser_of(__doc__, "pack name", "threads")
     parser.add_argument("--rounds", type=int, default=30)
-    add_write(parser)
     parser.add_argument("--raw", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.raw:

@@ -7,7 +7,6 @@ left. Processor time tells what a start costs when the machine does nothing else
 1080p is then recognised, the first and the tenth time.
 """
 
-import argparse
 import tempfile
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,7 +15,7 @@ from time import perf_counter
 
 from bench.photographs import Photograph, photographs
 from bench.processes import memory, processor_seconds
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import HOST, SCENES, service
 from bench.stages import post
 
@@ -39,11 +38,8 @@ def start(folder: Path, pack: str, threads: int, photo: Photograph) -> tuple[flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", default="embedded")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = parser_of(__doc__, "pack name", "threads")
     parser.add_argument("--starts", type=int, default=5)
-    add_write(parser)
     options = parser.parse_args()
     [photo] = photographs(("1080p",), SCENES[:1])
     first, later = [], []

@@ -7,7 +7,6 @@ them as `TILLSIGHT_THREADS`, for one client and for sixteen. The load is made on
 all cores also beside processes that do nothing but keep a core busy each.
 """
 
-import argparse
 import asyncio
 import os
 import subprocess
@@ -18,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.photographs import photographs
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.serve import SCENES, Connection, closed, post, service
 
 CLIENTS = (1, 16)
@@ -51,10 +50,8 @@ def busy(processes: int) -> Iterator[None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", default="embedded")
+    parser = parser_of(__doc__, "pack name")
     parser.add_argument("--seconds", type=float, default=8)
-    add_write(parser)
     options = parser.parse_args()
     there = sorted(os.sched_getaffinity(0))
     rows = []

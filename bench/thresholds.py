@@ -12,7 +12,6 @@ regions, as `/recognize` does. Made products are as in `bench.made`, which no tr
 Each row is over all draws. `--vectors` keeps the vectors, so that a run that was stopped goes on.
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -27,7 +26,7 @@ from rich.progress import track
 from bench.folded import folded_pack
 from bench.halves import look, regions
 from bench.made import FIRST_FAMILY, plain_view
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from gallery.leaning import leaned_references
 from gallery.scenes import scenes_of, scores
 from models.detector import Detector
@@ -244,12 +243,9 @@ def run(data: Path, work: Path, kept: Path, threads: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, "data", "threads")
     parser.add_argument("work", type=Path, help="where the embedder's recipe worked")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--vectors", type=Path, default=Path(tempfile.gettempdir()) / "thresholds")
-    parser.add_argument("--threads", type=int, default=2)
-    add_write(parser)
     options = parser.parse_args()
     section = run(options.data, options.work, options.vectors, options.threads)
     publish(options.write, "thresholds", section)

@@ -8,18 +8,16 @@ for. Once everything is compared with everything, as PP-ShiTuV2 has it, and once
 does it: whole images that show bodies are not compared with each other (gallery.scenes).
 """
 
-import argparse
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from app.recognizer import Recognizer
-from bench.report import add_write, circumstances, publish, table
+from bench.report import circumstances, parser_of, publish, table
 from bench.served import Served
 from bench.trays import lay
 from gallery import Filter, Gallery, SearchResult
@@ -169,11 +167,7 @@ def run(pack: Pack, threads: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pack", type=Path, default=Path("models/packs/embedded"))
-    parser.add_argument("--threads", type=int, default=2)
-    add_write(parser)
-    options = parser.parse_args()
+    options = parser_of(__doc__, "pack", "threads").parse_args()
     section = run(Pack.load(options.pack), options.threads)
     publish(options.write, "one camera", section)
 
