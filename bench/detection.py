@@ -14,7 +14,6 @@ class DetectionFigures:
     """Over a set of images. `mean_best_iou` is over labelled boxes, 0 where nothing overlaps."""
 
     images: int
-    labelled: int
     recall_50: float
     recall_75: float
     boxes_per_image: float
@@ -56,7 +55,6 @@ def figures(images: Sequence[tuple[Sequence[Corners], Sequence[Corners]]]) -> De
     best = np.concatenate([overlap.max(axis=0, initial=0.0) for overlap in overlaps])
     return DetectionFigures(
         images=len(images),
-        labelled=total,
         recall_50=sum(matched(overlap, 0.5) for overlap in overlaps) / total,
         recall_75=sum(matched(overlap, 0.75) for overlap in overlaps) / total,
         boxes_per_image=sum(len(found) for found, _ in images) / len(images),
