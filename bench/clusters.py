@@ -15,6 +15,10 @@ WITHIN = (0.7, 0.9)
 FAMILY = 20
 # The cosine between two products of one family, before their views spread.
 KINSHIP = 0.5
+# The best so many products are asked for, so many times; a filter leaves one assortment.
+K = 5
+QUERIES = 500
+ASSORTMENTS = 100
 _ROWS_AT_ONCE = 8192
 
 
@@ -48,6 +52,11 @@ def make(count: int, rng: np.random.Generator) -> Clusters:
         rows = products[start : start + _ROWS_AT_ONCE]
         vectors[start : start + _ROWS_AT_ONCE] = _around(centres[rows], within[rows], rng)
     return Clusters(centres, within, vectors, products)
+
+
+def sku(product: int) -> str:
+    """The id under which a product is enrolled."""
+    return f"sku-{product:07d}"
 
 
 def nearest_products(

@@ -17,15 +17,21 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.clusters import DIMENSION, make, nearest_image, nearest_products
+from bench.clusters import (
+    ASSORTMENTS,
+    DIMENSION,
+    QUERIES,
+    K,
+    make,
+    nearest_image,
+    nearest_products,
+    sku,
+)
 from bench.report import circumstances, parser_of, publish, table
 from bench.restart import FINGERPRINT, restarted
 from gallery import Gallery, In, NewImage
 
 WRITERS = 16
-QUERIES = 500
-K = 5
-ASSORTMENTS = 100
 SINGLE_ADDS = 200
 DELETES = 100
 RATE = 100.0
@@ -122,8 +128,8 @@ class Bench:
 
     def fill(self, gallery: Gallery) -> None:
         def enrol(product: int, images: list[NewImage]) -> None:
-            gallery.put_product(_name(product), "a product", {"assortment": product % ASSORTMENTS})
-            gallery.add_images(_name(product), images)
+            gallery.put_product(sku(product), "a product", {"assortment": product % ASSORTMENTS})
+            gallery.add_images(sku(product), images)
 
         seconds = 0.0
         with ThreadPoolExecutor(WRITERS) as threads, self.said_to_go_on("filling"):
@@ -154,14 +160,11 @@ class Bench:
             self.clusters, np.arange(len(self.clusters.vectors)), self.queries, K
         )
         right = np.mean(
-            [answer[0] == _name(p) for answer, p in zip(answers, self.wanted, strict=True)]
+            [answer[0] == sku(p) for answer, p in zip(answers, self.wanted, strict=True)]
         )
         truly = np.mean([rows[0] == p for rows, p in zip(exact, self.wanted, strict=True)])
         same = np.mean(
-            [
-                answer == [_name(p) for p in best]
-                for answer, best in zip(answers, exact, strict=True)
-            ]
+            [answer == [sku(p) for p in best] for answer, best in zip(answers, exact, strict=True)]
         )
         self.note("search, median / 99 %, ms", _times(times))
         self.note("label accuracy (exact)", f"{right:.3f} ({truly:.3f})")
@@ -180,7 +183,7 @@ class Bench:
             K,
         )
         hits = sum(
-            len(set(answer) & {_name(p) for p in best})
+            len(set(answer) & {sku(p) for p in best})
             for answer, best in zip(answers, exact, strict=True)
         )
         self.note("filter keeping 1 %: median / 99 %, ms (first)", f"{_times(times)} ({first:.0f})")
@@ -196,7 +199,7 @@ class Bench:
         vector = self.clusters.views(product, self.rng)
         image = self.image(vector[0])
         start = perf_counter()
-        (added,) = gallery.add_images(_name(int(product[0])), [image])
+        (added,) = gallery.add_images(sku(int(product[0])), [image])
         seconds = perf_counter() - start
         if find and nearest_image(gallery, vector) != added.id:
             raise RuntimeError(f"an image that was added was not found: {added.id}")
@@ -206,7 +209,7 @@ class Bench:
         times = []
         for _ in range(DELETES):
             vector = self.clusters.views(self.wanted[:1], self.rng)
-            (added,) = gallery.add_images(_name(int(self.wanted[0])), [self.image(vector[0])])
+            (added,) = gallery.add_images(sku(int(self.wanted[0])), [self.image(vector[0])])
             start = perf_counter()
             gallery.delete_image(added.id)
             candidates = gallery.search(vector, K).candidates[0]
@@ -282,10 +285,6 @@ def _parts(
             yield part
             part = []
     yield part
-
-
-def _name(product: int) -> str:
-    return f"sku-{product:07d}"
 
 
 def _times(milliseconds: list[float]) -> str:

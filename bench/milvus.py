@@ -21,7 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
-from bench.clusters import DIMENSION, Clusters, make, nearest_image, nearest_products
+from bench.clusters import (
+    ASSORTMENTS,
+    DIMENSION,
+    QUERIES,
+    Clusters,
+    K,
+    make,
+    nearest_image,
+    nearest_products,
+    sku,
+)
 from bench.milvus_server import MilvusServer
 from bench.report import circumstances, parser_of, publish, table
 from bench.restart import FINGERPRINT
@@ -32,10 +42,7 @@ from gallery.objects import FolderObjects
 from gallery.opening import read_contents
 
 PARTS = ("there", "search", "changes", "kills", "back")
-QUERIES = 500
 ASKED = 1000
-K = 5
-ASSORTMENTS = 100
 CHANGES = 30
 KILLS = 3
 # Before each kill.
@@ -95,7 +102,7 @@ class Bench:
         with self.here() as gallery:
             names, firsts = np.unique(self.clusters.products, return_index=True)
             for product, first, last in zip(names, firsts, [*firsts[1:], self.rows], strict=True):
-                name = _name(int(product))
+                name = sku(int(product))
                 gallery.put_product(name, name, {"assortment": int(product) % ASSORTMENTS})
                 gallery.add_images(name, [self.image(row) for row in range(first, last)])
         (self.work / "filled").touch()
@@ -179,7 +186,7 @@ class Bench:
             start = perf_counter()
             (candidates,) = asked.search(query[None], K, where).candidates
             milliseconds.append((perf_counter() - start) * 1000)
-            hits += len({c.product_id for c in candidates} & {_name(product) for product in best})
+            hits += len({c.product_id for c in candidates} & {sku(product) for product in best})
         self.note(f"search, {name}", _times(milliseconds))
         self.note(f"recall@{K}, {name}", f"{hits / sum(map(len, exact)):.4f}")
 
@@ -191,7 +198,7 @@ class Bench:
             for number in range(CHANGES):
                 vector = rng.standard_normal((1, DIMENSION)).astype(np.float32)
                 start = perf_counter()
-                (image,) = gallery.add_images(_name(number), [_image(self.rows + number, vector)])
+                (image,) = gallery.add_images(sku(number), [_image(self.rows + number, vector)])
                 added.append((perf_counter() - start) * 1000)
                 if nearest_image(gallery, vector) != image.id:
                     raise AssertionError("What was added is not found.")
@@ -262,10 +269,6 @@ def _image(number: int, vectors: NDArray[Any]) -> NewImage:
     # As long as a small thumbnail is, and each another one.
     picture = b"\xff\xd8" + digest.encode() * 64 + b"\xff\xd9"
     return NewImage(digest, 512, 512, picture, vectors)
-
-
-def _name(product: int) -> str:
-    return f"sku-{product:07d}"
 
 
 def _times(milliseconds: list[float]) -> str:
