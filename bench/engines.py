@@ -24,6 +24,7 @@ from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
 from models.session import Engine
+from models.training.embedding.retrieval import Embeddings, ask, summary
 from models.training.open_data import Corners, Photo, beverage, grocery
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -56,12 +57,9 @@ class Networks:
 
 def recall(vectors: NDArray[np.float32], photos: Sequence[Photo]) -> float:
     """Share of photographs whose nearest is of their product; copies of one are not its nearest."""
-    scores = vectors @ vectors.T
-    sources = np.array([photo.source for photo in photos])
-    identities = np.array([photo.identity for photo in photos])
-    scores[sources[:, None] == sources[None, :]] = -2.0
-    asked = np.array([(identities == identity).sum() > 1 for identity in identities])
-    return float((identities[scores.argmax(axis=1)] == identities)[asked].mean())
+    identities, sources = zip(*((photo.identity, photo.source) for photo in photos), strict=True)
+    shown = Embeddings(vectors[:, None], identities, sources)
+    return summary(ask(shown, shown)).recall_1
 
 
 def same_boxes(networks: dict[str, Networks], photos: Sequence[Photo]) -> dict[str, float]:
