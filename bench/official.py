@@ -8,6 +8,7 @@ stride 32, whose boxes are as large as products, has scores above the threshold,
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
 from models.pack import PACK_FILE, DetectorSpec, EmbedderSpec, PackManifest, manifest_toml
 from models.training.export_detector import export_detector
 from models.training.export_embedder import INPUT_SIZE, export_embedder
+from models.training.normalisation import IMAGENET
 
 BOXES = 4
 _LEVEL = 2
 _MEDIAN_SCORE = 0.05  # above what both sides' thresholds and the graph's own keep
 _NO_SCORE = -20.0
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
+_IMAGENET = asdict(IMAGENET)
 _ORIGIN = {"licence": "Apache-2.0", "origin": "drawn from a seed by bench.official"}
 
 
