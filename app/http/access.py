@@ -130,7 +130,8 @@ class Authenticate:
         # A name that someone made point here (DNS rebinding) is its own origin, so the name counts
         # as well.
         own = origin is None or origin.partition("://")[2] == host
-        own_name = _is_local(host) or _name_of(host) in self._hosts
+        name = _name_of(host)
+        own_name = name is not None and (_is_local(name) or name in self._hosts)
         if "*" not in self._origins and not (own_name and (own or origin in self._origins)):
             raise RequestProblem(
                 403,
@@ -177,14 +178,8 @@ def _name_of(host: str) -> str | None:
         return None
 
 
-def _is_local(host: str) -> bool:
-    """Whether a `Host` can't be a name that someone else has registered.
-
-    That is an address, a name without a dot, or one of a private domain.
-    """
-    name = _name_of(host)
-    if name is None:
-        return False
+def _is_local(name: str) -> bool:
+    """Whether nobody can have registered a host's name: an address, no dot, or a private domain."""
     if "." not in name or name.endswith(_PRIVATE):
         return True
     try:

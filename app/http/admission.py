@@ -1,7 +1,7 @@
 """Who may use the networks when: a bounded number of requests, in the order of their arrival."""
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
@@ -11,8 +11,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
-from app.http.current import SHARE, caller
 from app.http.problems import RequestProblem
+from app.http.shares import Shared, caller_of
 from models.widths import Cores
 
 # How much the latest request counts in the mean that Retry-After is reckoned from.
@@ -88,10 +88,9 @@ class Admission:
         `cores` is told how many requests are at the networks.
         """
         self._places = places
-        self._most = most
         self._patience = patience
         self._cores = cores
-        self._inside: Counter[str] = Counter()
+        self._inside = Shared(most)
         self._waiters = 0
         self._waiting: deque[Turn] = deque()
         self._mean_seconds = 0.0
@@ -99,7 +98,7 @@ class Admission:
     @property
     def inside(self) -> int:
         """Requests that were let in and are not answered yet."""
-        return self._inside.total()
+        return self._inside.taken
 
     @property
     def waiting(self) -> int:
@@ -113,8 +112,7 @@ class Admission:
         Raises:
             RequestProblem: there are as many as may be, or as may be the caller's.
         """
-        share = ceil(self._most * SHARE)
-        if self.inside >= self._most or self._inside[caller] >= share:
+        if not self._inside.has(1, caller):
             seconds = max(1, ceil(self.inside * self._mean_seconds / self._places))
             raise RequestProblem(
                 429,
@@ -122,11 +120,11 @@ class Admission:
                 f"{self.inside} requests are waiting already; come back in {seconds} s.",
                 {"Retry-After": str(seconds)},
             )
-        self._inside[caller] += 1
+        self._inside.take(1, caller)
         try:
             yield
         finally:
-            self._inside -= Counter([caller])  # which forgets who has none
+            self._inside.give_back(1, caller)
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[Turn]:
@@ -177,7 +175,7 @@ async def _leave_with_client(request: Request, turn: Turn) -> None:
 
 async def _enter(request: Request) -> AsyncIterator[None]:
     admission: Admission = request.app.state.admission
-    with admission.entered(caller(request.scope)):
+    with admission.entered(caller_of(request.scope)):
         yield
 
 

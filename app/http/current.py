@@ -3,12 +3,6 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from starlette.types import Scope
-
-# So much of what requests have in common may be one caller's: who sends slowly, or much, must not
-# keep all others out.
-SHARE = 3 / 4
-
 
 @dataclass(slots=True)
 class RequestRecord:
@@ -38,9 +32,3 @@ def begin(request_id: str) -> RequestRecord:
 def current_request() -> RequestRecord:
     """The record of the request that this code runs for, on whatever thread."""
     return _current.get()
-
-
-def caller(scope: Scope) -> str:
-    """Whose request it is: the label of its key or, without keys, the address it comes from."""
-    client = scope.get("client")
-    return current_request().key or (client[0] if client else "")

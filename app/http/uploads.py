@@ -1,7 +1,6 @@
 """Images out of a request: multipart (`image`, `images`) or a raw body with an `image/*` type."""
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, Any
@@ -11,8 +10,8 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.current import SHARE, caller
 from app.http.problems import RequestProblem
+from app.http.shares import Shared, caller_of
 from app.images import ImageLimits, check_bytes
 from app.settings import Settings
 
@@ -131,8 +130,7 @@ class LimitBody:
 
     def __init__(self, app: ASGIApp, *, most_held: int) -> None:
         self._app = app
-        self._most_held = most_held
-        self._held: Counter[str] = Counter()
+        self._held = Shared(most_held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -141,7 +139,7 @@ class LimitBody:
         stated = Headers(scope=scope).get("content-length", "")
         declared = int(stated) if stated.isdecimal() else 0
         received, held, complete = 0, 0, False
-        whose = caller(scope)
+        whose = caller_of(scope)
         due = monotonic() + BEHIND_SECONDS
 
         async def limited() -> Message:
@@ -170,18 +168,17 @@ class LimitBody:
                 )
                 raise HTTPException(413, detail)
             if rule.held:
-                held += size
-                self._held[whose] += size
-                share = self._most_held * SHARE
-                if self._held.total() > self._most_held or self._held[whose] > share:
-                    waiting = f"Requests of {self._held.total():,} bytes are waiting already"
+                if not self._held.has(size, whose):
+                    waiting = f"Requests of {self._held.taken + size:,} bytes are waiting already"
                     raise HTTPException(429, f"{waiting}; come back in 1 s.", {"Retry-After": "1"})
+                held += size
+                self._held.take(size, whose)
             return message
 
         try:
             await self._app(scope, limited, send)
         finally:
-            self._held -= Counter({whose: held})  # which forgets who has none
+            self._held.give_back(held, whose)
 
 
 async def _read_form(request: Request, settings: Settings) -> list[Upload]:

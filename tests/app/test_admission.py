@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from app.http.admission import Admission
 from app.http.application import create_app
 from app.http.problems import RequestProblem
+from app.http.shares import Shared
 from app.service import Service
 from models.widths import Cores
 from tests.app import pictures
@@ -244,7 +245,7 @@ def test_more_than_may_wait_are_told_when_to_come_back(
     service: Service, path: str, kind: str
 ) -> None:
     with Running(service) as running:
-        running.app.state.admission._most = 2
+        running.app.state.admission._inside = Shared(2)
         half = [upload(running.port, "/recognize", length=1_500_000) for _ in range(2)]
         assert running.inside(2)
         answer = httpx2.post(running.url + path, content=b"{}", headers={"Content-Type": kind})
