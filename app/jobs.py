@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
-from typing import Any, Literal, get_args
+from threading import Event, RLock, Thread
+from typing import Literal, get_args
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
@@ -18,7 +18,7 @@ from gallery import Author, authored, current_author
 from gallery.durable import flush, put_in_place
 
 Kind = Literal["import", "rebuild"]
-State = Literal["queued", "running", "done", "failed"]
+State = Literal["queued", "running", "done", "failed", "cancelled"]
 ItemCode = Literal["unusable-image", "invalid-value"]
 
 KEPT_JOBS = 100
@@ -26,6 +26,8 @@ MOST_ERRORS = 1000
 # What the service doesn't live through would be taken up for ever, and the jobs behind it never.
 MOST_STARTS = 3
 RECORD = "job.json"
+# Who wants a running job to end. Beside the record, which is its worker's to write.
+CANCEL = "cancel"
 logger = logging.getLogger(__name__)
 
 
@@ -41,8 +43,8 @@ class ItemError(BaseModel):
     detail: str
 
 
-class Job(BaseModel):
-    """A job and how far it is: `done` of `total` items, and those that failed."""
+class JobSummary(BaseModel):
+    """A job and how far it is: `done` of `total` items."""
 
     id: str
     kind: Kind
@@ -60,13 +62,18 @@ class Job(BaseModel):
         0, description="Images of an export by another embedder: embedded from their thumbnails."
     )
     starts: int = Field(0, description="How often it was begun since it last came further.")
-    failed: int = 0
-    errors: list[ItemError] = Field([], description=f"The first {MOST_ERRORS} of the failed.")
-    detail: str | None = Field(None, description="Why the job as a whole failed.")
+    failed: int = Field(0, description="Items that were left out.")
+    detail: str | None = Field(None, description="Why the job ended before its last item.")
     author: str | None = Field(None, description="The key that asked for it.")
     request_id: str | None = Field(None, description="Of the request that asked for it.")
     created_at: datetime
     finished_at: datetime | None = None
+
+
+class Job(JobSummary):
+    """A job, how far it is, and why items were left out."""
+
+    errors: list[ItemError] = Field([], description=f"The first {MOST_ERRORS} of the failed.")
 
     def fail_item(self, item: str, code: ItemCode, detail: str) -> None:
         self.failed += 1
@@ -78,11 +85,16 @@ class GivenUp(Exception):
     """The job was begun often enough."""
 
 
+class Cancelled(Exception):
+    """Somebody wants the job no further."""
+
+
 class StopJob(Exception):
     """The service is stopping: the job goes on when it is back."""
 
 
-# Does the work in the job's folder; calls `save` when some is done, which may raise StopJob.
+# Does the work in the job's folder; calls `save` when some is done, and lets pass what that raises:
+# StopJob and Cancelled.
 Work = Callable[[Job, Path, Callable[[], None]], None]
 
 
@@ -93,13 +105,14 @@ class Jobs:
         """Take up what an earlier run left unfinished, in its order."""
         self._folder = folder
         self._work = work
-        self._lock = Lock()
+        self._lock = RLock()
         self._stopping = Event()
         self._waiting: SimpleQueue[str | None] = SimpleQueue()
         folder.mkdir(parents=True, exist_ok=True)
         self._jobs = {job.id: job for job in _read_jobs(folder)}
         for job in self._jobs.values():
             if job.finished_at is None:
+                job.state = "queued"
                 self._waiting.put(job.id)
             else:
                 _remove_input(folder / job.id)
@@ -149,11 +162,31 @@ class Jobs:
             UnknownJob: there is none, or it was so long ago that it is forgotten.
         """
         with self._lock:
-            if job_id not in self._jobs:
-                raise UnknownJob(
-                    f"There is no job {job_id[:80]!r}; the last {KEPT_JOBS} are remembered."
-                )
-            return self._jobs[job_id].model_copy(deep=True)
+            return self._find(job_id).model_copy(deep=True)
+
+    def latest(self) -> list[JobSummary]:
+        """The remembered jobs, the newest first."""
+        with self._lock:
+            return [JobSummary(**dict(job)) for job in reversed(self._jobs.values())]
+
+    def cancel(self, job_id: str) -> Job:
+        """Have a job end after the items at hand, and give a copy of it as it stands.
+
+        One that waits has ended when this returns; of a running one it is on the disk that it is to
+        end; one that is finished stays as it is. What was done is kept.
+
+        Raises:
+            UnknownJob: there is none, or it was so long ago that it is forgotten.
+        """
+        by = current_author().name
+        detail = f"Cancelled by {by}." if by else "Cancelled."
+        with self._lock:
+            job = self._find(job_id)
+            if job.state == "queued":
+                self._end(job, "cancelled", detail)
+            elif job.state == "running":
+                _put(self._folder / job.id / CANCEL, detail)
+            return self._find(job_id).model_copy(deep=True)
 
     def states(self) -> dict[State, int]:
         """How many of the remembered jobs are in each state."""
@@ -167,49 +200,67 @@ class Jobs:
         self._waiting.put(None)
         self._thread.join()
 
+    def _find(self, job_id: str) -> Job:
+        if job_id not in self._jobs:
+            raise UnknownJob(
+                f"There is no job {job_id[:80]!r}; the last {KEPT_JOBS} are remembered."
+            )
+        return self._jobs[job_id]
+
     def _run(self) -> None:
         while (job_id := self._waiting.get()) is not None and not self._stopping.is_set():
+            with self._lock:
+                job = self._jobs.get(job_id)
+                if job is None or job.finished_at:
+                    continue  # cancelled while it waited
+                job.state = "running"
             try:
-                self._do(self._jobs[job_id])
+                self._do(job)
             except OSError:
                 # The next start takes it up again; the jobs behind it need not wait for that.
                 logger.exception("Job %s could not be recorded.", job_id)
 
     def _do(self, job: Job) -> None:
-        folder = self._folder / job.id
-        job.state = "running"
-        end: dict[str, Any] = {"state": "done"}
+        state: State = "done"
+        detail = None
         try:
             self._begin(job)
             with authored(Author(job.author, job.request_id)):
-                self._work[job.kind](job, folder, partial(self._keep, job, job.done))
+                self._work[job.kind](job, self._folder / job.id, partial(self._keep, job, job.done))
         except StopJob:
             return
+        except Cancelled as cancelled:
+            state, detail = "cancelled", str(cancelled)
         except Exception as error:
             # A thread's exception would go nowhere: the job tells it instead.
             logger.exception("Job %s (%s) failed.", job.id, job.kind)
-            end = {"state": "failed", "detail": str(error)}
-        finished = job.model_copy(update={**end, "finished_at": datetime.now(UTC)})
+            state, detail = "failed", str(error)
+        self._end(job, state, detail)
+
+    def _end(self, job: Job, state: State, detail: str | None) -> None:
+        ended = {"state": state, "detail": detail, "finished_at": datetime.now(UTC)}
+        finished = job.model_copy(update=ended)
         try:
-            self._record(finished, folder)
+            self._record(finished)
         finally:
             # Not before it is on the disk, if it can be: what somebody does upon it, no restart
             # may undo.
             with self._lock:
                 self._jobs[job.id] = finished
-        _remove_input(folder)
+        _remove_input(self._folder / job.id)
 
-    def _record(self, finished: Job, folder: Path) -> None:
+    def _record(self, finished: Job) -> None:
         try:
             _save(self._folder, finished)
         except OSError:
-            # What has failed is not taken up again: a full disk has room where its input was.
-            if finished.state != "failed":
+            # What is not taken up again needs its input no more: a full disk has room where it was.
+            if finished.state == "done":
                 raise
-            _remove_input(folder)
+            _remove_input(self._folder / finished.id)
             _save(self._folder, finished)
 
     def _begin(self, job: Job) -> None:
+        self._check_wanted(job)
         if job.starts >= MOST_STARTS:
             raise GivenUp(
                 f"It was begun {job.starts} times, and came no further than {job.done:,} items "
@@ -225,6 +276,12 @@ class Jobs:
         _save(self._folder, job)
         if self._stopping.is_set():
             raise StopJob
+        self._check_wanted(job)
+
+    def _check_wanted(self, job: Job) -> None:
+        asked = self._folder / job.id / CANCEL
+        if asked.exists():
+            raise Cancelled(asked.read_text(encoding="utf-8"))
 
     def _forget_old(self) -> None:
         # In the order they were started: the clock may have been set since.
@@ -252,9 +309,12 @@ def _remove_input(folder: Path) -> None:
 
 
 def _save(folder: Path, job: Job) -> None:
-    path = folder / job.id / RECORD
+    _put(folder / job.id / RECORD, job.model_dump_json())
+
+
+def _put(path: Path, text: str) -> None:
     written = path.with_suffix(".partial")
-    written.write_text(job.model_dump_json(), encoding="utf-8")
+    written.write_text(text, encoding="utf-8")
     put_in_place(written, path)
 
 

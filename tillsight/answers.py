@@ -263,12 +263,12 @@ class GalleryState(TypedDict):
     model: dict[str, Any]
 
 
-class Job(TypedDict):
-    """`finished_at` is None until it is `done` or `failed`."""
+class JobSummary(TypedDict):
+    """`finished_at` is None until it is `done`, `failed` or `cancelled`."""
 
     id: str
     kind: str
-    state: Literal["queued", "running", "done", "failed"]
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
     dry_run: bool
     done: int
     total: int
@@ -279,9 +279,16 @@ class Job(TypedDict):
     embedded_again: int
     starts: int
     failed: int
-    errors: list[dict[str, str]]
     detail: str | None
     author: str | None
     request_id: str | None
     created_at: str
     finished_at: str | None
+
+
+class Job(JobSummary):
+    errors: list[dict[str, str]]
+
+
+class Jobs(TypedDict):
+    jobs: list[JobSummary]

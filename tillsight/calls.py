@@ -21,6 +21,7 @@ from tillsight.answers import (
     HistoryPage,
     Image,
     Job,
+    Jobs,
     Product,
     ProductPage,
     ProductWithImages,
@@ -293,9 +294,19 @@ def undo(number: int) -> Call[Feedback]:
     return Call("POST", f"/feedback/{number}/undo")
 
 
+def list_jobs() -> Call[Jobs]:
+    """The unfinished jobs and the last of the finished, newest first."""
+    return Call("GET", "/jobs")
+
+
 def get_job(job_id: str) -> Call[Job]:
-    """How far a job is."""
+    """How far a job is, and what it left out."""
     return Call("GET", f"/jobs/{quote(job_id, safe='')}")
+
+
+def cancel_job(job_id: str) -> Call[Job]:
+    """Have a job end before its last item; what it has taken by then stays."""
+    return Call("POST", f"/jobs/{quote(job_id, safe='')}/cancel")
 
 
 def _path(product_id: str) -> str:

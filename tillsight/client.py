@@ -128,7 +128,9 @@ class Client:
     approve = _method(calls.approve)
     reject = _method(calls.reject)
     undo = _method(calls.undo)
+    list_jobs = _method(calls.list_jobs)
     get_job = _method(calls.get_job)
+    cancel_job = _method(calls.cancel_job)
 
 
 class AsyncClient:
@@ -203,7 +205,9 @@ class AsyncClient:
     approve = _async_method(calls.approve)
     reject = _async_method(calls.reject)
     undo = _async_method(calls.undo)
+    list_jobs = _async_method(calls.list_jobs)
     get_job = _async_method(calls.get_job)
+    cancel_job = _async_method(calls.cancel_job)
 
 
 def _headers(key: str | None) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """`tillsight gallery`: fill and inspect the gallery."""
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from unicodedata import normalize
 
 import typer
@@ -22,6 +24,9 @@ from app.cli.console import console, counted
 from app.settings import Settings
 from app.terminal import shown
 from app.transfer.archive import is_hidden, is_picture
+
+if TYPE_CHECKING:
+    from tillsight.answers import Job
 
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 POLL_SECONDS = 0.3
@@ -101,7 +106,7 @@ def import_archive(
     """Import a zip: a folder of images per product and, for names and metadata, products.csv.
 
     Or an export, whose gallery comes back as it was. The service goes on with it when this command
-    is interrupted.
+    is interrupted: see `jobs` and `cancel`.
     """
     with connect(Settings(), url) as client, Progress(*PROGRESS, TimeRemainingColumn()) as progress:
         task = progress.add_task("Importing", total=None)
@@ -112,7 +117,39 @@ def import_archive(
             job = client.get_job(accepted["job_id"])
             progress.update(task, completed=job["done"], total=job["total"])
             finished = job["finished_at"] is not None
+    _report(job)
+    if job["state"] in ("failed", "cancelled"):
+        raise CommandError(str(job["detail"]))
+    if job["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def jobs(url: ServiceUrl = None) -> None:
+    """Imports and rebuilds, those under way among them: newest first, a JSON object a line."""
+    with connect(Settings(), url) as client:
+        answer = client.list_jobs()
+    for job in answer["jobs"]:
+        typer.echo(shown(json.dumps(job, ensure_ascii=False)))
+
+
+@app.command()
+def cancel(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its id, as `jobs` lists it.")],
+    url: ServiceUrl = None,
+) -> None:
+    """Have an import end before its last item; what it has taken by then stays in the gallery."""
+    with connect(Settings(), url) as client:
+        job = client.cancel_job(job_id)
+    _report(job)
+    ends = "ends after the items at hand" if job["finished_at"] is None else f"is {job['state']}"
+    console().print(f"The job {ends}.")
+
+
+def _report(job: Job) -> None:
+    """What a job has brought so far."""
     out = console()
+    dry_run = job["dry_run"]
     would = "would be " if dry_run else ""
     out.print(
         f"{counted(job['created'], 'product')} {would}created, {job['changed']} {would}changed."
@@ -129,10 +166,6 @@ def import_archive(
     for error in job["errors"]:
         # A line's end, too: what follows it would pass for words of ours.
         out.print(f"  {shown(error['item'])}: {error['detail']}")
-    if job["state"] == "failed":
-        raise CommandError(str(job["detail"]))
-    if job["failed"]:
-        raise typer.Exit(1)
 
 
 @app.command("export")

@@ -1,4 +1,4 @@
-"""Work that outlasts a request: `/gallery/import`, `/gallery/rebuild`, `/jobs`."""
+"""Work that outlasts a request: `/gallery/import`, `/gallery/rebuild`, `/jobs…`."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +11,7 @@ from fastapi import Path as PathParameter
 from app.http.admission import ENTER
 from app.http.idempotency import OnceDep
 from app.http.problems import RequestProblem, responses
-from app.http.schemas import JobAccepted
+from app.http.schemas import JobAccepted, JobsAnswer
 from app.http.state import ServiceDep
 from app.http.uploads import allow_archive, media_type
 from app.jobs import Job
@@ -21,6 +21,7 @@ from app.transfer.importing import ARCHIVE
 from gallery.durable import flush
 
 router = APIRouter(tags=["jobs"])
+JobId = Annotated[str, PathParameter(min_length=1, max_length=64)]
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed")
 
 
@@ -89,12 +90,30 @@ def rebuild(service: ServiceDep, once: OnceDep) -> Response:
     return once("", lambda: (202, JobAccepted(job_id=service.jobs.start("rebuild").id)))
 
 
+@router.get("/jobs", summary="Which jobs are there?")
+def list_jobs(service: ServiceDep) -> JobsAnswer:
+    """The unfinished and the last 100 of the finished, the newest first, without their errors."""
+    return JobsAnswer(jobs=service.jobs.latest())
+
+
 @router.get("/jobs/{job_id}", summary="How far is a job?", responses=responses(404, 422))
-def get_job(
-    job_id: Annotated[str, PathParameter(min_length=1, max_length=64)], service: ServiceDep
-) -> Job:
+def get_job(job_id: JobId, service: ServiceDep) -> Job:
     """Its state, how many items are done, and the errors of those that were left out."""
     return service.jobs.get(job_id)
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Have a job end before its last item",
+    responses=responses(404, 422),
+)
+def cancel_job(job_id: JobId, service: ServiceDep) -> Job:
+    """What waits is `cancelled` at once, an import that runs after the items at hand.
+
+    What it has taken by then stays in the gallery. A rebuild that runs comes to its end, and what
+    is finished stays as it is: asking again does no harm.
+    """
+    return service.jobs.cancel(job_id)
 
 
 async def _receive(request: Request, path: Path) -> str:

@@ -22,6 +22,7 @@ from app.checks import (
     check_product_id,
 )
 from app.enrolment.guard import Doubt
+from app.jobs import JobSummary
 from app.recognizer import BoxSource, Outcome
 from gallery import ChangeKind
 
@@ -370,6 +371,10 @@ class AddImagesAnswer(Document):
 
 class JobAccepted(Document):
     job_id: str = Field(description="Ask `/jobs/{job_id}` how far it is.")
+
+
+class JobsAnswer(Document):
+    jobs: list[JobSummary]
 
 
 class Health(Document):

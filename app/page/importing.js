@@ -1,11 +1,12 @@
 // A zip of products, and how far the service is with it. The job is in the address: a page that is
 // loaded again, or another one, goes on showing it.
-import { get, idempotencyKey, path, problemBox, send } from "./api.js";
-import { h, number, pause, plural, progress, say } from "./dom.js";
+import { call, get, idempotencyKey, path, problemBox, send } from "./api.js";
+import { confirm, h, number, pause, plural, progress, say } from "./dom.js";
 import { dropzone } from "./files.js";
 
 const PAUSE = 700; // milliseconds between two looks at a job
-const ENDED = ["done", "failed"];
+const ENDED = ["done", "failed", "cancelled"];
+const LATELY = 10; // jobs in the list
 
 let checked = null; // the archive of a dry run, to import for good
 
@@ -44,6 +45,21 @@ export async function importing(root, { argument: jobId, signal }) {
     place,
   );
   if (jobId) await watch(place, jobId, signal, start);
+  else place.append(...lately((await get("/jobs", { signal })).jobs));
+}
+
+// Jobs that are under way, or were: whoever started one may have closed the page.
+function lately(jobs) {
+  if (!jobs.length) return [];
+  const items = jobs.slice(0, LATELY).map((job) =>
+    h(
+      "li",
+      {},
+      h("a", { href: `#import/${encodeURIComponent(job.id)}` }, heading(job)),
+      h("p", { class: "hint" }, `${new Date(job.created_at).toLocaleString("en")} · ${figures(job)}`),
+    ),
+  );
+  return [h("h2", {}, "Lately"), h("ul", { class: "lately" }, items)];
 }
 
 async function watch(place, jobId, signal, start) {
@@ -51,8 +67,21 @@ async function watch(place, jobId, signal, start) {
   const bar = progress("Items done");
   const tally = h("p", { class: "figures" });
   const rest = h("div", {});
-  place.replaceChildren(title, bar, tally, rest);
+  const stop = h("button", { type: "button", class: "quiet", hidden: true, onclick: cancel }, "Cancel…");
+  place.replaceChildren(title, bar, tally, stop, rest);
   let said = "";
+
+  async function cancel() {
+    const text = "It ends after the items at hand; what it has stored by then stays in the gallery.";
+    if (!(await confirm("Cancel the import?", text, "Cancel it"))) return;
+    try {
+      await call("POST", path`/jobs/${jobId}/cancel`, { signal });
+      stop.disabled = true;
+    } catch (error) {
+      if (!signal.aborted) stop.after(problemBox(error));
+    }
+  }
+
   while (!signal.aborted) {
     let job;
     try {
@@ -68,8 +97,9 @@ async function watch(place, jobId, signal, start) {
     title.textContent = heading(job);
     if (said !== title.textContent) say((said = title.textContent));
     bar.max = Math.max(1, job.total);
-    bar.value = ENDED.includes(job.state) ? bar.max : job.done;
+    bar.value = ["done", "failed"].includes(job.state) ? bar.max : job.done;
     tally.textContent = figures(job);
+    stop.hidden = job.kind !== "import" || ENDED.includes(job.state);
     if (ENDED.includes(job.state)) {
       rest.append(...outcome(job, start));
       return;
@@ -81,6 +111,7 @@ async function watch(place, jobId, signal, start) {
 function heading({ dry_run: dryRun, kind, state }) {
   if (state === "queued") return "Waiting for its turn";
   if (state === "failed") return "Failed";
+  if (state === "cancelled") return "Cancelled";
   if (kind !== "import") return state === "done" ? "Done" : "Working…";
   if (state === "done") return dryRun ? "Checked; nothing was stored" : "Imported";
   return dryRun ? "Checking…" : "Importing…";
@@ -100,7 +131,8 @@ function figures(job) {
 
 function outcome(job, start) {
   const parts = [];
-  if (job.detail) parts.push(problemBox({ title: "The job failed", message: job.detail }));
+  if (job.state === "cancelled") parts.push(h("p", { class: "hint" }, job.detail));
+  else if (job.detail) parts.push(problemBox({ title: "The job failed", message: job.detail }));
   if (job.errors.length) {
     const rows = job.errors.map((error) =>
       h("tr", {}, h("td", {}, error.item), h("td", {}, error.detail), h("td", {}, h("code", {}, error.code))),

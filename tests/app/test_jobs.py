@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from app.jobs import KEPT_JOBS, Job, Jobs, StopJob, UnknownJob, begin_anew
-from gallery import StorageFailed
+from gallery import Author, StorageFailed, authored
 
 
 def wait(jobs: Jobs, job_id: str) -> Job:
@@ -156,14 +156,115 @@ def stopped(job: Job, _: Path, __) -> None:
     raise StopJob
 
 
-def refuse(path: Path) -> bytes:
+def refuse(*_: Path) -> bytes:
     raise OSError(errno.EMFILE, "Too many open files")
+
+
+class Held:
+    """Work that comes to its second item, and waits there until it may go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on = Event(), Event()
+
+    def __call__(self, job: Job, _: Path, save) -> None:
+        job.total = 3
+        while job.done < 3:
+            if job.done == 1:
+                self.reached.set()
+                assert self.go_on.wait(10)
+            job.done += 1
+            save()
+
+
+def test_a_running_job_is_cancelled_after_the_item_at_hand(tmp_path: Path) -> None:
+    held, taken = Held(), []
+    with closing(Jobs(tmp_path, {"import": held, "rebuild": counting(1, taken)})) as jobs:
+        folder = jobs.prepare()
+        (folder / "archive.zip").write_bytes(b"as large as a shop")
+        job = jobs.start("import", folder)
+        behind = jobs.start("rebuild")
+        assert held.reached.wait(10)
+        with authored(Author("till (1a2b)", "r")):
+            assert jobs.cancel(job.id).state == "running"
+        held.go_on.set()
+        cancelled = wait(jobs, job.id)
+        assert (cancelled.state, cancelled.done) == ("cancelled", 2)
+        assert cancelled.detail == "Cancelled by till (1a2b)."
+        assert wait(jobs, behind.id).state == "done"
+        # Once more does no harm, neither to it nor to one that is done.
+        assert jobs.cancel(job.id) == jobs.get(job.id) == cancelled
+        assert jobs.cancel(behind.id).state == "done"
+        assert jobs.states() == {
+            "queued": 0, "running": 0, "done": 1, "failed": 0, "cancelled": 1
+        }  # fmt: skip
+    assert [path.name for path in folder.iterdir()] == ["job.json"]
+    with closing(Jobs(tmp_path, {})) as jobs:
+        assert jobs.get(job.id) == cancelled
+
+
+def test_a_job_that_waits_is_cancelled_at_once(tmp_path: Path) -> None:
+    held, taken = Held(), []
+    with closing(Jobs(tmp_path, {"import": held, "rebuild": counting(1, taken)})) as jobs:
+        jobs.start("import")
+        assert held.reached.wait(10)
+        waiting = [jobs.start("rebuild") for _ in range(3)]
+        # So many that the first are forgotten while they wait to be passed over.
+        cancelled = [jobs.cancel(jobs.start("rebuild").id) for _ in range(KEPT_JOBS)]
+        assert jobs.cancel(waiting[1].id).detail == "Cancelled."
+        assert {job.state for job in cancelled} == {"cancelled"}
+        held.go_on.set()
+        assert wait(jobs, waiting[2].id).state == "done"
+        assert jobs.get(waiting[1].id).state == "cancelled"
+    assert taken == [0, 0]
+
+
+def test_what_was_cancelled_when_the_service_was_killed_is_not_taken_up(tmp_path: Path) -> None:
+    taken: list[int] = []
+    with closing(Jobs(tmp_path, {"import": stopped})) as jobs:
+        job = jobs.start("import")
+        while jobs.get(job.id).starts == 0:
+            Event().wait(0.01)
+        # The service ends before its worker sees it.
+        assert jobs.cancel(job.id).state == "running"
+    with closing(Jobs(tmp_path, {"import": counting(1, taken)})) as jobs:
+        assert wait(jobs, job.id).state == "cancelled"
+    assert taken == []
+
+
+def test_a_job_stays_as_it_is_when_its_end_can_not_be_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, taken = Held(), []
+    with closing(Jobs(tmp_path, {"import": held, "rebuild": counting(1, taken)})) as jobs:
+        running = jobs.start("import")
+        assert held.reached.wait(10)
+        with monkeypatch.context() as patched:
+            patched.setattr("app.jobs.put_in_place", refuse)
+            with pytest.raises(OSError, match="Too many open files"):
+                jobs.cancel(running.id)
+        held.go_on.set()
+        assert wait(jobs, running.id).state == "done"
+
+
+def test_the_newest_jobs_come_first_without_their_errors(tmp_path: Path) -> None:
+    def refusing(job: Job, _: Path, __) -> None:
+        job.fail_item("a.jpg", "unusable-image", "it is none")
+
+    with closing(Jobs(tmp_path, {"import": refusing, "rebuild": counting(1, [])})) as jobs:
+        first, second = jobs.start("import"), jobs.start("rebuild")
+        wait(jobs, second.id)
+        newest, oldest = jobs.latest()
+        assert (newest.id, oldest.id) == (second.id, first.id)
+        assert oldest.failed == 1
+        assert "errors" not in oldest.model_dump()
 
 
 def test_an_unknown_job(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path, {})
     with pytest.raises(UnknownJob, match="no job 'x'"):
         jobs.get("x")
+    with pytest.raises(UnknownJob, match="no job 'x'"):
+        jobs.cancel("x")
     jobs.close()
 
 

@@ -287,6 +287,28 @@ def test_an_archive_is_checked_and_imported(unlocked: Shop, running: RunningServ
     assert unlocked.refused == [422]
 
 
+def test_an_import_is_found_again_and_cancelled(unlocked: Shop, running: RunningService) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for seed in range(400):  # more than it can take until it is cancelled
+            archive.writestr(f"4001/{seed}.jpg", pictures.jpeg(seed))
+    page = unlocked.open("import")
+    give(page, "drop", ".dropzone", ("shop.zip", "application/zip", buffer.getvalue()))
+    expect(page.locator("h2")).to_have_text("Checking…")
+    page = unlocked.open("import")
+    page.get_by_role("link", name="Checking…").click()
+    page.get_by_role("button", name="Cancel…").click()
+    unlocked.check()
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+    expect(page.locator(".job h2")).to_have_text("Cancelled")
+    expect(page.get_by_role("button", name="Cancel…")).to_be_hidden()
+    expect(page.locator(".job .hint")).to_contain_text("Cancelled by")
+    assert running.client.get("/jobs").json()["jobs"][0]["state"] == "cancelled"
+    assert unlocked.refused == []
+
+
 def test_a_job_is_watched_on_when_the_service_is_back(unlocked: Shop) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
