@@ -2,7 +2,8 @@
 
 The whole image is always one more candidate; where bodies are found in it, it is a scene, which is
 not compared with scenes (gallery.scenes). All crops go through the embedder as one batch and
-through the gallery as one search. Overlapping results are merged on the match score.
+through the gallery as one search. Products that are near each other are compared once more by what
+is printed on them (app.reranker). Overlapping results are merged on the match score.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.reranker import MOST_PRODUCTS
 from gallery import Candidate, Filter, Searches
 from models.detector import Box, Detection, crop
 from models.preprocess import Picture, Pyramid
@@ -48,6 +50,14 @@ class EmbedsCrops(Protocol):
     def embed(self, crops: Sequence[Picture], /) -> tuple[NDArray[np.float32], StageTimes]: ...
 
 
+class Reranks(Protocol):
+    """What the recogniser needs of a reranker (app.reranker)."""
+
+    def rerank(
+        self, body: Pyramid, candidates: Sequence[Candidate], threshold: float, revision: int
+    ) -> list[Candidate]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Recognition:
     """What one region of the photograph shows; `scene`: it is one (gallery.scenes)."""
@@ -80,6 +90,7 @@ class Recognized:
     detect_times: StageTimes
     embed_times: StageTimes
     search_ms: float
+    rerank_ms: float
 
 
 class Recognizer:
@@ -93,12 +104,14 @@ class Recognizer:
         *,
         threshold: MatchThreshold,
         ambiguous_margin: float,
+        reranker: Reranks | None = None,
     ) -> None:
         self._detector = detector
         self._embedder = embedder
         self._gallery = gallery
         self._threshold = threshold
         self._ambiguous_margin = ambiguous_margin
+        self._reranker = reranker
 
     def recognize(
         self,
@@ -127,23 +140,37 @@ class Recognizer:
         proceed()
         regions, detect_times = self.regions(photograph, detect=detect)
         proceed()
-        vectors, embed_times = self._embedder.embed(
-            [crop(photograph, region.box) for region in regions]
-        )
+        bodies = [crop(photograph, region.box) for region in regions]
+        vectors, embed_times = self._embedder.embed(bodies)
         start = perf_counter()
         # Two products at least: the margin between the best two needs them.
-        found = self._gallery.search(vectors, max(top_k, 2), where, scenes_among(regions))
+        most = max(top_k, 2 if self._reranker is None else MOST_PRODUCTS)
+        found = self._gallery.search(vectors, most, where, scenes_among(regions))
         search_ms = (perf_counter() - start) * 1000
         if threshold is None:
             threshold = self._threshold.among(
                 found.size.products, found.size.images, false_accept_rate
             )
+        start = perf_counter()
+        ranked = found.candidates
+        if self._reranker is not None:
+            ranked = [
+                self._reranker.rerank(body, candidates, threshold, found.revision)
+                for body, candidates in zip(bodies, ranked, strict=True)
+            ]
+        rerank_ms = (perf_counter() - start) * 1000
         results = [
             self._decide(region, candidates, threshold, top_k)
-            for region, candidates in zip(regions, found.candidates, strict=True)
+            for region, candidates in zip(regions, ranked, strict=True)
         ]
         return Recognized(
-            merge(results), threshold, found.revision, detect_times, embed_times, search_ms
+            merge(results),
+            threshold,
+            found.revision,
+            detect_times,
+            embed_times,
+            search_ms,
+            rerank_ms,
         )
 
     def regions(self, photograph: Pyramid, *, detect: bool) -> tuple[list["Region"], StageTimes]:

@@ -16,8 +16,10 @@ from app.feedback.photographs import Photographs
 from app.feedback.review import Review
 from app.idempotency import Answers
 from app.jobs import Jobs, Kind, Work
+from app.kept_features import KeptFeatures
 from app.keys import KeyRing
 from app.recognizer import Recognizer
+from app.reranker import Reranker
 from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
@@ -88,6 +90,10 @@ class Service:
                 negatives,
                 fingerprint=self.embedder.fingerprint,
             )
+            reranker = None
+            if settings.rerank:
+                kept = opened.enter_context(closing(KeptFeatures(settings.features_path)))
+                reranker = Reranker(self.gallery, kept)
             importer = Importer(
                 self.gallery, self.enroller, settings.image_limits, self._models_are_busy
             )
@@ -104,6 +110,7 @@ class Service:
             SearchPastNegatives(SearchBesideSamples(self.gallery.relaxed), negatives),
             threshold=self.pack.embedder.threshold,
             ambiguous_margin=self.pack.embedder.ambiguous_margin,
+            reranker=reranker,
         )
         self.model = model_name(self.pack)
         self.reading_side = reading_side(self.pack.detector, self.pack.embedder)

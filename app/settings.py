@@ -52,6 +52,10 @@ class Settings(BaseSettings):
         "`openvino-bf16`. OpenVINO, the quicker one, comes with requirements-extras.lock; bf16 is "
         "for processors with AVX512_BF16 or AMX.",
     )
+    rerank: bool = Field(
+        True,
+        description="Compare products that are near each other by what is printed on them, too.",
+    )
     sample_gallery: bool = Field(
         True, description="Enrol the sample products when the data folder is empty."
     )
@@ -196,6 +200,10 @@ class Settings(BaseSettings):
     @property
     def feedback_path(self) -> Path:
         return self.data_dir / "feedback.sqlite3"
+
+    @property
+    def features_path(self) -> Path:
+        return self.data_dir / "features.sqlite3"
 
     @property
     def fetched_packs(self) -> Path:

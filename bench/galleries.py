@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gallery import Gallery, NewImage
 
-# The gallery keeps a thumbnail for people; nobody looks at this one.
+# The gallery keeps a thumbnail for people and for the reranker; neither looks at this one.
 _JPEG = b"\xff\xd8\xff\xd9"
 
 
@@ -26,7 +26,11 @@ def made_gallery(dimension: int) -> Iterator[Gallery]:
 
 
 def reference(
-    key: bytes, vectors: NDArray[np.float32], width: int = 1, height: int = 1
+    key: bytes,
+    vectors: NDArray[np.float32],
+    width: int = 1,
+    height: int = 1,
+    thumbnail: bytes = _JPEG,
 ) -> NewImage:
-    """Vectors float32 [V, D] of a picture that isn't kept; `key` tells it from others."""
-    return NewImage(hashlib.sha256(key).hexdigest(), width, height, _JPEG, vectors)
+    """Vectors float32 [V, D] of a picture; `key` tells it from others."""
+    return NewImage(hashlib.sha256(key).hexdigest(), width, height, thumbnail, vectors)

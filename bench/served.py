@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,10 @@ from rich.console import Console
 from rich.progress import track
 
 from app.enrolment.enroller import Enroller
+from app.images import encode_thumbnail
+from app.kept_features import KeptFeatures
 from app.recognizer import Recognizer
+from app.reranker import HoldsPictures, Reranker
 from app.settings import Settings
 from bench.galleries import made_gallery, reference
 from gallery import Gallery, NewImage, Searches
@@ -43,17 +47,19 @@ class Served:
                 gallery.add_images(name, list(map(_reference, images, vectors)))
             yield gallery
 
-    def recognizer(self, searched: Searches) -> Recognizer:
-        """What recognises in it."""
+    def recognizer(self, searched: Searches, pictures: HoldsPictures | None = None) -> Recognizer:
+        """What recognises in it; by its `pictures` also, where they are given."""
+        reranker = pictures and Reranker(pictures, KeptFeatures(Path(":memory:")))
         return Recognizer(
             self._detector,
             self._embedder,
             searched,
             threshold=self.pack.embedder.threshold,
             ambiguous_margin=0,
+            reranker=reranker or None,
         )
 
 
 def _reference(image: Image, vectors: NDArray[np.float32]) -> NewImage:
     height, width = image.shape[:2]
-    return reference(image.tobytes(), vectors, width, height)
+    return reference(image.tobytes(), vectors, width, height, encode_thumbnail(image))

@@ -40,6 +40,7 @@ STAGES = (
     "embed_preprocess",
     "embed",
     "search",
+    "rerank",
     "queue",
     "total",
 )

@@ -120,7 +120,8 @@ class Candidate:
     """A product that a query may show, and its nearest reference.
 
     `score`: the cosine to the best of its references, as they lean (gallery.leaning); `likeness`:
-    to the nearest one as it is.
+    to the nearest one as it is. `inliers`: local features found again in its references, where
+    somebody has looked for them.
     """
 
     product_id: str
@@ -129,6 +130,7 @@ class Candidate:
     image_id: str
     metadata: dict[str, JSON] = field(default_factory=dict)
     likeness: float = -1.0
+    inliers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class Candidate(TypedDict):
     name: str
     score: float
     image_id: str
+    inliers: int | None
 
 
 class ProductName(TypedDict):

@@ -23,7 +23,13 @@ def product_ref(product: Candidate | Product) -> ProductRef:
 
 
 def timing_of(
-    turn: Turn, *, decode: float, detect: StageTimes, embed: StageTimes, search: float
+    turn: Turn,
+    *,
+    decode: float,
+    detect: StageTimes,
+    embed: StageTimes,
+    search: float,
+    rerank: float = 0.0,
 ) -> Timing:
     """What a photograph took until now, in milliseconds."""
     return Timing(
@@ -33,6 +39,7 @@ def timing_of(
         embed_preprocess=embed.preprocess,
         embed=embed.forward,
         search=search,
+        rerank=rerank,
         queue=turn.waited + detect.queue + embed.queue,
         total=milliseconds_since(turn.arrived),
     )

@@ -69,6 +69,7 @@ class Question:
             detect=found.detect_times,
             embed=found.embed_times,
             search=found.search_ms,
+            rerank=found.rerank_ms,
         )
         calibration = self.chosen.calibration or service.calibrator.at_hand(self.where)
         return Answered(

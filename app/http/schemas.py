@@ -90,6 +90,7 @@ class Timing(Document):
     embed_preprocess: Milliseconds = 0.0
     embed: Milliseconds = 0.0
     search: Milliseconds = 0.0
+    rerank: Milliseconds = Field(0.0, description="Comparing local features.")
     queue: Milliseconds = Field(0.0, description="Waiting for the models.")
     total: Milliseconds = 0.0
 
@@ -130,6 +131,11 @@ class CandidateItem(Document):
     name: str
     score: Score
     image_id: str = Field(description="Its reference image that is nearest.")
+    inliers: int | None = Field(
+        description="Places of its print that were found again in its references, by which its "
+        "score grew; null where vectors alone told products apart.",
+        examples=[41],
+    )
 
 
 class RecognitionItem(Document):

@@ -9,6 +9,7 @@ const NAMES = {
   embed_preprocess: "Prepare for the embedder",
   embed: "Embed",
   search: "Search",
+  rerank: "Compare the print",
 };
 
 const milliseconds = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;

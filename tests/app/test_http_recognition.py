@@ -18,6 +18,7 @@ STAGES = {
     "embed_preprocess",
     "embed",
     "search",
+    "rerank",
     "queue",
     "total",
 }

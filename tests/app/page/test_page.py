@@ -19,7 +19,7 @@ def test_a_photograph_is_recognised(unlocked: Shop, running: RunningService, sam
     unlocked.check()
     scene = samples / "scenes" / "scene-1.jpg"
     page.locator("input[type=file]").first.set_input_files(scene)
-    expect(page.locator(".stages tbody tr")).to_have_count(7)
+    expect(page.locator(".stages tbody tr")).to_have_count(8)
     answer = running.client.post("/recognize", files={"image": scene.read_bytes()}).json()
     cards, boxes = page.locator(".result"), page.locator("button.box")
     expect(cards).to_have_count(len(answer["results"]))
