@@ -2,8 +2,9 @@
 
 A vector says what a package looks like as a whole; which of two labels of one layout it bears is in
 the details. Where another product is near, or the best one hardly below the threshold, the body's
-local features are looked for in the references' pictures (models.local_features), and each product
-gains by how many are found. What that is worth: docs/embedded-pack-experiments.md.
+local features are looked for in the references' pictures (models.local_features), and a product
+gains by how many are found, beside how many are found of the others: labels of one maker share a
+part. What that is worth: docs/embedded-pack-experiments.md.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ BELOW = 0.2
 MOST_PRODUCTS = 8
 # References of a product, its nearest first.
 MOST_REFERENCES = 8
-# With MANY inliers a score comes so much of the way nearer to 1; without any print FEW are found.
+# With MANY inliers, and no other that has more, a score comes so much of the way nearer to 1. FEW
+# are found where nothing is printed.
 GAIN = 0.5
 FEW, MANY = 6, 30
 # Pixels of the longest side, and features.
@@ -73,7 +75,7 @@ class Reranker:
         pixels = body.reduced(_BODY_SIDE, _BODY_SIDE)
         grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
         asked = extract(grey, **_ASKED)
-        looked = [self._compared(asked, candidate, revision) for candidate in near]
+        looked = _gained([self._compared(asked, candidate, revision) for candidate in near])
         looked.sort(key=lambda candidate: -candidate.score)
         return [*looked, *candidates[len(near) :]]
 
@@ -89,9 +91,7 @@ class Reranker:
             # Deleted meanwhile, or the pictures' server is away: vectors still tell.
             logger.debug("No pictures of %s: %s", candidate.product_id, error)
             return candidate
-        gain = GAIN * float(np.clip((found - FEW) / (MANY - FEW), 0, 1))
-        score = candidate.score + gain * (1 - candidate.score)
-        return replace(candidate, score=score, inliers=found)
+        return replace(candidate, inliers=found)
 
     def _listed(self, product_id: str, _: int) -> tuple[str, ...]:
         return tuple(image.id for image in self._gallery.list_images(product_id))
@@ -102,6 +102,19 @@ class Reranker:
             known = _features_of(self._gallery.get_thumbnail(image_id))
             self._kept.keep(image_id, known)
         return known
+
+
+def _gained(looked: Sequence[Candidate]) -> list[Candidate]:
+    most = max(candidate.inliers or 0 for candidate in looked)
+    gained = []
+    for candidate in looked:
+        found = candidate.inliers or 0
+        sure = min(max((found - FEW) / (MANY - FEW), 0.0), 1.0)
+        # With half as many as another one it is likely that one's kin.
+        ahead = max(2 * found / most - 1, 0.0) if most else 0.0
+        score = candidate.score + GAIN * sure * ahead * (1 - candidate.score)
+        gained.append(replace(candidate, score=score))
+    return gained
 
 
 def _near(candidates: Sequence[Candidate], threshold: float) -> Sequence[Candidate]:

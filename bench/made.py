@@ -4,7 +4,8 @@
 
 Each photograph shows a product on another ground. Round packages (cans, bottles, jars, cups) stand
 turned, so a photograph may show a side of the label that no reference does; flat ones show their
-front. "Whole images" are the same photographs asked without the detector.
+front. "Whole images" are the same photographs asked without the detector, "vectors alone" without
+comparing what is printed (app.reranker).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,14 @@ FIRST_FAMILY = 5_000  # training has those from 0
 REFERENCES, MORE_REFERENCES = 2, 4
 SIDE = 224  # pixels of a photograph
 
-COLUMNS = ("the product", "flat ones", "round ones", "its family", "the product, whole images")
+COLUMNS = (
+    "the product",
+    "flat ones",
+    "round ones",
+    "its family",
+    "the product, whole images",
+    "the product, vectors alone",
+)
 
 View = Callable[[Cutout, Sequence[Image], np.random.Generator], Image]
 
@@ -57,23 +65,24 @@ def measure(served: Served, families: int, members: int, view: View, references:
             shown[f"{number}.{place}"] = views
             cylindrical.append(product.cylindrical)
     enrolled: dict[str, Sequence[Image]] = {n: v[:references] for n, v in shown.items()}
-    right, kin, whole = [], [], []
+    right, kin, whole, plain = [], [], [], []
     with served.gallery(enrolled) as gallery:
-        recognizer = served.recognizer(gallery)
+        serving, by_vectors = served.recognizer(gallery, gallery), served.recognizer(gallery)
         for name, views in track(shown.items(), "asked", console=Console(stderr=True)):
-            found, alone = (
+            found, alone, unprinted = (
                 # All that is found, named or not.
                 recognizer.recognize(views[-1], top_k=1, threshold=-1.0, detect=detect)
                 .results[0]
                 .candidates[0]
                 .product_id
-                for detect in (True, False)
+                for recognizer, detect in ((serving, True), (serving, False), (by_vectors, True))
             )
             right.append(found == name)
             kin.append(found.split(".")[0] == name.split(".")[0])
             whole.append(alone == name)
+            plain.append(unprinted == name)
     named, turned = np.asarray(right), np.asarray(cylindrical)
-    columns = (named, named[~turned], named[turned], kin, whole)
+    columns = (named, named[~turned], named[turned], kin, whole, plain)
     return [str(len(shown)), *(f"{np.mean(column):.3f}" for column in columns)]
 
 

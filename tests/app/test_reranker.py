@@ -69,6 +69,7 @@ def test_the_right_label_comes_first() -> None:
     assert tea.score == pytest.approx(0.75 + GAIN * 0.25)
     assert cola.inliers is not None
     assert cola.inliers < tea.inliers / 2
+    assert cola.score == 0.8
     # Too far from the best to be looked at.
     assert (milk.inliers, milk.score) == (None, 0.4)
     assert {image.split("-")[0] for image in pictures.asked} == {"cola", "tea"}
