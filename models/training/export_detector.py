@@ -6,7 +6,6 @@ Inputs are called `image` and `scale_factor`; what they and the outputs hold is 
     python -m models.training.export_detector WEIGHTS --from PACK --to PACK --size 640
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ import paddle
 import typer
 from paddle.static import InputSpec
 
-from models.errors import ModelError
 from models.nets import csp_pan, efficientnet_lite, pico_head, picodet, pp_lcnet
 from models.nets.picodet import PicoDet
 from models.pack import DetectorSpec, Interpolation, Pack, sha256_of
@@ -24,6 +22,7 @@ from models.training.export import fold_batch_norms
 from models.training.installation import check_target, install, replacing
 from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import normalisation_of
+from models.training.program import To, start
 from models.training.state_dict import name_tensors
 
 STEM = "detector"
@@ -98,7 +97,7 @@ def install_detector(
 def main(
     weights: Annotated[Path, typer.Argument(help="A .pdparams file, ours or the reference's.")],
     pack: Annotated[Path, typer.Option("--from", help="Folder of the pack with the embedder.")],
-    to: Annotated[Path, typer.Option(help="Folder of the pack to write; may be the same.")],
+    to: To,
     size: Annotated[int, typer.Option(help="Side of the square input, in pixels.")],
     licence: Annotated[str, typer.Option(help="Of the weights.")],
     origin: Annotated[str, typer.Option(help="Where they come from and how they were made.")],
@@ -128,7 +127,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (ModelError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    start(main)

@@ -5,13 +5,11 @@ Input `x` float32 [N, 3, H, W], officially 224 x 224; output float32 [N, 512], n
     python -m models.training.export_embedder WEIGHTS --from PACK --to PACK
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from models.errors import ModelError
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu, fold
 from models.pack import EmbedderSpec, Interpolation, Pack
 from models.thresholds import MatchThreshold
@@ -25,6 +23,7 @@ from models.training.export import export, fold_batch_norms
 from models.training.installation import check_target, install, replacing
 from models.training.legacy import Legacy, export_legacy
 from models.training.normalisation import Normalisation
+from models.training.program import To, start
 from models.training.state_dict import read_state_dict
 
 STEM = "embedder"
@@ -99,7 +98,7 @@ def install_embedder(
 def main(
     weights: Annotated[Path, typer.Argument(help="A .pdparams file, ours or the reference's.")],
     pack: Annotated[Path, typer.Option("--from", help="Folder of the pack with the detector.")],
-    to: Annotated[Path, typer.Option(help="Folder of the pack to write; may be the same.")],
+    to: To,
     licence: Annotated[str, typer.Option(help="Of the weights.")],
     origin: Annotated[str, typer.Option(help="Where they come from and how they were made.")],
     match_threshold: Annotated[float, typer.Option(help="Recognised at or above.")] = 0.5,
@@ -123,7 +122,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (ModelError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    start(main)

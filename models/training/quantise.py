@@ -9,7 +9,6 @@ of the pack it was made of, so it has a fingerprint of its own and a gallery is 
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -31,6 +30,7 @@ from models.processor import available_cores
 from models.session import Engine
 from models.training.installation import check_target, replacing
 from models.training.photographs import is_photograph, opened
+from models.training.program import start
 
 FEWEST = 30  # pictures; below, ranges are those of single photographs
 MOST = 300  # more change little and take their time
@@ -189,7 +189,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except ModelError as error:
-        sys.exit(f"Error: {error}")
+    start(main)

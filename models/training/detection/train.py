@@ -6,7 +6,6 @@ Data is in COCO format: annotation files, images beside them; every box is a mai
 was stopped goes on when the same command is given again.
 """
 
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -31,7 +30,15 @@ from models.training.detection.weights import (
 )
 from models.training.export_detector import SCORE_THRESHOLD, install_detector
 from models.training.installation import check_settings, check_target, replacing
-from models.training.options import LearningRate, multiple_of
+from models.training.program import (
+    LearningRate,
+    Licence,
+    PerhapsTo,
+    Run,
+    Threads,
+    multiple_of,
+    start,
+)
 from models.training.trainer import BEST, Trainer
 
 # The published rate of 0.4 belongs to batches of 8 x 56 images.
@@ -81,10 +88,8 @@ def main(
     pack: Annotated[
         Path, typer.Option("--from", help="Folder of the pack whose detector is trained further.")
     ],
-    run: Annotated[Path, typer.Option(help="Folder for checkpoints and the log.")],
-    to: Annotated[
-        Path | None, typer.Option(help="Folder of the pack to write; may be the same.")
-    ] = None,
+    run: Run,
+    to: PerhapsTo = None,
     validation: Annotated[
         Path | None,
         typer.Option(help="COCO annotation file; else a fifth of the data is kept out."),
@@ -120,7 +125,7 @@ def main(
         int, typer.Option(min=0, help="First epochs that assign by ATSS.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that read and change images.")] = 2,
+    threads: Threads = 2,
     score_threshold: Annotated[
         float | None,
         typer.Option(
@@ -128,7 +133,7 @@ def main(
             f"{SCORE_THRESHOLD}."
         ),
     ] = None,
-    licence: Annotated[str, typer.Option(help="Of the trained weights.")] = "Apache-2.0",
+    licence: Licence = "Apache-2.0",
 ) -> None:
     """Train a main-body detector on COCO data and write it into a pack."""
     paddle.seed(seed)
@@ -219,7 +224,4 @@ def parsed(text: str) -> Architecture:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (ModelError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    start(main)

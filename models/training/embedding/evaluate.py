@@ -6,7 +6,7 @@ Data is a folder with one folder per product, or a CSV file with the columns pat
 perhaps category. Each photograph is compared with all the others, or with those of --references.
 """
 
-import sys
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -24,8 +24,20 @@ from models.training.embedding.pictures import Picture, read_pictures
 from models.training.embedding.retrieval import Answer, ask, summary
 from models.training.embedding.served import ServedPack
 from models.training.embedding.sheet import contact_sheet, worst
+from models.training.program import start
 
 _LISTED = 20  # products, the worst ones
+
+
+def _of_a_picture(path: Path | None) -> Path | None:
+    """Refuse where no picture can be written, which else is told when all is computed."""
+    if path is None:
+        return None
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise typer.BadParameter(f"{path.name} does not end as a picture does: .png or .jpg.")
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise typer.BadParameter(f"{path.parent} is no folder that can be written to.")
+    return path
 
 
 def main(
@@ -35,7 +47,13 @@ def main(
         Path | None, typer.Option(help="Photographs to find; else each among all the others.")
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Where to write a picture of the worst confusions.")
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            writable=True,
+            callback=_of_a_picture,
+            help="Where to write a picture of the worst confusions.",
+        ),
     ] = None,
     shown: Annotated[int, typer.Option(min=1, help="Confusions in the picture.")] = 12,
     threads: Annotated[int, typer.Option(min=1)] = 2,
@@ -95,7 +113,4 @@ def _write_sheet(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except ModelError as error:
-        sys.exit(f"Error: {error}")
+    start(main)

@@ -11,7 +11,6 @@ product is once, and are asked before and after as the service would. If recall@
 either, or nothing rose, nothing is written. What is written has learnt from all.
 """
 
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ from models.training.embedding.weights import read_exported
 from models.training.export_embedder import install_embedder
 from models.training.installation import check_target, replacing
 from models.training.normalisation import Normalisation
+from models.training.program import start
 
 VIEWS = 6  # changed ones, of the whole photograph and of its body each
 LEAST_PRODUCTS = 10  # with two photographs or more: fewer cannot show what was gained
@@ -297,7 +297,4 @@ def _table(before: Found, after: Found) -> Table:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (ModelError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    start(main)

@@ -6,7 +6,6 @@ Data is a folder with one folder per product, or a CSV file with the columns pat
 that was stopped goes on when the same command is given again.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -33,7 +32,16 @@ from models.training.embedding.weights import (
 from models.training.export_embedder import install_embedder
 from models.training.installation import check_settings, check_target, replacing
 from models.training.normalisation import Normalisation
-from models.training.options import LearningRate, multiple_of, positive
+from models.training.program import (
+    LearningRate,
+    Licence,
+    PerhapsTo,
+    Run,
+    Threads,
+    multiple_of,
+    positive,
+    start,
+)
 from models.training.state_dict import read_state_dict
 from models.training.trainer import BEST, Trainer
 
@@ -89,10 +97,8 @@ def main(
     pack: Annotated[
         Path, typer.Option("--from", help="Folder of the pack whose embedder is trained further.")
     ],
-    run: Annotated[Path, typer.Option(help="Folder for checkpoints and the log.")],
-    to: Annotated[
-        Path | None, typer.Option(help="Folder of the pack to write; may be the same.")
-    ] = None,
+    run: Run,
+    to: PerhapsTo = None,
     validation: Annotated[
         Path | None,
         typer.Option(help="Photographs of other products; else a fifth of them is kept out."),
@@ -132,8 +138,8 @@ def main(
     epochs: Annotated[int, typer.Option(min=1)] = 100,
     learning_rate: LearningRate = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that read and change images.")] = 2,
-    licence: Annotated[str, typer.Option(help="Of the trained weights.")] = "Apache-2.0",
+    threads: Threads = 2,
+    licence: Licence = "Apache-2.0",
 ) -> None:
     """Train a feature extractor to tell products apart and write it into a pack.
 
@@ -202,7 +208,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (ModelError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    start(main)

@@ -1,5 +1,6 @@
 import shutil
 
+import pytest
 import typer
 from PIL import Image
 from typer.testing import CliRunner
@@ -79,6 +80,22 @@ def test_the_command_measures_a_pack_and_draws_what_it_confuses(tmp_path, pack_f
         width, height = drawn.size
     assert width == 3 * COLUMN
     assert height in (ROW, 2 * ROW)
+
+
+@pytest.mark.parametrize(
+    ("sheet", "told"),
+    [
+        ("confusions", "does not end as a picture does"),
+        ("confusions.psd", "does not end as a picture does"),
+        ("nowhere/confusions.png", "no folder that can be written to"),
+        ("data.png", "is a directory"),
+    ],
+)
+def test_a_sheet_that_cannot_be_written_is_told_before_all_else(tmp_path, sheet, told):
+    (tmp_path / "data.png").mkdir()
+    done = evaluated("--data", tmp_path / "none", "--sheet", tmp_path / sheet)
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.replace("│", " ").split())
 
 
 def test_references_may_be_others_than_the_queries(tmp_path, pack_folder):
