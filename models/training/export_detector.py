@@ -6,6 +6,7 @@ Inputs are called `image` and `scale_factor`; what they and the outputs hold is 
     python -m models.training.export_detector WEIGHTS --from PACK --to PACK --size 640
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def export_detector(
     With `legacy`, an interpreter with Paddle 2.6.2, `detector.pdmodel` instead of `.json`.
 
     Returns:
-        sha256 by file name.
+        sha256 by file name, the model first, then its parameters.
     """
     served = ServedDetector(detector, size)
     served.eval()
@@ -74,17 +75,15 @@ def install_detector(
 ) -> Pack:
     """A pack in `folder` with this detector and the embedder of `pack`; see `install`."""
     folder.mkdir(parents=True, exist_ok=True)
-    hashes = export_detector(detector, folder, size, legacy)
+    model, params = hashes = export_detector(detector, folder, size, legacy)
     normalisation = normalisation_of(detector.architecture)
     spec = DetectorSpec(
-        model=f"{STEM}.json" if legacy is None else f"{STEM}.pdmodel",
-        params=f"{STEM}.pdiparams",
+        model=model,
+        params=params,
         sha256=hashes,
         input_size=size,
         interpolation=interpolation,
-        scale=normalisation.scale,
-        mean=normalisation.mean,
-        std=normalisation.std,
+        **asdict(normalisation),
         score_threshold=score_threshold,
         max_results=pack.detector.max_results,
         licence=licence,

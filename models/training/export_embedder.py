@@ -5,6 +5,7 @@ Input `x` float32 [N, 3, H, W], officially 224 x 224; output float32 [N, 512], n
     python -m models.training.export_embedder WEIGHTS --from PACK --to PACK
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def export_embedder(
     What can be folded is folded in place: PP-LCNetV2's branches, EfficientNet-Lite's batch norms.
 
     Returns:
-        sha256 by file name.
+        sha256 by file name, the model first, then its parameters.
     """
     network.eval()
     if isinstance(network, PPLCNetV2ShiTu):
@@ -75,15 +76,14 @@ def install_embedder(
     folder.mkdir(parents=True, exist_ok=True)
     normalisation = normalisation or normalisation_of(network)
     dimension = dimension_of(network)
+    model, params = hashes = export_embedder(network, folder, size, legacy)
     spec = EmbedderSpec(
-        model=f"{STEM}.json" if legacy is None else f"{STEM}.pdmodel",
-        params=f"{STEM}.pdiparams",
-        sha256=export_embedder(network, folder, size, legacy),
+        model=model,
+        params=params,
+        sha256=hashes,
         input_size=size,
         interpolation=interpolation,
-        scale=normalisation.scale,
-        mean=normalisation.mean,
-        std=normalisation.std,
+        **asdict(normalisation),
         dimension=dimension,
         match_threshold=threshold.highest,
         match_growth=threshold.growth,
