@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from models.pack import PACK_FILE, Pack, manifest_toml, sha256_of
+from models.pack import Pack, sha256_of
 from models.training.recipes.pack_files import PACK
 
 
@@ -20,5 +20,4 @@ def folded_pack(work: Path, fold: int, folder: Path) -> Pack:
     hashes = {name: sha256_of(folder / name) for name in files}
     embedder = pack.embedder.model_copy(update={"sha256": hashes})
     manifest = pack.manifest.model_copy(update={"embedder": embedder})
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
-    return Pack.load(folder)
+    return Pack.write(folder, manifest)

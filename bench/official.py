@@ -17,7 +17,7 @@ import paddle
 from bench.packs import OFFICIAL
 from models.nets.picodet import MAINBODY_SIZE, PicoDet
 from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
-from models.pack import PACK_FILE, DetectorSpec, EmbedderSpec, PackManifest, manifest_toml
+from models.pack import DetectorSpec, EmbedderSpec, Pack, PackManifest
 from models.training.export_detector import export_detector
 from models.training.export_embedder import INPUT_SIZE, export_embedder
 from models.training.normalisation import IMAGENET
@@ -80,7 +80,7 @@ def write(folder: Path) -> None:
             **_ORIGIN,
         ),
     )
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
+    Pack.write(folder, manifest)
 
 
 def main() -> None:

@@ -31,9 +31,10 @@ from bench.report import circumstances, table
 from gallery.leaning import leaned
 from models.embedder import Embedder
 from models.nets.efficientnet_lite import HEAD_CHANNELS
+from models.pack import read_manifest
 from models.training.open_data import Photo, beverage, grocery
 from models.training.projection import fit_projection
-from models.training.recipes.pack_files import PACK, read_manifest
+from models.training.recipes.pack_files import PACK
 from models.training.recipes.split import PARTS, folds
 
 Rows = NDArray[np.float32]

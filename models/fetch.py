@@ -16,15 +16,7 @@ import httpx2 as httpx
 from models.archive import extract_model
 from models.download import Progress, download
 from models.errors import FetchError
-from models.pack import (
-    PACK_FILE,
-    DetectorSpec,
-    EmbedderSpec,
-    Pack,
-    PackManifest,
-    manifest_toml,
-    sha256_of,
-)
+from models.pack import DetectorSpec, EmbedderSpec, Pack, PackManifest, sha256_of
 
 Role = Literal["detector", "embedder"]
 
@@ -90,7 +82,7 @@ def fetch_pack(
                 staged = Path(folder) / name
                 staged.mkdir()
                 try:
-                    _write_pack(name, staged, archives)
+                    Pack.write(staged, _extracted(name, staged, archives))
                     _check_by_running(staged)
                 except FetchError:
                     # Fetching again must not find the same bad archives.
@@ -164,8 +156,8 @@ def _without_internet(name: str) -> str:
     )
 
 
-def _write_pack(name: str, folder: Path, archives: dict[Role, tuple[Path, str]]) -> None:
-    """The model files and a pack.toml with PP-ShiTuV2's published settings."""
+def _extracted(name: str, folder: Path, archives: dict[Role, tuple[Path, str]]) -> PackManifest:
+    """Put the model files into the folder; what pack.toml says of them, as published."""
     files: dict[Role, tuple[str, str]] = {
         role: extract_model(archive, folder, role) for role, (archive, _) in archives.items()
     }
@@ -174,7 +166,7 @@ def _write_pack(name: str, folder: Path, archives: dict[Role, tuple[Path, str]])
         role: f"PaddleClas, PP-ShiTuV2: {where} (archive's sha256 {sha256_of(archive)})"
         for role, (archive, where) in archives.items()
     }
-    manifest = PackManifest(
+    return PackManifest(
         name=name,
         version="2.0.0",
         description="The official PP-ShiTuV2 weights: PicoDet-LCNet x2.5 and PP-LCNetV2-base",
@@ -208,7 +200,6 @@ def _write_pack(name: str, folder: Path, archives: dict[Role, tuple[Path, str]])
             origin=origins["embedder"],
         ),
     )
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
 
 
 def _check_by_running(folder: Path) -> None:

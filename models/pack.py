@@ -129,11 +129,21 @@ class Pack:
         Raises:
             PackError: no such pack, an unknown or wrong key, a missing or changed file.
         """
-        manifest = _read_manifest(folder / PACK_FILE)
+        manifest = read_manifest(folder)
         for network in (manifest.detector, manifest.embedder):
             for name, expected in network.sha256.items():
                 _check_file(folder / name, expected)
         return cls(folder, manifest)
+
+    @classmethod
+    def write(cls, folder: Path, manifest: PackManifest) -> Self:
+        """Write `pack.toml` beside the files that it names.
+
+        Raises:
+            PackError: one of them is missing or has another sha256.
+        """
+        (folder / PACK_FILE).write_text(_toml(manifest), encoding="utf-8")
+        return cls.load(folder)
 
     @property
     def name(self) -> str:
@@ -150,6 +160,27 @@ class Pack:
     @property
     def embedder(self) -> EmbedderSpec:
         return self.manifest.embedder
+
+
+def read_manifest(folder: Path) -> PackManifest:
+    """What `pack.toml` says, whether the files that it names are there or not.
+
+    Raises:
+        PackError: there is none, or it has an unknown or wrong key.
+    """
+    path = folder / PACK_FILE
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return PackManifest.model_validate(content)
+    except OSError as error:
+        raise PackError(f"{path} cannot be read ({error.strerror}): is this a pack?") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PackError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise PackError(f"{path} does not describe a pack: {faults}") from error
 
 
 def list_packs(search_dirs: Iterable[Path]) -> list[Path]:
@@ -188,8 +219,16 @@ def folder_of(name: str, search_dirs: Iterable[Path]) -> Path:
     return folders[name]
 
 
-def manifest_toml(manifest: PackManifest) -> str:
-    """The text of `pack.toml`; `Pack.load` reads it back to an equal manifest."""
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _toml(manifest: PackManifest) -> str:
     content = manifest.model_dump(mode="json")
     tables = {key: value for key, value in content.items() if isinstance(value, dict)}
     lines = [_toml_line(key, value) for key, value in content.items() if key not in tables]
@@ -204,30 +243,6 @@ def _toml_line(key: str, value: Any) -> str:
         pairs = ", ".join(f"{json.dumps(name)} = {json.dumps(of)}" for name, of in value.items())
         return f"{key} = {{ {pairs} }}"
     return f"{key} = {json.dumps(value, ensure_ascii=False)}"
-
-
-def sha256_of(path: Path) -> str:
-    """The file's SHA-256 as 64 hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _read_manifest(path: Path) -> PackManifest:
-    try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return PackManifest.model_validate(content)
-    except OSError as error:
-        raise PackError(f"{path} cannot be read ({error.strerror}): is this a pack?") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PackError(f"{path} is not valid TOML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        raise PackError(f"{path} does not describe a pack: {faults}") from error
 
 
 def _check_file(path: Path, expected: str) -> None:

@@ -19,7 +19,6 @@ from models.pack import (
     DetectorSpec,
     EmbedderSpec,
     Pack,
-    manifest_toml,
 )
 
 
@@ -102,8 +101,7 @@ def install(
     manifest = pack.manifest.model_copy(
         update={"name": folder.name, "description": description, section: spec}
     )
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
-    return Pack.load(folder)
+    return Pack.write(folder, manifest)
 
 
 def _keep_others(place: Path, new: Path) -> None:

@@ -23,7 +23,7 @@ from models import openvino_engine
 from models.detector import Detection, Detector
 from models.embedder import Embedder, Vectors
 from models.errors import ModelError
-from models.pack import PACK_FILE, NetworkSpec, Pack, manifest_toml, sha256_of
+from models.pack import NetworkSpec, Pack, sha256_of
 from models.pixels import to_rgb
 from models.preprocess import Preprocessor
 from models.processor import available_cores
@@ -70,7 +70,7 @@ def quantise(pack: Pack, pictures: Sequence[RGB], folder: Path) -> Pack:
         told = f"{pack.name} in int8, calibrated on {len(pictures)} pictures: for OpenVINO"
         described = {"name": folder.name, "description": told}
         manifest = pack.manifest.model_copy(update={**described, **specs})
-        (new / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
+        Pack.write(new, manifest)
     return Pack.load(folder)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from models.errors import PackError
-from models.pack import PACK_FILE, Pack, find_pack, list_packs, manifest_toml
+from models.pack import PACK_FILE, Pack, find_pack, list_packs
 from tests.models.tiny_packs import write_pack
 
 
@@ -18,16 +18,14 @@ def test_a_pack_is_read_back_as_it_was_written(pack_folder):
     assert pack.version == "1.0.0"
     assert pack.detector.input_size == (640, 640)
     assert pack.embedder.match_threshold == 0.5
-    (pack_folder / PACK_FILE).write_text(manifest_toml(pack.manifest), encoding="utf-8")
-    assert Pack.load(pack_folder) == pack
+    assert Pack.write(pack_folder, pack.manifest) == pack
 
 
 def test_free_text_survives_quotes_newlines_and_other_scripts(pack_folder):
     pack = Pack.load(pack_folder)
     odd = 'a "quoted" \\ back\nslash, 汉字, \u0007'
     manifest = pack.manifest.model_copy(update={"description": odd})
-    (pack_folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
-    assert Pack.load(pack_folder).manifest.description == odd
+    assert Pack.write(pack_folder, manifest).manifest.description == odd
 
 
 @pytest.mark.parametrize(

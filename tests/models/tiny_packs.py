@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from models.pack import PACK_FILE, PackManifest, manifest_toml, sha256_of
+from models.pack import Pack, PackManifest, sha256_of
 from tests.models.tiny_networks import DETECTOR_SIDE, DIMENSION, EMBEDDER_SIDE
 
 LEGACY = Path(__file__).parents[1] / "data" / "legacy"
@@ -54,8 +54,7 @@ def write_pack(
             | (embedder_fields or {}),
         }
     )
-    (folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
-    return folder
+    return Pack.write(folder, manifest).folder
 
 
 def model_files(source: Path, stem: str) -> tuple[Path, Path]:

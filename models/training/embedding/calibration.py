@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 
-from models.pack import PACK_FILE, Pack, manifest_toml
+from models.pack import Pack
 from models.thresholds import MatchThreshold
 from models.training.embedding.pictures import Picture
 from models.training.embedding.retrieval import ask, rejecting
@@ -29,5 +29,4 @@ def calibrated(pack: Pack, strangers: Sequence[Picture], threads: int) -> Pack:
     )
     embedder = pack.embedder.model_copy(update={"match_threshold": round(threshold.highest, 3)})
     manifest = pack.manifest.model_copy(update={"embedder": embedder})
-    (pack.folder / PACK_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
-    return Pack.load(pack.folder)
+    return Pack.write(pack.folder, manifest)

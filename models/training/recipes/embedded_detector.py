@@ -26,13 +26,13 @@ import paddle
 
 from models.nets.pico_head import REG_MAX
 from models.nets.picodet import Architecture, PicoDet
-from models.pack import PACK_FILE, Pack
+from models.pack import PACK_FILE, Pack, read_manifest
 from models.training.detection.weights import detector_from, read_exported
 from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
 from models.training.recipes.modelled import write_models
 from models.training.recipes.names import PROBE, paddle_name, probe
-from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
+from models.training.recipes.pack_files import PACK, write_hashes
 from models.training.recipes.rendered import write_scenes
 from models.training.state_dict import Weights, load_weights
 

@@ -24,7 +24,7 @@ alone, for the embedder that is shipped. What each step made stays in WORK and i
 """
 
 import argparse
-import hashlib
+import shutil
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ from rich.progress import track
 from models.detector import Detector
 from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear, StagesLinear
-from models.pack import PACK_FILE, Pack
+from models.pack import PACK_FILE, Pack, read_manifest, sha256_of
 from models.training.convert import efficientnet_lite
 from models.training.embedding.weights import read_exported
 from models.training.export import export, fold_batch_norms, store_in_half
@@ -56,7 +56,7 @@ from models.training.recipes.frozen import write_frozen
 from models.training.recipes.identities import load_pictures
 from models.training.recipes.made import best_bodies, made_products
 from models.training.recipes.names import EMBEDDER_PROBE, SCALES, embedder_probe
-from models.training.recipes.pack_files import PACK, read_manifest, write_hashes
+from models.training.recipes.pack_files import PACK, write_hashes
 from models.training.recipes.pooled import VIEWS, pooled_features, views, with_projection
 from models.training.recipes.split import PARTS, folds
 from models.training.recipes.views import Image, hindered
@@ -175,9 +175,8 @@ class Recipe:
         """Put what was trained on every product into the pack."""
         hashes = {}
         for file in (f"{EMBEDDER}.json", f"{EMBEDDER}.pdiparams"):
-            content = (self.work / ALL / file).read_bytes()
-            (PACK / file).write_bytes(content)
-            hashes[file] = hashlib.sha256(content).hexdigest()
+            shutil.copyfile(self.work / ALL / file, PACK / file)
+            hashes[file] = sha256_of(PACK / file)
         write_hashes(PACK / PACK_FILE, hashes)
         Pack.load(PACK)
 

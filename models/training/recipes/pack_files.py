@@ -1,18 +1,11 @@
 """The embedded pack's files. pack.toml is written by hand but for the hashes of what was made."""
 
 import re
-import tomllib
 from pathlib import Path
 
-from models.pack import PACK_FILE, PackManifest
+from models.pack import PACKS
 
-PACK = Path(__file__).parents[2] / "packs" / "embedded"
-
-
-def read_manifest(pack: Path) -> PackManifest:
-    """What pack.toml says, whether its files are there already or not."""
-    text = (pack / PACK_FILE).read_text(encoding="utf-8")
-    return PackManifest.model_validate(tomllib.loads(text))
+PACK = PACKS / "embedded"
 
 
 def write_hashes(manifest: Path, hashes: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from models.detector import Detector
 from models.errors import ModelError
 from models.nets.picodet import Architecture, PicoDet
-from models.pack import PACK_FILE, Pack, manifest_toml
+from models.pack import Pack
 from models.training.detection import criterion
 from models.training.detection.coco import read_coco
 from models.training.detection.train import main, parsed
@@ -203,8 +203,7 @@ def tuned(tmp_path, pack_folder):
     pack = install_detector(PicoDet(TINY), source, folder, size=(64, 64), **served, **licence)
     detector = pack.detector.model_copy(update={"max_results": 3})
     manifest = pack.manifest.model_copy(update={"detector": detector})
-    (folder / PACK_FILE).write_text(manifest_toml(manifest))
-    return Pack.load(folder)
+    return Pack.write(folder, manifest)
 
 
 @pytest.mark.parametrize(("options", "threshold"), [((), 0.515), (("--score-threshold", 0.4), 0.4)])
