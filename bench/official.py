@@ -10,6 +10,7 @@ stride 32, whose boxes are as large as products, has scores above the threshold,
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -27,7 +28,7 @@ _LEVEL = 2
 _MEDIAN_SCORE = 0.05  # above what both sides' thresholds and the graph's own keep
 _NO_SCORE = -20.0
 _IMAGENET = asdict(IMAGENET)
-_ORIGIN = {"licence": "Apache-2.0", "origin": "drawn from a seed by bench.official"}
+_ORIGIN: dict[str, Any] = {"licence": "Apache-2.0", "origin": "drawn from a seed by bench.official"}
 
 
 def seeded_detector() -> PicoDet:

@@ -31,14 +31,13 @@ def _plain_file_name(name: str) -> str:
 FileName = Annotated[str, AfterValidator(_plain_file_name)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=8, le=4096)]
-Channels = tuple[float, float, float]
-Interpolation = Literal["linear", "cubic", "area"]
 Positive = Annotated[float, Field(gt=0)]
+Interpolation = Literal["linear", "cubic", "area"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NetworkSpec(_Strict):
@@ -51,11 +50,12 @@ class NetworkSpec(_Strict):
     model: FileName
     params: FileName
     sha256: dict[FileName, Sha256]
-    input_size: tuple[Side, Side]
+    # TOML's arrays are lists, which no strict tuple is made of; what is in them stays strict.
+    input_size: tuple[Side, Side] = Field(strict=False)
     interpolation: Interpolation
     scale: Positive
-    mean: Channels
-    std: tuple[Positive, Positive, Positive]
+    mean: tuple[float, float, float] = Field(strict=False)
+    std: tuple[Positive, Positive, Positive] = Field(strict=False)
     licence: str = Field(min_length=1)
     origin: str = Field(min_length=1)
 

@@ -37,6 +37,10 @@ def test_free_text_survives_quotes_newlines_and_other_scripts(pack_folder):
         ('interpolation = "cubic"', 'interpolation = "round"', "detector.interpolation"),
         ("score_threshold = 0.6", "score_threshold = nan", "detector.score_threshold"),
         ("score_threshold = 0.6", "score_threshold = 60", "detector.score_threshold"),
+        ("score_threshold = 0.6", 'score_threshold = "0.6"', "detector.score_threshold"),
+        ("score_threshold = 0.6", "score_threshold = true", "detector.score_threshold"),
+        ("max_results = 5", "max_results = 5.0", "detector.max_results"),
+        ("input_size = [640, 640]", 'input_size = [640, "640"]', "detector.input_size.1"),
         ("input_size = [640, 640]", "input_size = [640]", "detector.input_size"),
         ("std = [0.25, 0.25, 0.25]", "std = [0.25, 0.0, 0.25]", "std"),
         ('"detector.json"', '"../detector.json"', "plain file name"),
@@ -51,6 +55,11 @@ def test_a_wrong_manifest_is_refused_by_name(pack_folder, old, new, said):
     edit(pack_folder, old, new)
     with pytest.raises(PackError, match=said.replace(".", r"\.")):
         Pack.load(pack_folder)
+
+
+def test_whole_numbers_are_numbers(pack_folder):
+    edit(pack_folder, "score_threshold = 0.6", "score_threshold = 1")
+    assert Pack.load(pack_folder).detector.score_threshold == 1.0
 
 
 @pytest.mark.parametrize("name", ["detector.json", "embedder.pdiparams"])
