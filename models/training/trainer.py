@@ -93,7 +93,7 @@ class Trainer:
         """Begin, or go on where the folder's run stopped.
 
         Raises:
-            ModelError: the run was begun with other settings.
+            ModelError: the run was begun with other settings, or by an earlier release.
         """
         self.task = task
         self.folder = folder
@@ -192,12 +192,9 @@ class Trainer:
         losses = task.losses(batch, self.epoch)
         values = {name: float(loss) for name, loss in losses.items()}
         if not np.isfinite(list(values.values())).all():
-            advice = "Begin with a lower learning rate, in another folder"
-            # Of the last state no command can read the weights, and they may be spoilt already.
-            if (best := self.folder / BEST).exists():
-                advice += f"; with --weights {best} from the best weights of this run"
             raise ModelError(
-                f"The loss is not finite any more at step {number}: {values}. {advice}"
+                f"The loss is not finite any more at step {number}: {values}. Begin with a lower "
+                f"learning rate, in another folder{self._from_best()}"
             )
         paddle.add_n(list(losses.values())).backward()
         # Paddle numbers an optimiser's state by process; counted anew it is always 0, and a
@@ -239,10 +236,15 @@ class Trainer:
             ("architecture", self.task.architecture),
         ):
             before = state[kind]
+            if now.keys() - before.keys():
+                raise ModelError(
+                    f"The run in {self.folder} was begun by an earlier release, or for another "
+                    f"kind of network: begin another in another folder{self._from_best()}"
+                )
             changed = [
-                f"{key} {before.get(key)}"
+                f"{key} {before[key]}"
                 for key in now
-                if before.get(key) != now[key] and key != "threads"
+                if before[key] != now[key] and key != "threads"
             ]
             if changed:
                 raise ModelError(
@@ -255,6 +257,11 @@ class Trainer:
         self.ema.steps = state["average_steps"]
         self.epoch = self.ema.epochs = state["epoch"]
         self.step, self.sums, self.best = state["step"], state["sums"], state["best"]
+
+    def _from_best(self) -> str:
+        # Of the last state no command can read the weights, and they may be spoilt already.
+        best = self.folder / BEST
+        return f"; with --weights {best} from the best weights of this run" if best.exists() else ""
 
     def _log(self, entry: dict[str, Any]) -> None:
         with (self.folder / LOG).open("a", encoding="utf-8") as file:

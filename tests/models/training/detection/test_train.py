@@ -21,6 +21,7 @@ from models.training.detection.train import main, parsed
 from models.training.detection.trainer import DetectorSettings, DetectorTask
 from models.training.detection.weights import architecture_of, detector_from, read_weights
 from models.training.export_detector import install_detector
+from models.training.state_dict import write_state
 from models.training.trainer import BEST, LAST, LOG, Trainer
 from tests.models.training.detection.pictures import write_coco
 
@@ -107,6 +108,16 @@ def test_a_run_goes_on_only_with_its_own_data(tmp_path, annotations):
     moved.write_text(json.dumps(content))
     with pytest.raises(ModelError, match=r"was begun with train 18 images, checksum \w{8}: "):
         trainer(tmp_path / "run", moved, epochs=1)
+
+
+def test_a_run_of_an_earlier_release_is_said_to_be_one(tmp_path, annotations):
+    trainer(tmp_path, annotations, epochs=1).run()
+    state = paddle.load(str(tmp_path / LAST))
+    del state["architecture"]["train"]
+    write_state(state, tmp_path / LAST)
+    with pytest.raises(ModelError, match="was begun by an earlier release") as raised:
+        trainer(tmp_path, annotations, epochs=1)
+    assert f"in another folder; with --weights {tmp_path / BEST} " in str(raised.value)
 
 
 def test_cutouts_are_bodies_enough_to_train_on_but_not_to_validate_with(annotations):
