@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.cli.client import ServiceUrl, connect
-from app.cli.console import console, counted
+from app.cli.console import console, counted, print_json
 from app.settings import Settings
 
 POLL_SECONDS = 0.3
@@ -30,7 +30,7 @@ def audit(
             progress.update(task, completed=found["done"], total=found["total"])
             time.sleep(POLL_SECONDS)
     if json:
-        console().print_json(data=found, ensure_ascii=True)
+        print_json(found)
     else:
         _show(found)
 

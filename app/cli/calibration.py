@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.client import ServiceUrl, connect
-from app.cli.console import console, counted
+from app.cli.console import console, counted, print_json
 from app.settings import Settings
 from models.thresholds import COARSEST_RATE, FINEST_RATE
 
@@ -26,10 +26,10 @@ def calibration(
     """Say which threshold a false-accept rate takes, and what it costs."""
     with connect(Settings(), url) as client:
         found = client.calibration(false_accept_rate, where=where)
-    out = console()
     if json:
-        out.print_json(data=found, ensure_ascii=True)
+        print_json(found)
         return
+    out = console()
     low, high = found["interval"]
     out.print(f"A product is to be named from a score of {found['threshold']:.3f} on.")
     out.print(

@@ -28,3 +28,8 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = _UNBROKEN
     return made
+
+
+def print_json(data: Any) -> None:
+    """For programs, in ASCII: what is in it a terminal does not obey."""
+    console().print_json(data=data, ensure_ascii=True)

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from app.cli.client import CommandError, ServiceUrl, connect, export
-from app.cli.console import console, counted
+from app.cli.console import console, counted, print_json
 from app.settings import Settings
 from app.terminal import shown
 from app.transfer.archive import is_hidden, is_picture
@@ -202,7 +202,7 @@ def history(
 def stats(url: ServiceUrl = None) -> None:
     """Counts, revision and model of the gallery."""
     with connect(Settings(), url) as client:
-        console().print_json(data=client.gallery(), ensure_ascii=True)
+        print_json(client.gallery())
 
 
 def _pictures_in(folder: Path) -> Iterator[Path]:

@@ -1,12 +1,11 @@
 """`tillsight keys`: who may call the service. What is changed here counts at once."""
 
-import json
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from app.cli.console import console
+from app.cli.console import console, print_json
 from app.keys import Scope, create_key, read_keys, revoke_key
 from app.settings import Settings
 
@@ -39,8 +38,7 @@ def list_keys(
     """All keys, revoked ones too; the keys themselves are kept nowhere."""
     keys = read_keys(Settings().keys_path)
     if as_json:
-        shown = [key.model_dump(mode="json", exclude={"sha256"}) for key in keys]
-        typer.echo(json.dumps(shown, indent=2))
+        print_json([key.model_dump(mode="json", exclude={"sha256"}) for key in keys])
         return
     table = Table("Id", "Name", "Scopes", "A minute", "Created", "Revoked")
     for key in keys:

@@ -1,6 +1,5 @@
 """`tillsight recognize` and `verify`: what is in a photograph, as a table, JSON or a picture."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from app.cli.client import CommandError, ServiceUrl, connect
-from app.cli.console import console
+from app.cli.console import console, print_json
 from app.settings import Settings
 from app.terminal import shown
 from models.thresholds import COARSEST_RATE, FINEST_RATE
@@ -56,7 +55,7 @@ def recognize(
             )
             _write(explain, picture)
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
+        print_json(answer)
     else:
         _print_table(answer)
     if draw is not None:
@@ -85,7 +84,7 @@ def verify(
             data, product, threshold=threshold, false_accept_rate=false_accept_rate
         )
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
+        print_json(answer)
     else:
         likely = answer["probability"]
         typer.echo(
