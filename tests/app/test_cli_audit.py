@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.sample import SAMPLES
+from tests.app.commands import tillsight
 from tests.app.processes import RunningService, running_service
-from tests.app.test_cli import tillsight
 
 CRISPS, COFFEE = "jorima-herbs-crisps", "lumiva-coffee-coffee"
 

@@ -10,8 +10,8 @@ import pytest
 from app.cli.client import CommandError
 from app.cli.train import _fetch_gallery, _run, _with_default, _with_pack_folders
 from models.pack import PACKS, Pack
+from tests.app.commands import tillsight
 from tests.app.processes import RunningService, running_service
-from tests.app.test_cli import tillsight
 
 
 @pytest.fixture(scope="module")
