@@ -24,7 +24,14 @@ from app.sample import enrol_sample_gallery
 from app.self_check import SelfCheck
 from app.settings import Settings
 from app.transfer.importing import Importer, rebuild_index
-from gallery import Author, GalleryDamaged, GalleryUnavailable, authored, open_gallery
+from gallery import (
+    Author,
+    GalleryDamaged,
+    GalleryUnavailable,
+    StorageFailed,
+    authored,
+    open_gallery,
+)
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack, find_pack
@@ -135,7 +142,7 @@ class Service:
         try:
             if not self.gallery.consistent():
                 return "The index does not agree with the database yet."
-        except (GalleryDamaged, GalleryUnavailable) as error:
+        except (GalleryDamaged, GalleryUnavailable, StorageFailed) as error:
             return str(error)
         return None
 

@@ -59,6 +59,7 @@ class Database:
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._version()
+            self._opened = self._file()
             if migrate:
                 self.migrate()
         except sqlite3.Error as error:
@@ -88,6 +89,7 @@ class Database:
         """One transaction: durable when the block ends, undone when it raises."""
         if self._closed:
             raise GalleryClosed
+        self.check_in_place()
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -115,9 +117,21 @@ class Database:
             self._give_back(connection)
 
     def check_sound(self) -> None:
-        """Raises GalleryDamaged from the first read or write on that met damage."""
+        """Raises GalleryDamaged from the first read or write on that met damage, or StorageFailed.
+
+        The latter as long as the file is not where it was.
+        """
         if self._damage is not None:
             raise GalleryDamaged(self._damage)
+        self.check_in_place()
+
+    def check_in_place(self) -> None:
+        """Raises StorageFailed where the file isn't: what is written to it, no start would find."""
+        if self._file() != self._opened:
+            raise StorageFailed(
+                f"{self._path.name} was moved or replaced while it was in use. Stop the service, "
+                "put the data folder back as it was, and start it again."
+            )
 
     def close(self) -> None:
         """Close every connection; those still reading are closed when they have finished."""
@@ -135,6 +149,8 @@ class Database:
                 raise GalleryClosed
             if self._idle:
                 return self._idle.pop()
+        # By its path another file would be read, or an empty one be made.
+        self.check_in_place()
         try:
             connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
@@ -160,6 +176,13 @@ class Database:
         # What a statement may have to undo would go to /tmp, which may be full when the disk isn't.
         connection.execute("PRAGMA temp_store = MEMORY")
         return connection
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _version(self) -> int:
         newest = len(self._migrations)

@@ -274,7 +274,8 @@ class Gallery(GalleryProtocol):
     def consistent(self) -> bool:
         """Whether the index is that of the database's last change and has as many vectors.
 
-        Raises GalleryDamaged once any read or write has met damage.
+        Raises GalleryDamaged once any read or write has met damage, StorageFailed while the
+        database isn't where it was opened.
         """
         self._database.check_sound()
         with self._index.writing, self._database.read() as db:

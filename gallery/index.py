@@ -203,6 +203,8 @@ class Index:
         base = self.view.base
         if base is self._saved or not base.sequence:
             return
+        # Beside another gallery it would be that one's, beside none a lost one's.
+        self._database.check_in_place()
         floor = snapshot.write(self._folder, base, self._gallery)
         self._saved = base
         with self.writing, self._database.write() as db:

@@ -24,7 +24,7 @@ from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
 from app.http.schemas import Timing
 from app.recognizer import Outcome
 from app.service import Service
-from gallery import GalleryDamaged, GalleryStats, GalleryUnavailable
+from gallery import GalleryDamaged, GalleryStats, GalleryUnavailable, StorageFailed
 from gallery.records import IndexState
 
 # Those of docs/errors.md that come neither from the domain nor from Starlette; a test compares.
@@ -157,7 +157,7 @@ class Metrics:
         """The text exposition format."""
         service = self._service
         # Of one that is damaged or away the figures stay as they were, and `ready` says that it is.
-        with suppress(GalleryDamaged, GalleryUnavailable):
+        with suppress(GalleryDamaged, GalleryUnavailable, StorageFailed):
             self._note_gallery(service.gallery.stats())
         for state, count in service.jobs.states().items():
             self._jobs.labels(state).set(count)

@@ -87,6 +87,26 @@ def test_a_database_that_another_program_holds(running: RunningService, tmp_path
     assert running.client.delete("/gallery/products/new").is_success
 
 
+def test_the_data_folder_is_moved_away_and_back(tmp_path: Path) -> None:
+    data, aside = tmp_path / "data", tmp_path / "aside"
+    with running_service(data, sample_gallery=False) as service:
+        client = service.client
+        client.put("/gallery/products/kept", json={"name": "Kept"})
+        client.post("/gallery/products/kept/images", files={"images": pictures.jpeg(1)})
+        data.rename(aside)
+        data.mkdir()
+        answer = client.put("/gallery/products/lost", json={"name": "Lost"})
+        assert "moved or replaced" in assert_problem(answer, 503, "storage-failed")["detail"]
+        assert_problem(client.get("/readyz"), 503, "not-ready")
+        assert "\ntillsight_ready 0.0\n" in client.get("/metrics").text
+        assert_recognises(service)
+    assert not (data / "gallery").exists()
+    shutil.rmtree(data)
+    aside.rename(data)
+    with running_service(data, sample_gallery=False) as service:
+        assert_recognises(service)
+
+
 def test_a_page_of_the_database_is_damaged(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running_service(data, sample_gallery=False) as service:

@@ -133,6 +133,36 @@ def test_damage_met_while_reading_is_reported_as_damage(
     database.close()
 
 
+def test_a_file_that_was_moved_or_replaced_takes_no_changes(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "data", tmp_path / "aside"
+    folder.mkdir()
+    with closing(Database(folder / "g")) as database:
+        with database.read() as db:
+            assert ids(db) == []
+        folder.rename(aside)
+        for _ in ("gone", "replaced"):
+            with pytest.raises(StorageFailed, match="moved or replaced"), database.write():
+                pass
+            with pytest.raises(StorageFailed, match="moved or replaced"):
+                database.check_sound()
+            # What is open already goes on; no reader opens another file, or makes one.
+            with database.read() as db:
+                assert ids(db) == []
+                with pytest.raises(StorageFailed, match="moved or replaced"), database.read():
+                    pass
+            assert not (folder / "g").exists() or (folder / "g").stat().st_size == 0
+            folder.mkdir(exist_ok=True)
+            (folder / "g").touch()
+        (folder / "g").unlink()
+        folder.rmdir()
+        aside.rename(folder)
+        database.check_sound()
+        with database.write() as db:
+            fill(db, "a")
+    with closing(Database(folder / "g")) as database, database.read() as db:
+        assert ids(db) == ["a"]
+
+
 def test_a_folder_in_the_way_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="could not be read or written"):
         Database(tmp_path)
