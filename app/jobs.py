@@ -228,6 +228,9 @@ class Jobs:
             with authored(Author(job.author, job.request_id)):
                 self._work[job.kind](job, self._folder / job.id, partial(self._keep, job, job.done))
         except StopJob:
+            # The service lived through it.
+            job.starts = max(0, job.starts - 1)
+            _save(self._folder, job)
             return
         except Cancelled as cancelled:
             state, detail = "cancelled", str(cancelled)

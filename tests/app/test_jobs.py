@@ -70,13 +70,16 @@ def test_a_job_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_job_that_comes_no_further_is_given_up(tmp_path: Path) -> None:
     taken: list[int] = []
+    record = ""
 
-    def killed(job: Job, _: Path, save) -> None:
+    def killed(job: Job, folder: Path, save) -> None:
         """Ends, as far as the record tells, where the service would: behind its first batch."""
+        nonlocal record
         taken.append(job.done)
         if job.done < 2:
             job.total, job.done = 3, job.done + 1
         save()
+        record = (folder / "job.json").read_text()
         raise StopJob
 
     for _ in range(5):
@@ -85,11 +88,23 @@ def test_a_job_that_comes_no_further_is_given_up(tmp_path: Path) -> None:
                 job = jobs.start("import", jobs.prepare())
             assert wait(jobs, jobs.start("rebuild").id).state == "done"
             assert jobs.get(job.id).state == "running"
+        # Killed, it could not have told that it was stopped.
+        (tmp_path / job.id / "job.json").write_text(record)
     with closing(Jobs(tmp_path, {"import": killed})) as jobs:
         given_up = wait(jobs, job.id)
     assert given_up.state == "failed"
     assert "begun 3 times, and came no further than 2 items" in str(given_up.detail)
     assert taken == [0, 1, 2, 2, 2]
+
+
+def test_a_job_that_was_stopped_is_not_given_up(tmp_path: Path) -> None:
+    for _ in range(5):
+        with closing(Jobs(tmp_path, {"import": stopped, "rebuild": counting(1, [])})) as jobs:
+            if not any(job.kind == "import" for job in jobs.latest()):
+                job = jobs.start("import")
+            assert wait(jobs, jobs.start("rebuild").id).state == "done"
+    with closing(Jobs(tmp_path, {"import": counting(1, [])})) as jobs:
+        assert wait(jobs, job.id).state == "done"
 
 
 def test_what_was_undone_is_begun_anew_and_what_is_done_is_not(tmp_path: Path) -> None:
@@ -220,10 +235,15 @@ def test_a_job_that_waits_is_cancelled_at_once(tmp_path: Path) -> None:
 
 def test_what_was_cancelled_when_the_service_was_killed_is_not_taken_up(tmp_path: Path) -> None:
     taken: list[int] = []
-    with closing(Jobs(tmp_path, {"import": stopped})) as jobs:
+    reached = Event()
+
+    def ended(*_: object) -> None:
+        reached.set()
+        raise StopJob
+
+    with closing(Jobs(tmp_path, {"import": ended})) as jobs:
         job = jobs.start("import")
-        while jobs.get(job.id).starts == 0:
-            Event().wait(0.01)
+        assert reached.wait(10)
         # The service ends before its worker sees it.
         assert jobs.cancel(job.id).state == "running"
     with closing(Jobs(tmp_path, {"import": counting(1, taken)})) as jobs:
