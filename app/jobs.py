@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, RLock, Thread
@@ -48,6 +49,7 @@ class JobSummary(BaseModel):
 
     id: str
     kind: Kind
+    number: int = Field(0, description="Jobs run in the order of their numbers.")
     state: State = "queued"
     dry_run: bool = False
     done: int = 0
@@ -110,6 +112,7 @@ class Jobs:
         self._waiting: SimpleQueue[str | None] = SimpleQueue()
         folder.mkdir(parents=True, exist_ok=True)
         self._jobs = {job.id: job for job in _read_jobs(folder)}
+        self._numbers = count(1 + max((job.number for job in self._jobs.values()), default=0))
         for job in self._jobs.values():
             if job.finished_at is None:
                 job.state = "queued"
@@ -138,6 +141,7 @@ class Jobs:
         job = Job(
             id=folder.name,
             kind=kind,
+            number=next(self._numbers),
             dry_run=dry_run,
             author=author.name,
             request_id=author.request_id,
@@ -287,7 +291,6 @@ class Jobs:
             raise Cancelled(asked.read_text(encoding="utf-8"))
 
     def _forget_old(self) -> None:
-        # In the order they were started: the clock may have been set since.
         finished = [job for job in self._jobs.values() if job.finished_at]
         for job in finished[:-KEPT_JOBS]:
             del self._jobs[job.id]
@@ -301,7 +304,7 @@ def begin_anew(folder: Path) -> None:
     """
     for job in _read_jobs(folder) if folder.is_dir() else ():
         if job.finished_at is None:
-            asked = {"id", "kind", "dry_run", "author", "request_id", "created_at"}
+            asked = {"id", "kind", "number", "dry_run", "author", "request_id", "created_at"}
             _save(folder, Job.model_validate(job.model_dump(include=asked)))
 
 
@@ -332,4 +335,5 @@ def _read_jobs(folder: Path) -> list[Job]:
         except (OSError, ValueError):
             # It was accepted: the next start may be able to read it, or a newer release.
             logger.exception("The job in %s can't be read and is left alone.", path)
-    return sorted(jobs, key=lambda job: job.created_at)
+    # Not by the clock, which may be set between two. Records of older releases have no number.
+    return sorted(jobs, key=lambda job: (job.number, job.created_at))

@@ -332,6 +332,35 @@ def test_a_clock_that_was_set_back_makes_no_job_forgotten(tmp_path: Path) -> Non
             jobs.get("old-0")
 
 
+def test_a_clock_that_was_set_back_does_not_change_the_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Job(
+        id="of an older release", kind="import", created_at=datetime(2098, 1, 1, tzinfo=UTC)
+    )
+    (tmp_path / first.id).mkdir()
+    (tmp_path / first.id / "job.json").write_text(first.model_dump_json(exclude={"number"}))
+
+    class Clock(datetime):
+        year_now = 2099
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(cls.year_now, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("app.jobs.datetime", Clock)
+    asked = [first.id]
+    for Clock.year_now in (2099, 2097, 2098):
+        with closing(Jobs(tmp_path, {"import": stopped})) as jobs:
+            asked.append(jobs.start("import").id)
+    begin_anew(tmp_path)
+    ran: list[str] = []
+    with closing(Jobs(tmp_path, {"import": lambda job, *_: ran.append(job.id)})) as jobs:
+        wait(jobs, asked[-1])
+        assert [job.id for job in reversed(jobs.latest())] == asked
+    assert ran == asked
+
+
 def test_what_a_finished_job_left_when_it_was_killed_is_removed(tmp_path: Path) -> None:
     with closing(Jobs(tmp_path, {"import": counting(1, [])})) as jobs:
         job = jobs.start("import", jobs.prepare())
