@@ -47,10 +47,7 @@ def restore(
     settings = Settings()
     folder = _folder(settings)
     with closing(DataFolder(settings.data_dir)), _progress("Restoring") as report:
-        # Answers tell of changes that are undone. First, because at worst one is then made again.
-        forget = partial(forget_answers, settings.answers_path)
-        restore_gallery(file, folder, report, replacing=forget)
-        begin_anew(settings.jobs_path)
+        restore_gallery(file, folder, report, replacing=partial(_forget_undone, settings))
     console().print(f"Restored from {file}")
 
 
@@ -127,6 +124,15 @@ def migrate(
         f"{masked(target)}; {found.agreeing:,} of {found.asked:,} answers are the same.",
         soft_wrap=True,
     )
+
+
+def _forget_undone(settings: Settings) -> None:
+    """What tells of changes that a restore undoes; before it, so that at worst some are made again.
+
+    Raises OSError.
+    """
+    forget_answers(settings.answers_path)
+    begin_anew(settings.jobs_path)
 
 
 def _folder(settings: Settings) -> Path:

@@ -6,8 +6,11 @@ from threading import Event
 
 import pytest
 
+from app.cli.maintenance import restore
 from app.jobs import KEPT_JOBS, Job, Jobs, StopJob, UnknownJob, begin_anew
 from gallery import Author, StorageFailed, authored
+from gallery.durable import put_in_place
+from tests.gallery.samples import opened
 
 
 def wait(jobs: Jobs, job_id: str) -> Job:
@@ -126,6 +129,43 @@ def test_what_was_undone_is_begun_anew_and_what_is_done_is_not(tmp_path: Path) -
         assert jobs.get(finished.id) == finished
     assert taken == [0, 1, 2]
     assert (again.added, again.dry_run, again.created_at) == (0, True, unfinished.created_at)
+
+
+@pytest.fixture
+def undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The record of a job amid its work, in a data folder with a backup from before it."""
+    monkeypatch.setenv("TILLSIGHT_DATA_DIR", str(tmp_path))
+    with opened(tmp_path / "gallery") as gallery:
+        gallery.backup(tmp_path / "backup")
+        gallery.put_product("p", "P", {})
+    record = tmp_path / "jobs" / "amid" / "job.json"
+    record.parent.mkdir(parents=True)
+    job = Job(id="amid", kind="import", done=5, total=9, created_at=datetime.now(UTC))
+    record.write_text(job.model_dump_json())
+    return record
+
+
+def test_a_restore_that_is_killed_has_jobs_begin_anew(
+    undone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(written: Path, path: Path) -> None:
+        put_in_place(written, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gallery.backup.put_in_place", killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "backup")
+    with opened(tmp_path / "gallery") as gallery:
+        assert gallery.stats().products == 0
+    assert Job.model_validate_json(undone.read_text()).done == 0
+
+
+def test_a_restore_is_refused_when_jobs_can_not_begin_anew(undone: Path, tmp_path: Path) -> None:
+    (undone.parent / "job.partial").symlink_to("/dev/full")
+    with pytest.raises(StorageFailed, match="No space left"):
+        restore(tmp_path / "backup")
+    with opened(tmp_path / "gallery") as gallery:
+        assert gallery.stats().products == 1
 
 
 def test_a_failure_is_told_and_the_next_job_runs(tmp_path: Path) -> None:
