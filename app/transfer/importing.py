@@ -190,6 +190,7 @@ class Importer:
                 [image for _, image in pairs],
                 InvalidValue,
                 InvalidVector,
+                UnknownProduct,  # deleted as quickly as it is made
             )
             for (picture, _), answer in zip(pairs, answers, strict=True):
                 if isinstance(answer, Exception):

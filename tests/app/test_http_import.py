@@ -1,6 +1,8 @@
 import io
 import time
 import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from starlette.testclient import TestClient
 from app.jobs import Job, StopJob
 from app.service import Service
 from app.transfer.importing import ARCHIVE, Importer
-from gallery import Product
+from gallery import AddedImage, NewImage, Product, UnknownProduct
 from tests.app import pictures
 from tests.app.problems import assert_problem
 
@@ -178,6 +180,27 @@ def test_a_change_made_meanwhile_is_not_undone(
     assert (job["created"], job["changed"], job["failed"]) == (0, 1, 0)
     product = client.get("/gallery/products/100").json()
     assert (product["name"], product["metadata"]["price"]) == ("Renamed", "2")
+
+
+def test_a_product_deleted_meanwhile_fails_no_other(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = service.gallery.add_images
+    deletions = iter(range(4))  # of both pictures at once, and of the first by itself
+
+    def and_delete(product_id: str, images: Sequence[NewImage]) -> list[AddedImage]:
+        if product_id == "4001" and next(deletions, None) is not None:
+            with suppress(UnknownProduct):
+                service.gallery.delete_product(product_id)
+        return add(product_id, images)
+
+    monkeypatch.setattr(service.gallery, "add_images", and_delete)
+    files = {f"{p}/{n}.jpg": pictures.jpeg(p + 9 * n) for p in (4001, 4002) for n in (0, 1)}
+    job = run(client, archive(files))
+    assert (job["state"], job["done"], job["added"]) == ("done", 4, 3)
+    (error,) = job["errors"]
+    assert error["item"] == "4001/0.jpg"
+    assert "no product '4001'" in error["detail"]
 
 
 def test_metadata_that_gets_too_large_is_refused_where_it_stands(client: TestClient) -> None:
