@@ -81,15 +81,19 @@ class Index:
             self._write()
 
     def rebuild(self) -> None:
-        """Build the base again from the database and write a snapshot. Raises StorageFailed."""
+        """Build the base again from the database and write a snapshot. Raises StorageFailed.
+
+        It is exact. A graph, if one is due, comes behind it as after a start: it may take minutes,
+        for which nobody waits who wants to stop.
+        """
         with self._replacing_base("rebuilding"):
             with self._database.read() as db:
                 base = recovery.built(db)
             with self.writing, self._database.read() as db:
                 self.view = recovery.replayed(View.of(base), db)
-            if self._folding.wants_graph(self.view):
-                self._fold(stop=self._stop.is_set)
             self._save()
+        with self.writing:
+            self._compact_if_due()
 
     def close(self) -> None:
         """Refuse changes, finish what is running and save. The database must still be open."""

@@ -17,6 +17,7 @@ from gallery import Gallery, In, folding, index
 from gallery.base import FLAT, GRAPH, Base, BaseBuilder, BuildStopped
 from gallery.folding import Folding
 from gallery.vectors import query_vectors, stored_vectors
+from gallery.view import View
 from tests.gallery import samples
 from tests.gallery.reference import Reference
 from tests.gallery.samples import flip_byte, held_rows, new_image, vectors_of
@@ -108,6 +109,36 @@ def test_building_can_be_stopped() -> None:
     builder = BaseBuilder(DIMENSION, GRAPH, stop=lambda: True)
     with pytest.raises(BuildStopped):
         builder.add(rows(5), np.arange(5), np.arange(5))
+
+
+def test_a_rebuild_does_not_wait_for_a_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "QUIET_SECONDS", 0.0)
+    gallery = opened(tmp_path, graph_from=1000)
+    fill(gallery, range(40))
+    gallery._index._folding._graph_from = 200
+    begun = threading.Event()
+
+    def endless(_: Folding, __: View, stop: Callable[[], bool]) -> Base:
+        begun.set()
+        until(stop)
+        raise BuildStopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folding, "_fresh_graph", endless)
+        rebuilding = threading.Thread(target=gallery.rebuild)
+        rebuilding.start()
+        assert begun.wait(10)
+        rebuilding.join(5)
+        assert not rebuilding.is_alive()
+        assert (gallery.stats().index_kind, gallery.stats().index_state) == (FLAT, "compacting")
+        gallery.close()
+    with opened(tmp_path) as gallery:
+        until(lambda: gallery.stats().index_kind == GRAPH)
+        gallery.rebuild()
+        until(lambda: gallery.stats().index_kind == GRAPH)
+        check(gallery, reference(range(40)))
 
 
 def test_a_gallery_that_grows_gets_a_graph_and_keeps_its_answers(
