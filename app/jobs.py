@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
-from gallery import Author, authored, current_author
+from gallery import Author, GalleryUnavailable, StorageFailed, authored, current_author
 from gallery.durable import flush, put_in_place
 
 Kind = Literal["import", "rebuild"]
@@ -26,6 +26,9 @@ KEPT_JOBS = 100
 MOST_ERRORS = 1000
 # What the service doesn't live through would be taken up for ever, and the jobs behind it never.
 MOST_STARTS = 3
+# A full disk, a backup that holds the database, a server that is started again: an hour in all.
+MOST_TRIES = 120
+SECONDS_BETWEEN_TRIES = 30
 RECORD = "job.json"
 # Who wants a running job to end. Beside the record, which is its worker's to write.
 CANCEL = "cancel"
@@ -65,7 +68,9 @@ class JobSummary(BaseModel):
     )
     starts: int = Field(0, description="How often it was begun since it last came further.")
     failed: int = Field(0, description="Items that were left out.")
-    detail: str | None = Field(None, description="Why the job ended before its last item.")
+    detail: str | None = Field(
+        None, description="Why the job ended before its last item, or what it waits for."
+    )
     author: str | None = Field(None, description="The key that asked for it.")
     request_id: str | None = Field(None, description="Of the request that asked for it.")
     created_at: datetime
@@ -96,7 +101,7 @@ class StopJob(Exception):
 
 
 # Does the work in the job's folder; calls `save` when some is done, and lets pass what that raises:
-# StopJob and Cancelled.
+# StopJob, Cancelled and StorageFailed.
 Work = Callable[[Job, Path, Callable[[], None]], None]
 
 
@@ -230,10 +235,10 @@ class Jobs:
         try:
             self._begin(job)
             with authored(Author(job.author, job.request_id)):
-                self._work[job.kind](job, self._folder / job.id, partial(self._keep, job, job.done))
+                self._try(job)
         except StopJob:
             # The service lived through it.
-            job.starts = max(0, job.starts - 1)
+            job.starts, job.detail = max(0, job.starts - 1), None
             _save(self._folder, job)
             return
         except Cancelled as cancelled:
@@ -243,6 +248,35 @@ class Jobs:
             logger.exception("Job %s (%s) failed.", job.id, job.kind)
             state, detail = "failed", str(error)
         self._end(job, state, detail)
+
+    def _try(self, job: Job) -> None:
+        """Do its work; when storage refuses, wait and go on from its record."""
+        for tries in count(1):
+            try:
+                self._work[job.kind](job, self._folder / job.id, partial(self._keep, job, job.done))
+            except (StorageFailed, GalleryUnavailable) as error:
+                if tries == MOST_TRIES:
+                    raise
+                logger.warning("Job %s waits: %s", job.id, error)
+                self._take_back(job)
+                job.detail = f"It waits and tries again: {error}"
+                self._rest(job)
+                job.detail = None
+            else:
+                return
+
+    def _take_back(self, job: Job) -> None:
+        """What was counted since its record will be counted again."""
+        recorded = Job.model_validate_json((self._folder / job.id / RECORD).read_bytes())
+        for name, value in recorded:
+            if name != "state":
+                setattr(job, name, value)
+
+    def _rest(self, job: Job) -> None:
+        for _ in range(SECONDS_BETWEEN_TRIES):
+            if self._stopping.wait(1):
+                raise StopJob
+            self._check_wanted(job)
 
     def _end(self, job: Job, state: State, detail: str | None) -> None:
         ended = {"state": state, "detail": detail, "finished_at": datetime.now(UTC)}
@@ -280,7 +314,13 @@ class Jobs:
     def _keep(self, job: Job, begun_at: int) -> None:
         if job.done > begun_at:
             job.starts = 0
-        _save(self._folder, job)
+        try:
+            _save(self._folder, job)
+        except OSError as error:
+            raise StorageFailed(
+                f"How far the job is could not be recorded ({error.strerror}). Check free space "
+                "and permissions of the data folder."
+            ) from error
         if self._stopping.is_set():
             raise StopJob
         self._check_wanted(job)

@@ -40,6 +40,9 @@ from models.widths import Cores
 
 logger = logging.getLogger(__name__)
 
+# Of enrolling the samples, when a disk is full or somebody holds the database.
+SECONDS_BETWEEN_TRIES = 10
+
 
 class Service:
     """Everything a request needs. Starting it loads and warms the models; close it to stop."""
@@ -158,6 +161,17 @@ class Service:
 
     def _enrol_samples(self) -> None:
         try:
+            while not self._samples_enrolled():
+                self._stopping.wait(SECONDS_BETWEEN_TRIES)
+            self._not_ready = None
+        except Exception:
+            # A thread's exception would go nowhere: readiness tells it instead.
+            logger.exception("The sample gallery could not be enrolled.")
+            self._not_ready = "The sample gallery could not be enrolled; see the log."
+
+    def _samples_enrolled(self) -> bool:
+        """Whether they are, or need not be; what was refused may succeed later."""
+        try:
             with authored(Author("sample gallery")):
                 enrol_sample_gallery(
                     self.gallery,
@@ -166,11 +180,11 @@ class Service:
                     self.folder.path / "samples.state",
                     self._stopping,
                 )
-            self._not_ready = None
-        except Exception:
-            # A thread's exception would go nowhere: readiness tells it instead.
-            logger.exception("The sample gallery could not be enrolled.")
-            self._not_ready = "The sample gallery could not be enrolled; see the log."
+        except (OSError, StorageFailed) as error:
+            logger.warning("The sample gallery could not be enrolled yet: %s", error)
+            self._not_ready = "The sample gallery could not be enrolled yet; see the log."
+            return self._stopping.is_set()
+        return True
 
 
 def model_name(pack: Pack) -> str:

@@ -341,7 +341,11 @@ def test_a_job_that_can_not_be_recorded_does_not_hold_up_the_next(tmp_path: Path
         assert wait(jobs, unrecorded.id).state == "done"
 
 
-def test_on_a_full_disk_what_failed_makes_room(tmp_path: Path) -> None:
+def test_on_a_full_disk_what_failed_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.MOST_TRIES", 1)
+
     def work(job: Job, folder: Path, _) -> None:
         # The record can't be written as long as this is there.
         (folder / "job.partial").symlink_to("/dev/full")
@@ -355,6 +359,59 @@ def test_on_a_full_disk_what_failed_makes_room(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["job.json"]
     with closing(Jobs(tmp_path, {})) as jobs:
         assert jobs.get(job.id).state == "failed"
+
+
+class Refused:
+    """Work whose storage refuses its second item, twice, the second time to record it."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    def __call__(self, job: Job, folder: Path, save) -> None:
+        job.total = 3
+        in_the_way = folder / "job.partial"
+        in_the_way.unlink(missing_ok=True)
+        while job.done < 3:
+            self.taken.append(job.done)
+            job.added += 1
+            if len(self.taken) == 2:
+                raise StorageFailed("database is locked")
+            if len(self.taken) == 3:
+                in_the_way.symlink_to("/dev/full")
+            job.done += 1
+            save()
+
+
+def test_what_storage_refuses_for_a_while_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.SECONDS_BETWEEN_TRIES", 0)
+    work = Refused()
+    with closing(Jobs(tmp_path, {"import": work})) as jobs:
+        job = wait(jobs, jobs.start("import").id)
+    assert (job.state, job.done, job.added, job.detail) == ("done", 3, 3, None)
+    assert work.taken == [0, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("ends", ["stopped", "cancelled"])
+def test_a_job_that_waits_for_storage_ends_at_once(tmp_path: Path, ends: str) -> None:
+    with closing(Jobs(tmp_path, {"import": Refused()})) as jobs:
+        folder = jobs.prepare()
+        (folder / "archive.zip").write_bytes(b"as large as a shop")
+        job = jobs.start("import", folder)
+        for _ in range(1000):
+            if "database is locked" in str(jobs.get(job.id).detail):
+                break
+            Event().wait(0.01)
+        assert (jobs.get(job.id).state, jobs.get(job.id).added) == ("running", 1)
+        if ends == "cancelled":
+            jobs.cancel(job.id)
+            assert wait(jobs, job.id).state == "cancelled"
+    if ends == "stopped":
+        assert (folder / "archive.zip").exists()
+        with closing(Jobs(tmp_path, {"import": counting(3, [])})) as jobs:
+            done = wait(jobs, job.id)
+            assert (done.state, done.done, done.detail) == ("done", 3, None)
 
 
 def test_a_clock_that_was_set_back_makes_no_job_forgotten(tmp_path: Path) -> None:

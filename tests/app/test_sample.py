@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -13,7 +14,9 @@ from app.sample import (
     remove_sample_products,
     sample_products,
 )
-from gallery import Gallery
+from app.service import Service
+from app.settings import Settings
+from gallery import Gallery, StorageFailed
 
 FIXED = "Write them again with: python -m app.sample"
 
@@ -107,3 +110,25 @@ def test_an_enrolment_is_not_repeated(service, tmp_path, gallery):
     enrol_sample_gallery(gallery, service.enroller, service.pack, state, Event())
     assert gallery.stats().products == 0
     assert sample.VECTORS.stat().st_size < 150_000
+
+
+def test_what_storage_refuses_for_a_while_is_enrolled_later(tmp_path, monkeypatch):
+    refusals = iter([StorageFailed("database is locked"), OSError("no space left")])
+    tried, go_on = Event(), Event()
+
+    def enrol(*arguments):
+        if (refusal := next(refusals, None)) is not None:
+            raise refusal
+        tried.set()
+        assert go_on.wait(60)
+        enrol_sample_gallery(*arguments)
+
+    monkeypatch.setattr("app.service.enrol_sample_gallery", enrol)
+    monkeypatch.setattr("app.service.SECONDS_BETWEEN_TRIES", 0)
+    with closing(Service(Settings(data_dir=tmp_path, exit_when_stuck=0))) as service:
+        assert tried.wait(60)
+        assert service.not_ready() == "The sample gallery could not be enrolled yet; see the log."
+        go_on.set()
+        service._samples.join(60)
+        assert service.not_ready() is None
+        assert sample_products(service.gallery)
