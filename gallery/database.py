@@ -20,6 +20,7 @@ from gallery.errors import (
     StorageFailed,
     UnsupportedSchema,
 )
+from gallery.resting import Rest
 from gallery.schema import MIGRATIONS
 
 DATABASE_NAME = "gallery.sqlite3"
@@ -49,6 +50,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         self._damage: str | None = None
+        self._rest = Rest()
         try:
             self._writer = self._connect()
         except sqlite3.Error as error:
@@ -90,6 +92,8 @@ class Database:
         if self._closed:
             raise GalleryClosed
         self.check_in_place()
+        if self._rest.lasts:
+            raise self._translated(sqlite3.OperationalError("database is locked"))
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -101,6 +105,9 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
+            if _code(error) == sqlite3.SQLITE_BUSY:
+                # Who has waited behind this one would wait as long again.
+                self._rest.begin()
             raise self._noted(self._translated(error)) from error
 
     @contextmanager
@@ -220,5 +227,9 @@ class Database:
 
 def is_damage(error: Exception) -> bool:
     """Whether the file is at fault, rather than the disk, its permissions or who else holds it."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: Exception) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF

@@ -278,7 +278,15 @@ class Gallery(GalleryProtocol):
         database isn't where it was opened.
         """
         self._database.check_sound()
-        with self._index.writing, self._database.read() as db:
+        if self._agrees():
+            return True
+        # They differ between a change's commit and its view. Only then is a change waited for: it
+        # may wait for the disk.
+        with self._index.writing:
+            return self._agrees()
+
+    def _agrees(self) -> bool:
+        with self._database.read() as db:
             view = self._index.view
             return (view.sequence, view.rows) == (
                 store.state(db).sequence,

@@ -1,4 +1,4 @@
-"""Calls to a server that is away."""
+"""Calls to what does not answer: a server that is away, a file that somebody holds."""
 
 from __future__ import annotations
 

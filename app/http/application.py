@@ -22,6 +22,7 @@ from app.http import (
 )
 from app.http.access import Authenticate
 from app.http.admission import Admission
+from app.http.changes import new_changes
 from app.http.cors import CrossOrigin
 from app.http.head import AnswerHead
 from app.http.headers import SecurityHeaders
@@ -72,6 +73,7 @@ def create_app(service: Service) -> FastAPI:
         patience=settings.deadline_seconds,
         cores=service.cores,
     )
+    app.state.changes = new_changes()
     app.state.metrics = metrics = Metrics(service, admission)
     routers = (
         page.router,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.feedback.feedback import MOST_WAITING, Entry, Kind, State, Verdict
 from app.http.admission import ENTER, TurnDep
+from app.http.changes import CHANGE
 from app.http.problems import responses
 from app.http.schemas import Box, Document, EffectAnswer, ProductId, Score
 from app.http.state import ServiceDep
@@ -168,13 +169,23 @@ def approve(
     return ApprovedAnswer(**FeedbackItem.model_validate(item).model_dump(), effect=effect)
 
 
-@router.post("/{number}/reject", summary="Leave the gallery as it is", responses=responses(409))
+@router.post(
+    "/{number}/reject",
+    summary="Leave the gallery as it is",
+    responses=responses(409),
+    dependencies=[CHANGE],
+)
 def reject(number: Number, service: ServiceDep) -> FeedbackItem:
     """It is out of the queue."""
     return FeedbackItem.model_validate(service.review.reject(number))
 
 
-@router.post("/{number}/undo", summary="Have it wait again", responses=responses(409))
+@router.post(
+    "/{number}/undo",
+    summary="Have it wait again",
+    responses=responses(409),
+    dependencies=[CHANGE],
+)
 def undo(number: Number, service: ServiceDep) -> FeedbackItem:
     """The reference or negative that it became is taken away again."""
     return FeedbackItem.model_validate(service.review.undo(number))

@@ -14,6 +14,7 @@ from app.enrolment.effect import predict
 from app.enrolment.guard import Doubtful, DoubtfulReference
 from app.http.admission import ENTER, Turn, TurnDep
 from app.http.calibration import FilterDep
+from app.http.changes import CHANGE
 from app.http.idempotency import OnceDep
 from app.http.preconditions import ETAG, ExpectedVersion, set_etag
 from app.http.problems import RequestProblem, describe, responses
@@ -155,7 +156,9 @@ def list_samples(service: ServiceDep) -> SamplesAnswer:
     return SamplesAnswer(products=sample_products(service.gallery))
 
 
-@router.delete("/samples", summary="Remove the sample products", status_code=204)
+@router.delete(
+    "/samples", summary="Remove the sample products", status_code=204, dependencies=[CHANGE]
+)
 def delete_samples(service: ServiceDep) -> None:
     """With all their images; they don't come back."""
     if reason := service.not_ready():  # they may be on their way in
@@ -171,6 +174,7 @@ def delete_samples(service: ServiceDep) -> None:
         201: {"model": ProductAnswer, "description": "Created", "headers": ETAG},
         **responses(404, 412, 413),
     },
+    dependencies=[CHANGE],
 )
 def put_product(
     product_id: Annotated[NewProductId, Path()],
@@ -210,6 +214,7 @@ def get_product(product_id: ProductPath, service: ServiceDep, response: Response
     summary="Remove a product",
     status_code=204,
     responses=responses(404, 412),
+    dependencies=[CHANGE],
 )
 def delete_product(product_id: ProductPath, service: ServiceDep, expected: ExpectedVersion) -> None:
     """Remove a product and all its images; it is never found again from here on."""
@@ -315,6 +320,7 @@ def get_thumbnail(image_id: ImagePath, service: ServiceDep) -> Response:
     summary="Remove a reference image",
     status_code=204,
     responses=responses(404),
+    dependencies=[CHANGE],
 )
 def delete_image(image_id: ImagePath, service: ServiceDep) -> None:
     """It is never found again from here on."""

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.app import pictures
@@ -83,8 +85,37 @@ def test_a_database_that_another_program_holds(running: RunningService, tmp_path
         assert "no other program" in problem["detail"]
         assert_recognises(running)
         other.execute("ROLLBACK")
+    time.sleep(1)  # which it is not asked for again
     assert running.client.put("/gallery/products/new", json={"name": "New"}).status_code == 201
     assert running.client.delete("/gallery/products/new").is_success
+
+
+def test_many_changes_that_wait_hold_up_nobody_else(running: RunningService) -> None:
+    file = running.log.parent / "data" / "gallery" / "gallery.sqlite3"
+    begun = time.monotonic()
+
+    def put(number: int) -> tuple[int, float]:
+        client = httpx2.Client(base_url=running.url, timeout=60, trust_env=False)
+        with client:
+            answer = client.put(f"/gallery/products/{number}", json={"name": "New"})
+            return answer.status_code, time.monotonic() - begun
+
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        ThreadPoolExecutor(60) as threads,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        changes = [threads.submit(put, number) for number in range(60)]
+        time.sleep(0.5)
+        assert_recognises(running)
+        assert running.client.get("/readyz").is_success
+        assert running.client.get("/gallery").is_success
+        assert running.client.get("/metrics").is_success
+        assert not any(change.done() for change in changes)
+        answers = [change.result() for change in changes]
+        other.execute("ROLLBACK")
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) < 9  # 5 s, and what a busy machine takes
 
 
 def test_the_data_folder_is_moved_away_and_back(tmp_path: Path) -> None:

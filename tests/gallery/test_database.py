@@ -1,4 +1,5 @@
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -161,6 +162,26 @@ def test_a_file_that_was_moved_or_replaced_takes_no_changes(tmp_path: Path) -> N
             fill(db, "a")
     with closing(Database(folder / "g")) as database, database.read() as db:
         assert ids(db) == ["a"]
+
+
+def test_nobody_waits_behind_one_who_waited_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gallery.database._BUSY_SECONDS", 0.5)
+    monkeypatch.setattr("gallery.resting._SECONDS", 0.5)
+    with closing(Database(tmp_path / "g")) as database:
+        with closing(sqlite3.connect(tmp_path / "g", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waited = []
+            for _ in range(2):
+                start = time.monotonic()
+                with pytest.raises(StorageFailed, match="database is locked"), database.write():
+                    pass
+                waited.append(time.monotonic() - start)
+        assert waited[1] < 0.4 < waited[0]
+        time.sleep(0.5)
+        with database.write() as db:
+            fill(db, "a")
 
 
 def test_a_folder_in_the_way_is_a_storage_error(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -143,6 +145,23 @@ def test_an_index_that_disagrees_with_the_database_is_reported(tmp_path: Path) -
     assert gallery.consistent()
     assert gallery.search(bits(0)[None], 1).candidates == [[]]
     gallery.close()
+
+
+def test_who_asks_whether_all_is_well_does_not_wait_for_a_change(tmp_path: Path) -> None:
+    with (
+        opened(tmp_path) as gallery,
+        closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        change = threading.Thread(target=gallery.put_product, args=("p", "P", {}))
+        change.start()
+        while not gallery._index.writing.locked():
+            time.sleep(0.01)
+        assert gallery.consistent()
+        assert gallery._index.writing.locked()
+        other.execute("ROLLBACK")
+        change.join()
+        assert gallery.get_product("p")
 
 
 def test_a_closed_gallery_says_so(tmp_path: Path) -> None:
