@@ -133,7 +133,8 @@ class Review:
             LowersRecall: it was held back, which is noted.
             QueueFull: there are as many negatives as may be.
         """
-        item = self._waiting(number)
+        with self._lock:
+            item = self._waiting(number)
         target = product_id or item.product_id
         kind = kind or ("negative" if target is None else "reference")
         if kind == "negative":
@@ -174,7 +175,7 @@ class Review:
                     self._feedback.note(number, "approved", told)
                 self._search_negatives()
             else:
-                # An id that is always the same: after a crash right here it is known as ours.
+                # An id that is always the same: cut off right here it is known as ours.
                 ours = replace(image, id=_image_id(item))
                 (added,) = self._gallery.add_images(target, [ours])
                 with self._feedback.change():
@@ -220,10 +221,17 @@ class Review:
             return self._feedback.get(number)
 
     def _waiting(self, number: int) -> Item:
-        """Raises UnknownFeedback, or FeedbackDecided when it does not wait."""
+        """An item to decide upon; the lock is held.
+
+        What an approval that was cut off left in the gallery is taken out: nobody has approved it.
+
+        Raises UnknownFeedback, or FeedbackDecided when it does not wait.
+        """
         item = self._feedback.get(number)
         if item.state != "waiting":
             raise FeedbackDecided(f"Feedback {number} is {item.state} already; undo that first.")
+        with suppress(UnknownImage):
+            self._gallery.delete_image(_image_id(item))
         return item
 
     def _cut_out(self, data: bytes, seen: Seen) -> bytes:

@@ -13,6 +13,7 @@ from app.feedback.negatives import Negatives
 from app.feedback.review import Review
 from app.sample import SAMPLES
 from app.service import Service
+from gallery import StorageFailed
 from tests.app import pictures
 from tests.app.problems import assert_problem
 
@@ -229,6 +230,40 @@ def test_after_a_crash_between_gallery_and_queue_the_reference_is_still_its_own(
     assert again["image_id"] == approved["image_id"]
     client.post(f"/feedback/{item['id']}/undo")
     assert client.get("/gallery/products/crisps").json()["image_count"] == 1
+
+
+def test_what_an_approval_that_was_cut_off_left_is_taken_out_by_the_next_decision(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageFailed("The disk is full.")
+
+    def cut_off() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(service.feedback, "approve", refuse)
+            assert_problem(client.post(f"{path}/approve", json={}), 503, "storage-failed")
+        assert counts() == [2, 1]
+
+    def counts() -> list[int]:
+        products = ("crisps", "coffee")
+        return [client.get(f"/gallery/products/{p}").json()["image_count"] for p in products]
+
+    enrol(client, "crisps", CRISPS[0])
+    enrol(client, "coffee", COFFEE[0])
+    item = say(client, recognise(client, CRISPS[1]), "crisps")
+    path = f"/feedback/{item['id']}"
+    cut_off()
+    assert client.post(f"{path}/reject").is_success
+    assert counts() == [1, 1]
+    client.post(f"{path}/undo")
+    cut_off()
+    other = {"product_id": "coffee", "force": True}
+    assert client.post(f"{path}/approve", json=other).is_success
+    assert counts() == [1, 2]
+    client.post(f"{path}/undo")
+    cut_off()
+    assert client.post(f"{path}/approve", json={"kind": "negative", "force": True}).is_success
+    assert counts() == [1, 1]
 
 
 def test_negatives_outlast_a_restart_and_another_embedder(
