@@ -129,7 +129,8 @@ class Feedback:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite ends it itself where the disk is full
+                    self._db.execute("ROLLBACK")
                 raise
 
     def say(

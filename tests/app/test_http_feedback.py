@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 from app.enrolment.effect import Effect, predict
 from app.feedback.feedback import Feedback
 from app.feedback.negatives import Negatives
+from app.feedback.photographs import Seen
 from app.feedback.review import Review
 from app.sample import SAMPLES
 from app.service import Service
@@ -264,6 +266,26 @@ def test_what_an_approval_that_was_cut_off_left_is_taken_out_by_the_next_decisio
     cut_off()
     assert client.post(f"{path}/approve", json={"kind": "negative", "force": True}).is_success
     assert counts() == [1, 1]
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.sqlite3"
+    with closing(Feedback(path)) as feedback:
+        (pages,) = feedback._db.execute("PRAGMA page_count").fetchone()
+        feedback._db.execute(f"PRAGMA max_page_count = {pages}")
+        seen = Seen(
+            x1=0,
+            y1=0,
+            x2=9,
+            y2=9,
+            box_source="detector",
+            outcome="unknown",
+            product_id=None,
+            score=None,
+        )
+        with pytest.raises(StorageFailed, match="full"), feedback.change():
+            feedback.say("request", 0, seen, None, bytes(100_000))
+        assert feedback.counts()["waiting"] == 0
 
 
 def test_negatives_outlast_a_restart_and_another_embedder(
