@@ -30,6 +30,7 @@ from gallery.protocol import (
     SearchesContents,
 )
 from gallery.records import (
+    ANY_VERSION,
     JSON,
     AddedImage,
     Candidate,
@@ -44,6 +45,7 @@ from gallery.records import (
 from gallery.reembedding import reembed
 
 __all__ = [
+    "ANY_VERSION",
     "JSON",
     "AddedImage",
     "And",

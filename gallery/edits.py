@@ -25,7 +25,7 @@ def put_product(
     metadata: str,
     expected_version: int | None,
 ) -> tuple[tuple[Product, bool], View]:
-    """Create or replace; `metadata` is JSON text. Raises VersionConflict."""
+    """Create or replace; `metadata` is JSON text. Raises UnknownProduct or VersionConflict."""
     check_version(product_id, expected_version, product_store.version_of(db, product_id))
     sequence = store.advance(db)
     before = product_store.described(db, product_id)

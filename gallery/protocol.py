@@ -104,8 +104,9 @@ class GalleryProtocol(SearchesContents, Protocol):
     ) -> tuple[Product, bool]:
         """Create the product, or replace its name and metadata and keep its images.
 
-        `expected_version`: only if the product is at this version; 0 is one that doesn't exist.
-        True when created. Raises InvalidValue or VersionConflict.
+        `expected_version`: only if the product is at this version; 0 is one that doesn't exist,
+        ANY_VERSION one that does. True when created. Raises InvalidValue, UnknownProduct or
+        VersionConflict.
         """
 
     def get_product(self, product_id: str) -> Product:

@@ -13,6 +13,9 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 IndexState: TypeAlias = Literal["ready", "compacting", "rebuilding"]
 ChangeKind: TypeAlias = Literal["put product", "delete product", "add image", "delete image"]
 
+# As an expected version: whichever a product is at that exists.
+ANY_VERSION = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Product:

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 
-from gallery.errors import InvalidValue, VersionConflict
-from gallery.records import JSON, NewImage
+from gallery.errors import InvalidValue, UnknownProduct, VersionConflict
+from gallery.records import ANY_VERSION, JSON, NewImage
 
 _LARGEST = 2**63 - 1
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -69,7 +69,10 @@ def check_image(image: NewImage) -> None:
 def check_version(product_id: str, expected: int | None, actual: int) -> None:
     """None agrees with every version; 0 is that of a product that doesn't exist.
 
-    Raises VersionConflict.
+    Raises VersionConflict, or UnknownProduct where any version will do and there is none.
     """
-    if expected is not None and actual != expected:
+    if expected == ANY_VERSION:
+        if not actual:
+            raise UnknownProduct(product_id)
+    elif expected is not None and actual != expected:
         raise VersionConflict(product_id, expected, actual)

@@ -6,9 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Response
 
 from app.http.problems import RequestProblem
-from app.http.schemas import ProductId
-from app.http.state import ServiceDep
-from gallery import Product
+from gallery import ANY_VERSION, Product
 
 # For `responses=`: what set_etag writes.
 ETAG = {
@@ -23,8 +21,6 @@ _ETAG = re.compile(r'"(\d{1,18})"')
 
 
 def expected_version(
-    product_id: ProductId,
-    service: ServiceDep,
     if_match: Annotated[
         str | None,
         Header(max_length=200, description="Only if this is the product's `ETag` (or `*`)."),
@@ -37,7 +33,6 @@ def expected_version(
 
     Raises:
         RequestProblem: a header that is neither an ETag of ours nor `*`.
-        UnknownProduct: `If-Match: *` for a product that does not exist.
     """
     if if_none_match is not None:
         if if_none_match.strip() != "*":
@@ -48,7 +43,7 @@ def expected_version(
     if if_match is None:
         return None
     if if_match.strip() == "*":
-        return service.gallery.get_product(product_id).version
+        return ANY_VERSION
     match = _ETAG.fullmatch(if_match.strip())
     if match is None:
         raise RequestProblem(

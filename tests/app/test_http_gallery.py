@@ -1,4 +1,5 @@
 import io
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -123,6 +124,19 @@ def test_nobody_overwrites_a_change_they_have_not_seen(client: TestClient) -> No
     assert_problem(client.delete(path, headers=stale), 412, "version-conflict")
     assert client.delete(path, headers={"If-Match": "*"}).status_code == 204
     assert_problem(client.delete(path, headers={"If-Match": "*"}), 404, "unknown-product")
+
+
+def test_any_version_will_do_while_others_change_it(client: TestClient) -> None:
+    def change(path: str) -> list[int]:
+        there = {"If-Match": "*"}
+        return [client.put(path, json={"name": "x"}, headers=there).status_code for _ in range(50)]
+
+    path = "/gallery/products/sku-1"
+    assert change(path) == [404] * 50
+    client.put(path, json={"name": "Oat milk"})
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(change, [path] * 4)) == [[200] * 50] * 4
+    assert client.get("/gallery").json()["products"] == 1
 
 
 @pytest.mark.parametrize("header", [{"If-Match": "17"}, {"If-Match": ""}, {"If-None-Match": '"1"'}])

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from gallery import (
+    ANY_VERSION,
     And,
     Author,
     Filter,
@@ -240,6 +241,8 @@ class GalleryContract:
         assert len(found("")) == 11
 
     def test_versions_and_history(self, gallery: GalleryProtocol) -> None:
+        with pytest.raises(UnknownProduct):
+            gallery.put_product("p", "P", {}, expected_version=ANY_VERSION)
         gallery.put_product("p", "P", {}, expected_version=0)
         gallery.add_images("p", [new_image("a")])
         version = gallery.get_product("p").version
