@@ -1,6 +1,7 @@
 """`/gallery`: products and their reference images."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
 from typing import Annotated
@@ -202,6 +203,8 @@ def get_product(product_id: ProductPath, service: ServiceDep, response: Response
     """What is stored of a product."""
     product = service.gallery.get_product(product_id)
     pictures = service.gallery.list_images(product_id)
+    # It may have changed between the two; the version is the older one, so that is noticed.
+    product = replace(product, image_count=len(pictures))
     set_etag(response, product)
     return ProductDetail(
         **ProductAnswer.model_validate(product).model_dump(),

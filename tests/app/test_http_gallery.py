@@ -7,6 +7,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from app.service import Service
+from gallery.records import Image as StoredImage
 from tests.app import pictures
 from tests.app.problems import assert_problem
 
@@ -124,6 +125,25 @@ def test_nobody_overwrites_a_change_they_have_not_seen(client: TestClient) -> No
     assert_problem(client.delete(path, headers=stale), 412, "version-conflict")
     assert client.delete(path, headers={"If-Match": "*"}).status_code == 204
     assert_problem(client.delete(path, headers={"If-Match": "*"}), 404, "unknown-product")
+
+
+def test_a_product_that_changes_while_it_is_read_is_counted_as_it_is_listed(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put("/gallery/products/sku-1", json={"name": "Oat milk"})
+    added = add(client, "sku-1", pictures.jpeg(1), pictures.jpeg(2)).json()["images"]
+    listed = service.gallery.list_images
+
+    def changed(product_id: str) -> list[StoredImage]:
+        service.gallery.delete_image(added[0]["id"])
+        return listed(product_id)
+
+    monkeypatch.setattr(service.gallery, "list_images", changed)
+    answer = client.get("/gallery/products/sku-1")
+    assert answer.json()["image_count"] == len(answer.json()["images"]) == 1
+    stale = {"If-Match": answer.headers["ETag"]}
+    problem = client.put("/gallery/products/sku-1", json={"name": "x"}, headers=stale)
+    assert_problem(problem, 412, "version-conflict")
 
 
 def test_any_version_will_do_while_others_change_it(client: TestClient) -> None:
