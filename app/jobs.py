@@ -130,6 +130,7 @@ class Jobs:
     def prepare(self) -> Path:
         """A new folder for a job's input, until `start` makes it a job or `discard` removes it."""
         folder = self._folder / uuid4().hex
+        self._folder.mkdir(exist_ok=True)  # somebody may have removed it
         folder.mkdir()
         return folder
 

@@ -67,8 +67,7 @@ class Photographs:
         self._folder = folder
         self._bounds = bounds
         self._lock = Lock()
-        # Customers may be seen in them: for the owner of the folder only.
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder()
         for partial in folder.glob("*.partial"):
             partial.unlink()
         found = [(path.name, path.stat()) for path in folder.iterdir()]
@@ -125,6 +124,7 @@ class Photographs:
         # Two requests may bear one id of a client's making.
         partial = self._folder / f"{name}{time.monotonic_ns()}.partial"
         try:
+            self._make_folder()  # somebody may have removed it
             with partial.open("wb") as file:
                 file.writelines((head, b"\n", data))
             with self._lock:
@@ -140,6 +140,10 @@ class Photographs:
             partial.unlink(missing_ok=True)
         finally:
             self._room.release()
+
+    def _make_folder(self) -> None:
+        # Customers may be seen in them: for the owner of the folder only.
+        self._folder.mkdir(mode=0o700, exist_ok=True)
 
     def _look_after(self) -> None:
         # Also where nobody asks any more, nothing is kept for longer than was said.

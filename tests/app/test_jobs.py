@@ -1,4 +1,5 @@
 import errno
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,6 +186,13 @@ def test_what_never_became_a_job_is_swept_away(tmp_path: Path) -> None:
     jobs.close()
     Jobs(tmp_path, {}).close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    with closing(Jobs(tmp_path / "jobs", {"import": counting(1, [])})) as jobs:
+        assert wait(jobs, jobs.start("import").id).state == "done"
+        shutil.rmtree(tmp_path / "jobs")
+        assert wait(jobs, jobs.start("import").id).state == "done"
 
 
 def test_a_job_that_can_not_be_read_is_kept_for_a_start_that_can(

@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -166,14 +167,25 @@ def test_a_file_cut_short_is_no_photograph(shelf: Shelf) -> None:
 
 
 def test_a_disk_that_refuses_costs_the_customer_nothing(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     photographs = shelf()
-    shelf.folder.rmdir()
-    photographs.keep("a", b"data", [RESULT])
-    assert kept(photographs, "a") == []
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refuse)
+        photographs.keep("a", b"data", [RESULT])
+        assert kept(photographs, "a") == []
     assert "could not be kept" in caplog.text
-    shelf.folder.mkdir()
+    assert list(shelf.folder.iterdir()) == []
+
+
+def test_a_folder_that_was_removed_is_made_again(shelf: Shelf) -> None:
+    photographs = shelf()
+    photographs.keep("a", b"data", [RESULT])
+    assert kept(photographs, "a") == ["a"]
+    shutil.rmtree(shelf.folder)
+    photographs.keep("b", b"data", [RESULT])
+    assert kept(photographs, "a", "b") == ["b"]
+    assert shelf.folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_disk_that_lags_costs_the_customer_nothing(
