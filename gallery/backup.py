@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sqlite3
 import time
 import uuid
@@ -20,6 +21,8 @@ from gallery.schema import MIGRATIONS
 Progress = Callable[[int, int], None]
 
 _PAGES_AT_ONCE = 4096
+# A backup under way writes all the time, but for the check of its copy.
+_DEAD_AFTER_SECONDS = 3600
 
 
 def back_up(database: Database, path: Path, progress: Progress | None = None) -> None:
@@ -33,6 +36,7 @@ def back_up(database: Database, path: Path, progress: Progress | None = None) ->
         # Fixes the state: without it every change would make the copy start again.
         db.execute("SELECT sequence FROM state").fetchone()
         try:
+            _sweep(path)
             # SQLite keeps this mode; an old backup's goes with it.
             partial.touch(mode=0o600)
             with closing(_connected(partial)) as target:
@@ -89,6 +93,13 @@ def restore(
         finally:
             with suppress(OSError):  # of a disk that takes nothing it would hide why
                 partial.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what backups to `path` that were killed left, with SQLite's journals."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 32}*"):
+        if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
+            left.unlink()
 
 
 def _copy(backup: Path, partial: Path, progress: Progress | None) -> None:

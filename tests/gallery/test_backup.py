@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -337,6 +338,18 @@ def test_a_damaged_gallery_can_be_replaced(tmp_path: Path) -> None:
     restore(backup, tmp_path / "g")
     with opened(tmp_path / "g") as gallery:
         assert answers(gallery) == expected
+
+
+def test_what_a_backup_that_was_killed_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    dead, journal, running = (
+        tmp_path / f".backup.{name}" for name in ("0" * 32, "0" * 32 + "-journal", "1" * 32)
+    )
+    for left in (dead, journal, running):
+        left.write_bytes(b"half a copy")
+    for left in (dead, journal):
+        os.utime(left, (time.time() - 4000,) * 2)
+    backed_up(tmp_path)
+    assert files(tmp_path) == [running.name, "backup", "g"]
 
 
 def test_what_one_that_was_killed_left_is_removed(tmp_path: Path) -> None:
