@@ -114,6 +114,7 @@ def decode(data: bytes, limits: ImageLimits) -> RGBImage:
 
     Raises:
         ImageError: one of its kinds, before decoding where the header tells.
+        MemoryError: there was none for it, which says nothing of the image.
     """
     return decode_reduced(data, limits, None).pixels
 
@@ -124,7 +125,7 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
     Both sides keep `side` pixels then: it takes two thirds of the time for 12 megapixels.
 
     Raises:
-        ImageError: one of its kinds, before decoding where the header tells.
+        ImageError, MemoryError: as `decode`.
     """
     if not data:
         raise EmptyImage("The image is empty. Send the bytes of an image file.")
@@ -153,6 +154,8 @@ def decode_reduced(data: bytes, limits: ImageLimits, side: int | None) -> Decode
     except UnidentifiedImageError:
         raise UnsupportedImage(_not_read(data)) from None
     except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
+            raise MemoryError("There was not enough memory to decode an image.") from error
         # Pillow's decoders raise whatever their parsing ran into (OSError, SyntaxError,
         # struct.error, IndexError, zlib.error …): to the sender they all mean the same.
         raise DamagedImage(
@@ -164,7 +167,7 @@ def open_photograph(data: bytes, limits: ImageLimits, side: int | None) -> Pyram
     """As `decode_reduced`; the whole image is decoded when a part needs more of its pixels.
 
     Raises:
-        ImageError: one of its kinds, before decoding where the header tells.
+        ImageError, MemoryError: as `decode`.
     """
     read = decode_reduced(data, limits, side)
     return Pyramid.read_reduced(read.pixels, read.height, read.width, lambda: decode(data, limits))

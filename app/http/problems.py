@@ -146,6 +146,13 @@ def describe(error: Exception) -> Problem:
             f"The disk refused ({error.strerror}). Check free space and permissions of the data "
             "folder and of the folder for temporary files.",
         )
+    if isinstance(error, MemoryError):
+        return _problem(
+            503,
+            "out-of-memory",
+            "The service was short of memory. Send the request again in some seconds, or a smaller "
+            "image.",
+        )
     return _problem(500, "internal-error", "Something went wrong in the service; see its log.")
 
 

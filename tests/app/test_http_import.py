@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -92,6 +93,16 @@ def test_a_photograph_of_nothing_is_refused_by_its_name(client: TestClient) -> N
     (error,) = job["errors"]
     assert (error["item"], error["code"]) == ("4001/2.jpg", "unusable-image")
     assert "one even colour" in error["detail"]
+
+
+def test_a_lack_of_memory_fails_the_import_and_refuses_no_picture(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("app.images.simplejpeg.decode_jpeg", Mock(side_effect=MemoryError))
+        job = run(client, archive({"4001/1.jpg": pictures.jpeg(1)}))
+    assert (job["state"], job["errors"]) == ("failed", [])
+    assert "memory" in job["detail"]
 
 
 def test_the_same_archive_again_adds_nothing(client: TestClient) -> None:

@@ -2,6 +2,7 @@ import sqlite3
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from starlette.testclient import TestClient
@@ -65,6 +66,16 @@ def test_a_problem_is_an_answer_too(client: TestClient) -> None:
     put(client)
     assert_problem(add(client, "early", 1), 404, "unknown-product")
     assert add(client, "later", 1).status_code == 201
+
+
+def test_a_lack_of_memory_is_no_answer_for_good(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(client)
+    with monkeypatch.context() as patched:
+        patched.setattr("app.images.simplejpeg.decode_jpeg", Mock(side_effect=MemoryError))
+        assert_problem(add(client, "short", 1, 2), 503, "out-of-memory")
+    assert add(client, "short", 1, 2).status_code == 201
 
 
 def test_an_import_and_a_rebuild_are_started_once(client: TestClient, service: Service) -> None:

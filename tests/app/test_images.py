@@ -1,6 +1,8 @@
 from contextlib import suppress
 from io import BytesIO
+from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,6 +47,15 @@ def assert_quarters(image: np.ndarray, tolerance: int = 12) -> None:
 def test_every_format_is_read_as_rgb(kind: str) -> None:
     options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
     assert_quarters(decode(pictures.encode(pictures.quarters(), kind, **options), LIMITS), 40)
+
+
+def test_a_lack_of_memory_is_not_the_image_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_opencv = cv2.error("Insufficient memory")
+    in_opencv.code = cv2.Error.StsNoMem
+    for error in (MemoryError(), in_opencv):
+        monkeypatch.setattr("app.images.simplejpeg.decode_jpeg", Mock(side_effect=error))
+        with pytest.raises(MemoryError, match="not enough memory"):
+            decode(pictures.jpeg(1), LIMITS)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
