@@ -1,9 +1,8 @@
 """`/gallery`: products and their reference images."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from hashlib import sha256
-from itertools import chain
 from typing import Annotated
 
 import numpy as np
@@ -38,6 +37,7 @@ from app.http.schemas import (
     WarningItem,
 )
 from app.http.state import ServiceDep
+from app.http.streaming import Streamed
 from app.http.uploads import SeveralImages, Upload, request_body
 from app.images import ImageError
 from app.sample import remove_sample_products, sample_products
@@ -106,22 +106,19 @@ def list_history(
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}}},
 )
-def export_gallery(service: ServiceDep) -> StreamingResponse:
+def export_gallery(service: ServiceDep) -> Streamed:
     """The gallery of this moment, as `POST /gallery/import` takes it: the same answers elsewhere.
 
     Pictures in a folder per product, products.csv, and the embedder's vectors, which are taken over
     as they are where the embedder is the same and made again from the pictures where it is another.
     """
 
-    def pieces() -> Iterator[bytes]:
+    def pieces() -> Generator[bytes]:
         with service.gallery.contents() as contents:
             yield from export(contents)
 
-    following = pieces()
-    # The first one here: what is wrong then can still be answered.
-    body = chain([next(following)], following)
-    return StreamingResponse(
-        body,
+    return Streamed(
+        pieces(),
         media_type="application/zip",
         headers={"Content-Disposition": 'attachment; filename="gallery.zip"'},
     )

@@ -272,7 +272,7 @@ class AnswerFaults:
         try:
             await self._app(scope, receive, noted)
         except ClientDisconnect:
-            logger.info("The client went away amid its upload.")
+            logger.info("The client went away, or took no more of its answer.")
         except Exception as error:
             if started or scope["type"] != "http":
                 raise

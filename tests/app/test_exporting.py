@@ -1,9 +1,13 @@
 """What is exported comes back as it was, and the archive is one that people and tools can open."""
 
+import asyncio
+import gc
 import json
 import re
+import sqlite3
 import tempfile
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from starlette.types import Message
 
+from app.http.application import create_app
 from app.jobs import Job
 from app.service import Service
 from app.transfer import exporting
@@ -303,6 +309,52 @@ def test_over_http_there_and_back(client: TestClient, service: Service) -> None:
     assert (job["added"], job["embedded_again"], job["failed"]) == (4, 0, 0)
     assert held(service.gallery) == before
     assert recognised(client) == seen
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_client_that_takes_no_more_holds_nothing_open(
+    service: Service, monkeypatch: pytest.MonkeyPatch, *, leaves: bool
+) -> None:
+    """The write-ahead log grows for as long as somebody reads an older state."""
+    monkeypatch.setattr("app.http.streaming.STALL_SECONDS", 3600 if leaves else 0.1)
+
+    async def ask() -> None:
+        begun = asyncio.Event()
+        asked = iter([{"type": "http.request"}])
+
+        async def receive() -> Message:
+            if message := next(asked, None):
+                return message
+            await (begun if leaves else asyncio.Event()).wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                service.gallery.put_product("later", "L", {})
+                begun.set()
+                if not leaves:
+                    await asyncio.Event().wait()
+
+        request = {
+            "type": "http",
+            "method": "GET",
+            "path": "/gallery/export",
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 1),
+        }
+        await asyncio.wait_for(create_app(service)(request, receive, send), 10)
+
+    gc.disable()
+    try:
+        asyncio.run(ask())
+        file = service.settings.data_dir / "gallery" / "gallery.sqlite3"
+        with closing(sqlite3.connect(file)) as db:
+            (refused, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        assert not refused
+    finally:
+        gc.enable()
+        service.gallery.delete_product("later")
 
 
 def recognised(client: TestClient) -> list[object]:
