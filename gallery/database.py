@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _BUSY_SECONDS = 5.0
 # SQLite's own 1000 pages are less than one batch of images: each would be written twice at once.
 _CHECKPOINT_PAGES = 8192
+# What the write-ahead log grew to while somebody read is given back.
+_LOG_BYTES = 64 * 1024 * 1024
 _CACHE_KIB = 32768
 
 
@@ -59,6 +61,7 @@ class Database:
             self._writer.execute("PRAGMA journal_mode = WAL")
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._version()
             self._opened = self._file()

@@ -74,6 +74,25 @@ def test_a_reader_sees_one_state_while_the_writer_goes_on(tmp_path: Path) -> Non
     database.close()
 
 
+def test_a_log_that_grew_while_somebody_read_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gallery.database._CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr("gallery.database._LOG_BYTES", 100_000)
+    log = tmp_path / "g.sqlite3-wal"
+    with closing(Database(tmp_path / "g.sqlite3")) as database:
+        with database.read() as db:
+            ids(db)
+            for number in range(100):
+                with database.write() as writer:
+                    fill(writer, f"p{number}")
+        assert log.stat().st_size > 200_000
+        for number in range(100, 102):
+            with database.write() as writer:
+                fill(writer, f"p{number}")
+        assert log.stat().st_size <= 100_000
+
+
 def test_connections_pass_between_threads_and_are_closed(tmp_path: Path) -> None:
     database = Database(tmp_path / "g")
 
