@@ -3,11 +3,16 @@
 import fcntl
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from gallery.lock import locked
+
+# Half a second of them; each look at the lock takes a moment.
+_LOOKS = 10
 
 
 class StartError(Exception):
@@ -15,7 +20,7 @@ class StartError(Exception):
 
 
 class DataFolderInUse(StartError):
-    """Another process serves this data folder."""
+    """Another process serves this data folder, or a command works on it."""
 
 
 class DataFolderUnusable(StartError):
@@ -42,20 +47,24 @@ class DataFolder:
         """Create the folder if need be, and lock it.
 
         Raises:
-            DataFolderInUse: another service holds it.
+            DataFolderInUse: another process holds it.
             DataFolderUnusable: it can't be created or written.
         """
         self.path = path
         try:
             make(path)
-            self._lock = locked(path / "service.lock")
+            self._lock = _locked(path / "service.lock")
             # It holds a key: for the owner of the folder only.
             os.fchmod(self._lock.fileno(), 0o600)
             self._write({})
         except BlockingIOError:
+            service = serving(path)
             raise DataFolderInUse(
-                f"Another TillSight already serves the data folder {path.resolve()}"
-                f"{_at(serving(path))}. Stop it first, or choose another folder with "
+                f"Another TillSight already serves the data folder {path.resolve()} at "
+                f"{service.url}. Stop it first, or choose another folder with TILLSIGHT_DATA_DIR."
+                if service
+                else f"A command or a service that starts is using the data folder "
+                f"{path.resolve()}. Try again when it is ready, or choose another folder with "
                 "TILLSIGHT_DATA_DIR."
             ) from None
         except OSError as error:
@@ -103,5 +112,10 @@ def serving(path: Path) -> Serving | None:
     return None
 
 
-def _at(service: Serving | None) -> str:
-    return f" at {service.url}" if service else ""
+def _locked(path: Path) -> IO[str]:
+    """As `locked`, but whoever only looks for the service (`serving`) is waited for."""
+    for _ in range(_LOOKS):
+        with suppress(BlockingIOError):
+            return locked(path)
+        time.sleep(0.05)
+    return locked(path)

@@ -51,7 +51,7 @@ class Service:
         """Load what `settings` names.
 
         Raises:
-            DataFolderInUse: another service holds the data folder.
+            DataFolderInUse: another process holds the data folder.
             ModelError: the pack is missing or damaged.
             GalleryError: the gallery can't be opened with this pack.
             KeyProblem: the keys can't be read.
