@@ -118,6 +118,7 @@ class Recognizer:
         picture: Picture,
         *,
         detect: bool = True,
+        max_results: int | None = None,
         top_k: int = 5,
         threshold: float | None = None,
         false_accept_rate: float | None = None,
@@ -129,6 +130,7 @@ class Recognizer:
         Args:
             picture: the upright photograph.
             detect: look for bodies first; otherwise only the whole image is matched.
+            max_results: most bodies; the pack's number by default.
             top_k: most candidates (products) per result.
             threshold: inner product from which a product is named; by default the embedder's
                 for as many products as are searched.
@@ -138,7 +140,7 @@ class Recognizer:
         """
         photograph = picture if isinstance(picture, Pyramid) else Pyramid(picture)
         proceed()
-        regions, detect_times = self.regions(photograph, detect=detect)
+        regions, detect_times = self.regions(photograph, detect=detect, max_results=max_results)
         proceed()
         bodies = [crop(photograph, region.box) for region in regions]
         vectors, embed_times = self._embedder.embed(bodies)
@@ -173,12 +175,14 @@ class Recognizer:
             rerank_ms,
         )
 
-    def regions(self, photograph: Pyramid, *, detect: bool) -> tuple[list["Region"], StageTimes]:
+    def regions(
+        self, photograph: Pyramid, *, detect: bool, max_results: int | None = None
+    ) -> tuple[list["Region"], StageTimes]:
         """The detected bodies, and the whole image as the last one."""
         box = Box(0, 0, photograph.width, photograph.height)
         if not detect:
             return [Region(box, "whole_image", None)], StageTimes(0, 0, 0)
-        detections, times = self._detector.detect(photograph)
+        detections, times = self._detector.detect(photograph, max_results=max_results)
         bodies = [Region(found.box, "detector", found.score) for found in detections]
         return [*bodies, Region(box, "whole_image", None, scene=bool(bodies))], times
 

@@ -47,6 +47,7 @@ class Embeddings(TypedDict):
 class Candidate(TypedDict):
     product_id: str
     name: str
+    metadata: dict[str, Any]
     score: float
     image_id: str
     inliers: int | None

@@ -67,6 +67,7 @@ def recognize(
     image: Picture,
     *,
     detect: bool = True,
+    max_results: int | None = None,
     top_k: int | None = None,
     threshold: float | None = None,
     false_accept_rate: float | None = None,
@@ -74,9 +75,10 @@ def recognize(
 ) -> Call[Recognition]:
     """The products in a photograph, best first; `where` keeps those with certain metadata.
 
+    `max_results`: most bodies, where a tray may hold more than five.
     `false_accept_rate`, instead of a threshold: share of unknown products that may be named.
     """
-    query = _question(detect, top_k, threshold, false_accept_rate, where)
+    query = _question(detect, max_results, top_k, threshold, false_accept_rate, where)
     return Call("POST", "/recognize", {"params": query, "files": _files([image])})
 
 
@@ -84,13 +86,14 @@ def explain(
     image: Picture,
     *,
     detect: bool = True,
+    max_results: int | None = None,
     top_k: int | None = None,
     threshold: float | None = None,
     false_accept_rate: float | None = None,
     where: Filter | None = None,
 ) -> Call[Explanation]:
     """What `recognize` answers, the references that matched, and what decided."""
-    query = _question(detect, top_k, threshold, false_accept_rate, where)
+    query = _question(detect, max_results, top_k, threshold, false_accept_rate, where)
     return Call("POST", "/explain", {"params": query, "files": _files([image])})
 
 
@@ -103,7 +106,7 @@ def explain_picture(
     where: Filter | None = None,
 ) -> Call[bytes]:
     """A JPEG of the photograph beside the references that it matched."""
-    query = _question(detect, None, threshold, false_accept_rate, where)
+    query = _question(detect, None, None, threshold, false_accept_rate, where)
     return Call("POST", "/explain/picture", {"params": query, "files": _files([image])})
 
 
@@ -331,6 +334,7 @@ def _file(image: Picture) -> tuple[str, bytes]:
 
 def _question(
     detect: bool,
+    max_results: int | None,
     top_k: int | None,
     threshold: float | None,
     false_accept_rate: float | None,
@@ -338,6 +342,7 @@ def _question(
 ) -> dict[str, Any]:
     return _given(
         detect=detect,
+        max_results=max_results,
         top_k=top_k,
         threshold=threshold,
         false_accept_rate=false_accept_rate,

@@ -17,7 +17,8 @@ ETAG = {
     }
 }
 ABSENT = 0  # the version of a product that does not exist
-_ETAG = re.compile(r'"(\d{1,18})"')
+# A proxy that compresses makes it a weak one; versions are no less exact for that.
+_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
 
 
 def expected_version(

@@ -43,6 +43,7 @@ class Question:
     turn: Turn
     service: Service
     detect: bool
+    max_results: int | None
     top_k: int
 
     def answer(self) -> Answered:
@@ -56,6 +57,7 @@ class Question:
         found = service.recognizer.recognize(
             photograph,
             detect=self.detect,
+            max_results=self.max_results,
             top_k=self.top_k,
             threshold=self.chosen.threshold,
             false_accept_rate=self.chosen.false_accept_rate,
@@ -86,10 +88,14 @@ async def question(
     detect: Annotated[
         bool, Query(description="Look for bodies; the whole image is always one.")
     ] = True,
+    max_results: Annotated[
+        int | None,
+        Query(ge=1, le=20, description="Most bodies; the pack's number by default, often 5."),
+    ] = None,
     top_k: Annotated[int, Query(ge=1, le=50, description="Most candidates per result.")] = 5,
 ) -> Question:
     """The photograph that a request brings."""
-    return Question(upload, where, chosen, turn, service, detect, top_k)
+    return Question(upload, where, chosen, turn, service, detect, max_results, top_k)
 
 
 QuestionDep = Annotated[Question, Depends(question)]

@@ -129,6 +129,7 @@ class ProductRef(Document):
 class CandidateItem(Document):
     product_id: str
     name: str
+    metadata: dict[str, Any]
     score: Score
     image_id: str = Field(description="Its reference image that is nearest.")
     inliers: int | None = Field(

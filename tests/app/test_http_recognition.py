@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from app.service import Service
 from tests.app import pictures
 from tests.app.problems import assert_problem
+from tests.models.test_local_features import label
 
 CALLS = ["/detect", "/embed", "/recognize"]
 STAGES = {
@@ -315,3 +316,38 @@ def test_look_alikes_are_a_picklist(client: TestClient, service: Service) -> Non
         assert (set(offered[:2]), offered[2]) == ({"330 ml", "500 ml"}, "other")
         assert result["margin"] < service.pack.embedder.ambiguous_margin
         assert result["candidates"][2]["score"] < result["score"] - 0.1
+
+
+def labels(*seeds: int) -> bytes:
+    """Printed packages on an even ground."""
+    canvas = np.full((620, 480 * len(seeds), 3), 150, np.uint8)
+    for place, seed in enumerate(seeds):
+        left = 480 * place + 90
+        canvas[110:510, left : left + 300] = label(seed)[..., None]
+    return pictures.encode(Image.fromarray(canvas), "JPEG", quality=92)
+
+
+def test_what_is_printed_tells_products_apart(client: TestClient) -> None:
+    for seed in range(4):
+        client.put(f"/gallery/products/{seed}", json={"name": str(seed), "metadata": {"n": seed}})
+        added = client.post(f"/gallery/products/{seed}/images", files={"images": labels(seed)})
+        assert added.status_code == 201
+    ask = "/recognize?threshold=-1"
+    for seed in range(4):
+        found = client.post(ask, files={"image": labels(seed)}).json()["results"][0]
+        assert found["product"]["id"] == str(seed)
+        assert found["candidates"][0]["metadata"] == {"n": seed}
+    # Two labels that vectors hardly tell apart, in a picture of its own.
+    answer = client.post(ask, files={"image": labels(2, 1)}).json()
+    looked = [one for result in answer["results"] for one in result["candidates"] if one["inliers"]]
+    assert {result["product"]["id"] for result in answer["results"]} == {"1", "2"}
+    assert answer["timing_ms"]["rerank"] > 0
+    assert looked
+
+
+def test_a_tray_of_many_is_asked_for_all_of_them(client: TestClient) -> None:
+    tray = labels(*range(7))
+    few = client.post("/recognize", files={"image": tray}).json()
+    many = client.post("/recognize?max_results=20", files={"image": tray}).json()
+    assert len(few["results"]) <= 5 < len(many["results"])
+    assert_problem(client.post("/recognize?max_results=21", files={"image": tray}), 422)
