@@ -62,6 +62,16 @@ class KeptFeatures:
             np.frombuffer(row[1], np.uint8).reshape(-1, DESCRIPTOR),
         )
 
+    def has(self, image_id: str) -> bool:
+        """Whether those of an image are kept."""
+        try:
+            with self._lock:
+                found = self._db.execute("SELECT 1 FROM features WHERE image = ?", (image_id,))
+                return found.fetchone() is not None
+        except sqlite3.Error as error:
+            self._tell(error)
+            return True  # they would not be kept
+
     def keep(self, image_id: str, features: LocalFeatures) -> None:
         """Keep those of an image; the oldest go when there are too many."""
         row = image_id, features.places.tobytes(), features.descriptors.tobytes()

@@ -30,7 +30,7 @@ REACH = 0.1
 BELOW = 0.2
 MOST_PRODUCTS = 8
 # References of a product, its nearest first.
-MOST_REFERENCES = 8
+MOST_REFERENCES = 4
 # With MANY inliers, and no other that has more, a score comes so much of the way nearer to 1. FEW
 # are found where nothing is printed.
 GAIN = 0.5
@@ -79,12 +79,24 @@ class Reranker:
         looked.sort(key=lambda candidate: -candidate.score)
         return [*looked, *candidates[len(near) :]]
 
+    def knows(self, image_id: str) -> bool:
+        """Whether a reference's features are at hand."""
+        return self._kept.has(image_id)
+
+    def features(self, image_id: str) -> LocalFeatures:
+        """Those of a reference. Raises UnknownImage or what else the gallery does."""
+        known = self._kept.get(image_id)
+        if known is None:
+            known = _features_of(self._gallery.get_thumbnail(image_id))
+            self._kept.keep(image_id, known)
+        return known
+
     def _compared(self, asked: LocalFeatures, candidate: Candidate, revision: int) -> Candidate:
         try:
             images = self._images(candidate.product_id, revision)
             nearest = sorted(images, key=lambda image: image != candidate.image_id)
             found = max(
-                (inliers(asked, self._features(image)) for image in nearest[:MOST_REFERENCES]),
+                (inliers(asked, self.features(image)) for image in nearest[:MOST_REFERENCES]),
                 default=0,
             )
         except GalleryError as error:
@@ -95,13 +107,6 @@ class Reranker:
 
     def _listed(self, product_id: str, _: int) -> tuple[str, ...]:
         return tuple(image.id for image in self._gallery.list_images(product_id))
-
-    def _features(self, image_id: str) -> LocalFeatures:
-        known = self._kept.get(image_id)
-        if known is None:
-            known = _features_of(self._gallery.get_thumbnail(image_id))
-            self._kept.keep(image_id, known)
-        return known
 
 
 def _gained(looked: Sequence[Candidate]) -> list[Candidate]:

@@ -10,6 +10,7 @@ from app.calibration.calibrator import Calibrator
 from app.data_folder import DataFolder
 from app.enrolment.enroller import Enroller
 from app.enrolment.guard import Guard
+from app.features_ahead import FeaturesAhead
 from app.feedback.feedback import Feedback
 from app.feedback.negatives import Negatives, SearchPastNegatives
 from app.feedback.photographs import Photographs
@@ -104,6 +105,10 @@ class Service:
             if settings.rerank:
                 kept = opened.enter_context(closing(KeptFeatures(settings.features_path)))
                 reranker = Reranker(self.gallery, kept)
+                if not settings.gallery_url:  # a server is not asked for all that it holds
+                    opened.enter_context(
+                        closing(FeaturesAhead(self.gallery, reranker, self._models_are_busy))
+                    )
             importer = Importer(
                 self.gallery, self.enroller, settings.image_limits, self._models_are_busy
             )
