@@ -93,7 +93,8 @@ async function watch(place, jobId, signal, start) {
       await pause(PAUSE);
       continue;
     }
-    rest.replaceChildren();
+    const waits = job.state === "running" && job.detail;
+    rest.replaceChildren(...(waits ? [h("p", { class: "hint" }, job.detail)] : []));
     title.textContent = heading(job);
     if (said !== title.textContent) say((said = title.textContent));
     bar.max = Math.max(1, job.total);

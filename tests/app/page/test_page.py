@@ -333,6 +333,18 @@ def test_numbers_of_a_job_are_written_in_one_way(unlocked: Shop) -> None:
     expect(page.locator(".job .figures")).to_have_text(figures)
 
 
+def test_a_job_tells_what_it_waits_for(unlocked: Shop) -> None:
+    job = {"id": "1", "kind": "import", "state": "running", "dry_run": False, "errors": []}
+    counts = {"created": 0, "changed": 0, "added": 1, "duplicates": 0, "embedded_again": 0}
+    found = {**job, **counts, "done": 1, "total": 2, "failed": 0, "detail": "It waits."}
+    unlocked.page.route("**/jobs/1", lambda route: route.fulfill(json=found))
+    page = unlocked.open("import/1")
+    expect(page.locator(".job .hint")).to_have_text("It waits.")
+    found |= {"state": "done", "done": 2, "detail": None}
+    expect(page.locator(".job h2")).to_have_text("Imported")
+    expect(page.locator(".job .hint")).to_be_hidden()
+
+
 def test_health_tells_what_the_service_does(unlocked: Shop, running: RunningService) -> None:
     page = unlocked.open("health")
     expect(page.locator(".ready")).to_have_text("Ready to answer")
