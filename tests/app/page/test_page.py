@@ -339,10 +339,10 @@ def test_a_job_tells_what_it_waits_for(unlocked: Shop) -> None:
     found = {**job, **counts, "done": 1, "total": 2, "failed": 0, "detail": "It waits."}
     unlocked.page.route("**/jobs/1", lambda route: route.fulfill(json=found))
     page = unlocked.open("import/1")
-    expect(page.locator(".job .hint")).to_have_text("It waits.")
+    expect(page.get_by_text("It waits.")).to_be_visible()
     found |= {"state": "done", "done": 2, "detail": None}
     expect(page.locator(".job h2")).to_have_text("Imported")
-    expect(page.locator(".job .hint")).to_be_hidden()
+    expect(page.get_by_text("It waits.")).to_be_hidden()
 
 
 def test_health_tells_what_the_service_does(unlocked: Shop, running: RunningService) -> None:
