@@ -1,7 +1,4 @@
-"""Published ImageNet and salience weights, renamed for the networks of `models.nets`.
-
-One table a network maps the published names to ours; shapes are checked by Paddle when loaded.
-"""
+"""Published ImageNet weights of EfficientNet-Lite, renamed for the network of `models.nets`."""
 
 import re
 from pathlib import Path
@@ -10,9 +7,8 @@ import numpy as np
 
 from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
-from models.nets.u2net import U2NetP
 from models.training.state_dict import load_weights
-from models.training.weights import Weights, read_onnx_convolutions, read_torch
+from models.training.torch_files import Weights, read_torch
 
 IMAGENET_CLASSES = 1000
 
@@ -63,36 +59,6 @@ def efficientnet_lite(checkpoint: Path, variant: int = 0) -> PooledLinear:
         # Linear layers are [outputs, inputs] there, [inputs, outputs] here.
         weights[name] = np.ascontiguousarray(tensor.T) if name == "fc.weight" else tensor
     network = PooledLinear(EfficientNetLite(variant), IMAGENET_CLASSES)
-    load_weights(network, weights)
-    network.eval()
-    return network
-
-
-def u2net_convolution_names() -> list[str]:
-    """Our convolutions of U²-Net-P in the order they run, which is the order of its ONNX graph."""
-    names = []
-    for part, heights in (("encoder", (7, 6, 5, 4, 4, 4)), ("decoder", (4, 4, 5, 6, 7))):
-        for stage, height in enumerate(heights):
-            block = f"{part}.{stage}"
-            names.append(f"{block}.entry.0")
-            names += [f"{block}.down.{level}.0" for level in range(height)]
-            names += [f"{block}.up.{level}.0" for level in range(height - 1)]
-    return [*names, *(f"sides.{side}" for side in range(6)), "fuse"]
-
-
-def u2netp(onnx: Path) -> U2NetP:
-    """U²-Net-P from its ONNX file (`u2netp.onnx`), whose batch norms are folded already.
-
-    Raises:
-        ValueError: the number of the convolutions is not U²-Net-P's.
-        ModelError: a shape of theirs is not.
-    """
-    weights: Weights = {}
-    convolutions = read_onnx_convolutions(onnx)
-    for name, (weight, bias) in zip(u2net_convolution_names(), convolutions, strict=True):
-        weights[f"{name}.weight"] = weight
-        weights[f"{name}.bias"] = bias
-    network = U2NetP()
     load_weights(network, weights)
     network.eval()
     return network

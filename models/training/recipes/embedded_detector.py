@@ -9,7 +9,7 @@ DATA is the folder of open data (`grocery`, `beverage`). CHECKPOINT is
 opencv-python-headless and pillow. Of Debian's packages gnome-backgrounds, mate-backgrounds,
 ukui-wallpapers, plasma-workspace-wallpapers, tuxpaint-data, tuxpaint-stamps-default and
 sweethome3d-furniture are read where they are installed, or unpacked under `--debian`. The rest
-runs in the project's own environment, with the `render` extra.
+runs in the project's own environment, with the extras `render` and `openvino`.
 
 What each step made stays in WORK and is not made again. `pack.toml` is written by hand; only its
 hashes are filled in. The log is trained.csv in WORK; that of the shipped weights, which were

@@ -11,7 +11,7 @@ CHECKPOINT is `efficientnet-lite1-77cc7160.pth` (Apache-2.0), where training sta
 `u2netp.onnx` (Apache-2.0), which cuts drinks out and of which nothing is shipped. PYTHON is an
 interpreter with torch and numpy. Of Debian's packages gnome-backgrounds, mate-backgrounds,
 ukui-wallpapers and sweethome3d-furniture are read where they are installed, or unpacked under
-`--debian`. The rest runs in the project's own environment, with the `render` extra.
+`--debian`. The rest runs in the project's own environment, with the extras `render` and `openvino`.
 
 Six trainings run: one on all products, which is shipped, and one without each fifth of them, which
 `bench.accuracy --embedder` judges. The last layer that was trained along is then replaced by one

@@ -24,7 +24,7 @@ from models.training.recipes.losses_torch import detection_loss, overlaps
 from models.training.recipes.names import PROBE, probe, published_name
 from models.training.recipes.pools import Pools, draw, load_drinks, load_pools
 from models.training.recipes.twin import FROZEN, Twin, cells, decode
-from models.training.weights import read_torch
+from models.training.torch_files import read_torch
 
 BATCH = 16
 # Side of the input in pixels until this share of the time; the served one last, for it takes long.

@@ -12,11 +12,10 @@ import paddle
 import pytest
 
 from models.errors import ModelError
-from models.nets.u2net import U2NetP
 from models.pack import PACKS
 from models.session import Session
 from models.training import convert
-from models.training.convert import efficientnet_lite_name, u2net_convolution_names
+from models.training.convert import efficientnet_lite_name
 from models.training.export import fold_batch_norms
 from models.training.recipes.embedded_embedder import untrained
 from models.training.recipes.names import EMBEDDER_PROBE, LOWER_BLOCKS, embedder_probe
@@ -99,8 +98,3 @@ def test_weights_of_another_variant_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(convert, "read_torch", lambda _: {"_fc.bias": np.zeros(1000, np.float32)})
     with pytest.raises(ModelError, match="do not fit the network"):
         convert.efficientnet_lite(tmp_path / "lite0.pth", 1)
-
-
-def test_the_table_names_every_tensor_of_u2netp_once():
-    names = [f"{n}.{part}" for n in u2net_convolution_names() for part in ("weight", "bias")]
-    assert sorted(names) == sorted(U2NetP().state_dict())

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, save_model
 
 from models.training.open_data import Photo
-from models.training.recipes.bodies import CUTOUT_SIDE, cut_out, dominant_body
+from models.training.recipes.bodies import CUTOUT_SIDE, MASK_SIDE, Salience, cut_out, dominant_body
 from models.training.recipes.split import kept_out
 
 
@@ -23,6 +24,28 @@ def test_groceries_are_kept_out_by_product_a_fifth_of_them():
     out = {product for product in products if kept_out(photo("shop/1.jpg", product))}
     assert 70 <= len(out) <= 130
     assert all(kept_out(photo("shop/2.jpg", product)) for product in out)
+
+
+def test_salience_is_the_first_output_of_an_onnx_file_for_the_photographs_size(tmp_path):
+    pixels = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, MASK_SIDE, MASK_SIDE])
+    maps = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, MASK_SIDE, MASK_SIDE])
+        for name in ("fused", "side")
+    ]
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["side"], axes=[1]),
+        helper.make_node("Sigmoid", ["side"], ["fused"]),
+    ]
+    graph = helper.make_graph(nodes, "salience", [pixels], maps)
+    opset = helper.make_opsetid("", 11)
+    save_model(helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "net.onnx")
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[:, 320:] = 255
+    found = Salience(tmp_path / "net.onnx", threads=1)(image)
+    assert (found.dtype, found.shape) == (np.uint8, (480, 640))
+    # ImageNet's normalisation makes of black -1.986 and of white 2.439, on the mean of channels.
+    assert (found[:, :310] == round(255 / (1 + np.exp(1.986)))).all()
+    assert (found[:, 330:] == round(255 / (1 + np.exp(-2.439)))).all()
 
 
 def mask(*windows):

@@ -1,4 +1,4 @@
-"""Readers of published weight files, on files written here byte by byte."""
+"""The reader of PyTorch's files, on files written here byte by byte."""
 
 import pickle
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.training.weights import TORCH_MAGIC, read_onnx_convolutions, read_torch
+from models.training.torch_files import TORCH_MAGIC, read_torch
 
 
 @pytest.fixture
@@ -102,56 +102,3 @@ def test_nothing_but_tensors_is_unpickled(tmp_path):
     path.write_bytes(pickle.dumps(print))
     with pytest.raises(ModelError, match="no need of builtins"):
         read_torch(path)
-
-
-def varint(value):
-    head = b""
-    while value > 0x7F:
-        head += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return head + bytes([value])
-
-
-def field(number, value):
-    """One protocol-buffer field: an integer, or bytes with their length."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def tensor(name, values, dims):
-    raw = np.asarray(values, "<f4").tobytes()
-    return field(5, dims + field(2, 1) + field(8, name.encode()) + field(9, raw))
-
-
-def node(kind, *inputs):
-    names = b"".join(field(1, name.encode()) for name in inputs)
-    return field(1, names + field(2, b"out") + field(4, kind.encode()))
-
-
-def test_convolutions_come_in_the_order_they_run(tmp_path):
-    packed, single = field(1, varint(200) + varint(1)), field(1, 200)
-    graph = (
-        node("Conv", "x", "late.weight", "late.bias")
-        + node("Relu", "y")
-        + node("Conv", "y", "early.weight", "early.bias")
-        + tensor("early.weight", np.arange(200), packed)
-        + tensor("early.bias", np.ones(200), single)
-        + tensor("late.weight", np.zeros(200), packed)
-        + tensor("late.bias", np.full(200, 2), single)
-    )
-    path = tmp_path / "net.onnx"
-    path.write_bytes(field(1, 8) + field(2, b"maker") + field(7, graph))
-    (late, late_bias), (early, _) = read_onnx_convolutions(path)
-    assert early.shape == (200, 1)
-    assert early[199, 0] == 199
-    assert not late.any()
-    assert (late_bias == 2).all()
-
-
-@pytest.mark.parametrize("content", [b"", b"\x0b\x01", field(1, 8)])
-def test_a_file_without_a_graph_is_refused(tmp_path, content):
-    path = tmp_path / "net.onnx"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="not an ONNX file"):
-        read_onnx_convolutions(path)
