@@ -8,7 +8,7 @@ import numpy as np
 from models.errors import ModelError
 from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
 from models.training.state_dict import load_weights
-from models.training.torch_files import Weights, read_torch
+from models.training.torch_files import Weights, paddle_name, read_torch
 
 IMAGENET_CLASSES = 1000
 
@@ -27,8 +27,6 @@ EFFICIENTNET_LITE_NAMES = (
     (r"_bn1\.", "trunk.head.bn."),
     (r"_fc\.", "fc."),
 )
-# Paddle's names for what a batch norm has counted.
-STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
 
 
 def efficientnet_lite_name(published: str) -> str:
@@ -40,8 +38,7 @@ def efficientnet_lite_name(published: str) -> str:
     for pattern, ours in EFFICIENTNET_LITE_NAMES:
         name, found = re.subn(f"^{pattern}", ours, published)
         if found:
-            stem, _, last = name.rpartition(".")
-            return f"{stem}.{STATISTICS.get(last, last)}"
+            return paddle_name(name)
     raise ModelError(f"No EfficientNet-Lite has a tensor {published}")
 
 

@@ -1,4 +1,4 @@
-"""Reads weights that PyTorch wrote, without PyTorch.
+"""Weights that PyTorch wrote, read without PyTorch, and what it calls them.
 
 Of its formats the first is enough: a row of pickles, then the raw storages. So a conversion runs in
 the project's own environment, and nothing inside a file is executed.
@@ -19,6 +19,21 @@ Weights = dict[str, NDArray[Any]]
 # First value of a file written by torch.save before version 1.6.
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 STORAGE_DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
+# What a batch norm has counted, and Paddle's names for it.
+STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
+
+
+def paddle_name(torch: str) -> str:
+    """Paddle's name of a tensor, of a network whose layers are called alike."""
+    stem, _, last = torch.rpartition(".")
+    return f"{stem}.{STATISTICS.get(last, last)}"
+
+
+def torch_name(paddle: str) -> str:
+    """The other way round."""
+    stem, _, last = paddle.rpartition(".")
+    torch = {ours: theirs for theirs, ours in STATISTICS.items()}
+    return f"{stem}.{torch.get(last, last)}"
 
 
 class _StateDictUnpickler(pickle.Unpickler):

@@ -27,14 +27,16 @@ import paddle
 from models.nets.pico_head import REG_MAX
 from models.nets.picodet import Architecture, PicoDet
 from models.pack import PACK_FILE, Pack, read_manifest
+from models.training.convert import efficientnet_lite
 from models.training.detection.weights import detector_from, read_exported
 from models.training.export_detector import export_detector
 from models.training.recipes.bodies import write_bodies
 from models.training.recipes.modelled import write_models
-from models.training.recipes.names import PROBE, paddle_name, probe
+from models.training.recipes.names import PROBE, probe
 from models.training.recipes.pack_files import PACK, write_hashes
 from models.training.recipes.rendered import write_scenes
 from models.training.state_dict import Weights, load_weights
+from models.training.torch_files import paddle_name, torch_name
 
 ARCHITECTURE = Architecture(
     backbone="efficientnet_lite",
@@ -71,6 +73,13 @@ def from_twin(trained: Weights) -> PicoDet:
     return detector
 
 
+def write_imagenet(checkpoint: Path, path: Path) -> None:
+    """The published trunk's tensors, by the names that PyTorch's network has."""
+    trunk = efficientnet_lite(checkpoint).trunk.state_dict()
+    tensors = {torch_name(name): tensor.numpy() for name, tensor in trunk.items()}
+    np.savez(path, allow_pickle=False, **tensors)
+
+
 def write_start(path: Path) -> None:
     """The shipped detector's tensors, and what it answers to the probe."""
     weights = read_exported(PACK / read_manifest(PACK).detector.model)
@@ -96,8 +105,10 @@ def main() -> None:
     write_scenes(options.work, SCENES)
     write_models(options.debian, options.work)
     if not (options.work / "trained.npz").exists():
+        imagenet = options.work / "imagenet.npz"
+        write_imagenet(options.checkpoint, imagenet)
         command = [options.torch, "-m", "models.training.recipes.train_torch"]
-        command += [options.data, options.checkpoint, options.work]
+        command += [options.data, options.work, imagenet]
         command += ["--debian", options.debian, "--minutes", str(options.minutes)]
         if options.further:
             write_start(options.work / "start.npz")

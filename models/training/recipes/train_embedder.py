@@ -23,15 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from models.training.recipes.names import (
-    EMBEDDER_PROBE,
-    LOWER_BLOCKS,
-    SCALES,
-    embedder_probe,
-    paddle_name,
-    twin_name,
-)
+from models.training.recipes.names import EMBEDDER_PROBE, LOWER_BLOCKS, SCALES, embedder_probe
 from models.training.recipes.twin import LITE0, STEM, LiteConvNorm, inverted_residuals
+from models.training.torch_files import paddle_name, torch_name
 
 DEPTH = 1.1  # EfficientNet-Lite1's, of all stages but the first and the last
 STAGES = (
@@ -261,7 +255,7 @@ def main() -> None:
     with np.load(options.start) as start:
         tensors = {name: torch.from_numpy(start[name]) for name in start}
     twin.scales = tensors.pop(SCALES)
-    state = {twin_name(name): tensor for name, tensor in tensors.items()}
+    state = {torch_name(name): tensor for name, tensor in tensors.items()}
     state["fc.weight"] = state["fc.weight"].T / twin.scales
     twin.load_state_dict(state, strict=False)
     average = train(twin, read_frozen(options.work, options.fold), options.steps, options.seed)

@@ -21,10 +21,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from models.training.detection.coco import Sample
 from models.training.recipes.folded import unfold
 from models.training.recipes.losses_torch import detection_loss, overlaps
-from models.training.recipes.names import PROBE, probe, published_name
+from models.training.recipes.names import PROBE, probe
 from models.training.recipes.pools import Pools, draw, load_drinks, load_pools
 from models.training.recipes.twin import FROZEN, Twin, cells, decode
-from models.training.torch_files import read_torch
 
 BATCH = 16
 # Side of the input in pixels until this share of the time; the served one last, for it takes long.
@@ -80,14 +79,14 @@ def normalised(images: Tensor) -> Tensor:
     return ((images.float() - 127) / 128).permute(0, 3, 1, 2)
 
 
-def load_imagenet(twin: Twin, checkpoint: Path) -> None:
-    """Set the trunk to the published weights."""
-    published = {published_name(name): tensor for name, tensor in read_torch(checkpoint).items()}
-    state = twin.state_dict()
-    for name in state:
-        if name.startswith("backbone.") and not name.endswith("num_batches_tracked"):
-            state[name] = torch.from_numpy(np.array(published[name]))
-    twin.load_state_dict(state)
+def load_imagenet(twin: Twin, path: Path) -> None:
+    """Set the trunk to the published weights, of which it has the first blocks."""
+    state = twin.backbone.state_dict()
+    with np.load(path) as published:
+        for name in state:
+            if not name.endswith("num_batches_tracked"):
+                state[name] = torch.from_numpy(published[name])
+    twin.backbone.load_state_dict(state)
 
 
 def optimiser_of(twin: Twin, share: float) -> torch.optim.Optimizer:
@@ -243,8 +242,8 @@ def save(twin: Twin, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="open data: holds grocery and beverage")
-    parser.add_argument("checkpoint", type=Path, help="efficientnet-lite0-57934424.pth")
-    parser.add_argument("work", type=Path, help="holds bodies and scenes; gets trained.npz")
+    parser.add_argument("work", type=Path, help="holds what to train on; gets trained.npz")
+    parser.add_argument("imagenet", type=Path, help="the published trunk, imagenet.npz")
     parser.add_argument("--debian", type=Path, default=Path("/"))
     parser.add_argument("--start", type=Path, help="a pack's detector, start.npz, to train on")
     parser.add_argument("--minutes", type=float, default=45)
@@ -259,7 +258,7 @@ def main() -> None:
     unseen = load_drinks(options.data, "kept")
     unseen = unseen[:: max(1, len(unseen) // UNSEEN)]
     twin, share = Twin(), 1.0
-    load_imagenet(twin, options.checkpoint)
+    load_imagenet(twin, options.imagenet)
     if options.start:
         load_shipped(twin, options.start, rows_of(pools, SIDES[-1][1], options.seed + 1))
         share = AGAIN

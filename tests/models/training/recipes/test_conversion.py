@@ -6,14 +6,16 @@ import numpy as np
 import paddle
 import pytest
 
+from models.nets.efficientnet_lite import EfficientNetLite, PooledLinear
 from models.nets.pico_head import PicoHead
 from models.nets.picodet import PicoDet
-from models.training.convert import efficientnet_lite_name
 from models.training.detection.criterion import detection_losses
 from models.training.detection.weights import detector_from, read_exported
-from models.training.recipes.embedded_detector import ARCHITECTURE, from_twin
-from models.training.recipes.names import PROBE, STATISTICS, paddle_name, probe, published_name
+from models.training.recipes import embedded_detector
+from models.training.recipes.embedded_detector import ARCHITECTURE, from_twin, write_imagenet
+from models.training.recipes.names import PROBE, probe
 from models.training.recipes.pack_files import PACK
+from models.training.torch_files import torch_name
 from tests.models.training.recipes.seeded import seeded_case, seeded_weights
 
 # What `twin.Twin` answered to `names.probe` with `seeded_weights`, in PyTorch.
@@ -24,11 +26,8 @@ SHIPPED = Path(__file__).parent / "shipped_answers.npz"
 
 @pytest.fixture(scope="module")
 def trained():
-    back = {ours: theirs for theirs, ours in STATISTICS.items()}
-    shapes = {}
-    for name, tensor in PicoDet(ARCHITECTURE).state_dict().items():
-        stem, _, last = name.rpartition(".")
-        shapes[f"{stem}.{back.get(last, last)}"] = tuple(tensor.shape)
+    tensors = PicoDet(ARCHITECTURE).state_dict()
+    shapes = {torch_name(name): tuple(tensor.shape) for name, tensor in tensors.items()}
     del shapes["head.bins"]
     with np.load(ANSWERS) as answers:
         return seeded_weights(shapes) | dict(answers)
@@ -57,10 +56,15 @@ def test_another_answer_is_refused(trained):
         from_twin(changed)
 
 
-def test_names_of_published_weights_agree_with_the_embedders_table():
-    for published in ("_conv_stem.weight", "_blocks.3._bn0.running_var", "_blocks.0._bn2.bias"):
-        ours = efficientnet_lite_name(published)
-        assert paddle_name(published_name(published)) == ours.replace("trunk.", "backbone.")
+def test_pytorch_gets_the_published_trunk_by_the_names_it_knows(tmp_path, monkeypatch, trained):
+    published = PooledLinear(EfficientNetLite(), 1000)
+    monkeypatch.setattr(embedded_detector, "efficientnet_lite", lambda _: published)
+    write_imagenet(tmp_path / "lite0.pth", tmp_path / "imagenet.npz")
+    with np.load(tmp_path / "imagenet.npz") as written:
+        known = {name.removeprefix("backbone.") for name in trained if name.startswith("backbone.")}
+        assert known < set(written)
+        variance = published.trunk.blocks[3].expand.bn._variance.numpy()
+        np.testing.assert_array_equal(written["blocks.3.expand.bn.running_var"], variance)
 
 
 def test_the_detector_is_small():

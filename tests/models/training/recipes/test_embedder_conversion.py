@@ -7,7 +7,8 @@ import paddle
 import pytest
 
 from models.training.recipes.embedded_embedder import from_twin, untrained
-from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe, paddle_name, twin_name
+from models.training.recipes.names import EMBEDDER_PROBE, embedder_probe
+from models.training.torch_files import paddle_name, torch_name
 from tests.models.training.recipes.seeded import seeded_weights
 
 # What `train_embedder.EmbedderTwin` answered to the probe with `seeded_weights`, in PyTorch.
@@ -18,7 +19,7 @@ DIMENSION = 8
 @pytest.fixture(scope="module")
 def trained():
     tensors = untrained(DIMENSION).state_dict()
-    weights = seeded_weights({twin_name(name): tuple(t.shape) for name, t in tensors.items()})
+    weights = seeded_weights({torch_name(name): tuple(t.shape) for name, t in tensors.items()})
     with np.load(ANSWERS) as answers:
         return {paddle_name(name): weight for name, weight in weights.items()} | dict(answers)
 
