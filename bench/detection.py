@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.training.detection.boxes import Floats, iou
 from models.training.open_data import Corners
 
 
@@ -20,18 +20,7 @@ class DetectionFigures:
     mean_best_iou: float
 
 
-def iou(found: Sequence[Corners], labelled: Sequence[Corners]) -> NDArray[np.float64]:
-    """Intersection over union [found, labelled] of boxes (x1, y1, x2, y2)."""
-    a = np.asarray(found, np.float64).reshape(-1, 1, 4)
-    b = np.asarray(labelled, np.float64).reshape(1, -1, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = sides.clip(0).prod(axis=-1)
-    areas = [(box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (a, b)]
-    overlap: NDArray[np.float64] = shared / (areas[0] + areas[1] - shared)
-    return overlap
-
-
-def matched(overlap: NDArray[np.float64], threshold: float) -> int:
+def matched(overlap: Floats, threshold: float) -> int:
     """Labelled boxes found at an IoU, one found box each, largest overlap first."""
     overlap = overlap.copy()
     count = 0

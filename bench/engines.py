@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bench.detection import iou
 from bench.report import circumstances, parser_of, publish, table
 from models.detector import Detector
 from models.embedder import Embedder
 from models.pack import Pack
 from models.session import Engine
+from models.training.detection.boxes import iou
 from models.training.embedding.retrieval import Embeddings, ask, summary
 from models.training.open_data import Corners, Photo, beverage, grocery
 
@@ -68,8 +68,7 @@ def same_boxes(networks: dict[str, Networks], photos: Sequence[Photo]) -> dict[s
     for photo in track(photos, "boxes"):
         truth = networks[REFERENCE].boxes(photo)
         for name, these in networks.items():
-            found = these.boxes(photo)
-            best = iou(found, truth).max(axis=0) if found and truth else np.zeros(len(truth))
+            best = iou(these.boxes(photo), truth).max(axis=0, initial=0)
             kept[name] += (best >= SAME_BOX).tolist()
     return {name: float(np.mean(shares)) for name, shares in kept.items()}
 

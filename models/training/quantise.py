@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from models import openvino_engine
-from models.detector import Detection, Detector
+from models.detector import Detector
 from models.embedder import Embedder, Vectors
 from models.errors import ModelError
 from models.pack import NetworkSpec, Pack, sha256_of
@@ -28,7 +29,9 @@ from models.pixels import to_rgb
 from models.preprocess import Preprocessor
 from models.processor import available_cores
 from models.session import Engine
+from models.training.detection.boxes import iou
 from models.training.installation import check_target, replacing
+from models.training.open_data import Corners
 from models.training.photographs import is_photograph, opened
 from models.training.program import start
 
@@ -80,13 +83,14 @@ def compare(pack: Pack, quantised: Pack, pictures: Sequence[RGB]) -> tuple[float
     vectors, boxes = zip(
         *(_answers(one, pictures, engine) for one in (pack, quantised)), strict=True
     )
-    kept = [
-        any(_overlap(box, other) >= SAME_BOX for other in theirs)
-        for ours, theirs in zip(*boxes, strict=True)
-        for box in ours
-    ]
+    kept = np.concatenate(
+        [
+            iou(ours, theirs).max(axis=1, initial=0) >= SAME_BOX
+            for ours, theirs in zip(*boxes, strict=True)
+        ]
+    )
     cosines = (vectors[0] * vectors[1]).sum(axis=1)
-    return float(np.median(cosines)), float(np.mean(kept)) if kept else 1.0
+    return float(np.median(cosines)), float(kept.mean()) if kept.size else 1.0
 
 
 def _quantised(pack: Pack, spec: NetworkSpec, pictures: Sequence[RGB], target: Path) -> NetworkSpec:
@@ -144,23 +148,15 @@ def _bodies(pack: Pack, pictures: Sequence[RGB]) -> list[RGB]:
 
 def _answers(
     pack: Pack, pictures: Sequence[RGB], engine: Engine
-) -> tuple[Vectors, list[list[Detection]]]:
+) -> tuple[Vectors, list[list[Corners]]]:
     threads = available_cores()
     with (
         closing(Detector(pack, threads, engine)) as detector,
         closing(Embedder(pack, threads, engine)) as embedder,
     ):
         vectors, _ = embedder.embed(pictures)
-        return vectors, [detector.detect(picture)[0] for picture in pictures]
-
-
-def _overlap(one: Detection, other: Detection) -> float:
-    a, b = one.box, other.box
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    shared = max(width, 0.0) * max(height, 0.0)
-    areas = sum((box.x2 - box.x1) * (box.y2 - box.y1) for box in (a, b))
-    return shared / (areas - shared)
+        found = [detector.detect(picture)[0] for picture in pictures]
+    return vectors, [[astuple(detection.box) for detection in bodies] for bodies in found]
 
 
 def _load(path: Path) -> RGB:

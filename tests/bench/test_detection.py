@@ -1,14 +1,10 @@
 import numpy as np
 import pytest
 
-from bench.detection import figures, iou, matched
+from bench.detection import figures, matched
+from models.training.detection.boxes import iou
 
 SQUARE = (0, 0, 10, 10)
-
-
-def test_iou_by_hand():
-    overlap = iou([SQUARE, (5, 0, 15, 10), (20, 20, 30, 30)], [SQUARE])
-    np.testing.assert_allclose(overlap, [[1.0], [50 / 150], [0.0]])
 
 
 def test_one_found_box_finds_one_labelled_box():

@@ -1,9 +1,12 @@
 """Areas and overlaps of boxes (x1, y1, x2, y2), in NumPy."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 def areas(boxes: Floats) -> Floats:
@@ -25,6 +28,11 @@ def pairwise_iou(a: Floats, b: Floats) -> Floats:
     common = intersections(a, b)
     union = areas(a)[:, None] + areas(b)[None] - common
     return _share(common, union)
+
+
+def iou(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Floats:
+    """The same of boxes in sequences, which may be empty."""
+    return pairwise_iou(*(np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in (a, b)))
 
 
 def pairwise_giou(a: Floats, b: Floats) -> Floats:

@@ -10,6 +10,7 @@ import openvino
 from numpy.typing import NDArray
 from rich.progress import track
 
+from models.training.detection.boxes import iou
 from models.training.normalisation import IMAGENET
 from models.training.open_data import Corners, Photo, beverage, grocery
 from models.training.recipes.split import kept_out
@@ -99,7 +100,7 @@ def write_bodies(data: Path, onnx: Path, folder: Path, threads: int = 2) -> None
         mask = salience(image)
         found = dominant_body(mask)
         part = "kept" if kept_out(photo) else "train"
-        if found is None or (photo.boxes and _iou(found, photo.boxes[0]) < AGREES):
+        if found is None or (photo.boxes and iou([found], photo.boxes[:1]).item() < AGREES):
             continue
         if not photo.boxes:
             lines.append(
@@ -109,10 +110,3 @@ def write_bodies(data: Path, onnx: Path, folder: Path, threads: int = 2) -> None
         body = cv2.cvtColor(cut_out(image, mask, found), cv2.COLOR_RGBA2BGRA)
         cv2.imwrite(str(folder / "cutouts" / part / name), body)
     (folder / "pseudo.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _iou(a: Corners, b: Corners) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    common = max(0.0, width) * max(0.0, height)
-    total = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return common / (total - common)

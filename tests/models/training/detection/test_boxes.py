@@ -1,6 +1,6 @@
 import numpy as np
 
-from models.training.detection.boxes import margins, pairwise_giou, pairwise_iou
+from models.training.detection.boxes import iou, margins, pairwise_giou, pairwise_iou
 
 A = np.array([[0, 0, 4, 4], [10, 0, 12, 2]], np.float32)
 B = np.array([[2, 2, 6, 6], [0, 0, 4, 4], [3, 3, 3, 3]], np.float32)
@@ -9,6 +9,11 @@ B = np.array([[2, 2, 6, 6], [0, 0, 4, 4], [3, 3, 3, 3]], np.float32)
 def test_iou_is_the_common_share_of_the_union():
     # 2 x 2 common of 16 + 16 - 4; the same box; a box without area.
     assert np.allclose(pairwise_iou(A, B), [[4 / 28, 1, 0], [0, 0, 0]])
+
+
+def test_iou_of_boxes_in_sequences_even_of_none():
+    assert np.allclose(iou([(5, 0, 15, 10), (20, 20, 30, 30)], [(0, 0, 10, 10)]), [[1 / 3], [0]])
+    assert iou([], [(0, 0, 10, 10)]).shape == (0, 1)
 
 
 def test_giou_goes_on_where_iou_is_zero():
