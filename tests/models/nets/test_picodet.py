@@ -6,7 +6,7 @@ from models.nets.csp_pan import CSPPAN
 from models.nets.efficientnet_lite import EfficientNetLite
 from models.nets.pico_head import PRIOR, PicoHead, grid
 from models.nets.picodet import MAINBODY_SIZE, Architecture, PicoDet
-from models.training.cost import count_macs, count_parameters
+from tests.models.nets.cost import count_macs, count_parameters
 
 TINY = Architecture(scale=0.25, channels=16, head_blocks=1)
 

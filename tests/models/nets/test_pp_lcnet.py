@@ -3,7 +3,7 @@ import paddle
 import pytest
 
 from models.nets.pp_lcnet import SCALES, PPLCNet, PPLCNetClassifier, scaled_channels
-from models.training.cost import count_macs, count_parameters
+from tests.models.nets.cost import count_macs, count_parameters
 
 # Published with the ImageNet weights: million parameters, million multiply-accumulates at 224 px.
 # The latter also count batch norms, which is 1 to 7 % more than convolutions and linear layers.

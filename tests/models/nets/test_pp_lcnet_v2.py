@@ -11,7 +11,7 @@ from models.nets.pp_lcnet_v2 import (
     RepDepthwise,
     fold,
 )
-from models.training.cost import count_macs, count_parameters
+from tests.models.nets.cost import count_macs, count_parameters
 
 
 def with_history(network):

@@ -1,6 +1,6 @@
 """The shipped weights against what PyTorch answered with the published and the trained ones.
 
-`models/training/originals.py` made tests/data/originals.npz from the published weights; the answers
+`tests/data/make_originals.py` made tests/data/originals.npz from the published weights; the answers
 of the trained network come with its weights (`models.training.recipes.train_embedder`).
 """
 
@@ -33,7 +33,7 @@ def error(answer, wanted):
 
 
 def made_image(size):
-    """The image of models/training/originals.py."""
+    """The image of tests/data/make_originals.py."""
     at = np.arange(size) / size
     waves = [np.sin(9 * c * at)[:, None] * np.cos(14 * c * at)[None] for c in (1.0, 1.7, 2.3)]
     image = np.stack(waves)[None].astype(np.float32)

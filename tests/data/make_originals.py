@@ -1,6 +1,6 @@
 """What the original networks answer on a made image: the reference that our conversion must meet.
 
-    python models/training/originals.py CHECKPOINT tests/data/originals.npz
+    python tests/data/make_originals.py CHECKPOINT tests/data/originals.npz
 
 Runs in an environment of its own with torch, not in the project's, and so imports
 nothing of the project: the network below is written a second time, from the checkpoint's names.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 LOWER_BLOCKS = 15  # as many as the embedded embedder keeps as they were published
 # stride of the first block, expansion, blocks; kernels are what the tensors say
