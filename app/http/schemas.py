@@ -150,7 +150,7 @@ class RecognitionItem(Document):
     product: ProductRef | None = Field(description="The best product; null when unknown.")
     score: Score | None = Field(
         description="Cosine to the best product's references, which lean towards each other: 1 is "
-        "for the very picture of a product that has one."
+        "for the very picture of a product that has one. Raised where its print was found again."
     )
     margin: Score | None = Field(description="To the second best product; null when there is none.")
     probability: Score | None = Field(
