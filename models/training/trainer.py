@@ -46,7 +46,6 @@ class Settings:
     epochs: int
     learning_rate: float
     seed: int = 0
-    ema_cycle: int = 20
     threads: int = 2
 
 
@@ -102,7 +101,7 @@ class Trainer:
         name_tensors(task.network)
         settings = task.settings
         self.optimizer = _momentum(task.network, settings.learning_rate, task.weight_decay)
-        self.ema = CycleEMA(task.network, settings.ema_cycle)
+        self.ema = CycleEMA(task.network)
         self.epoch = 0
         self.step = 0  # of the epoch
         self.sums: dict[str, float] = {}  # of the epoch's losses

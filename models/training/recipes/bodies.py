@@ -83,14 +83,14 @@ def few_of_each(photos: Sequence[Photo]) -> Iterator[Photo]:
             yield photo
 
 
-def write_bodies(data: Path, onnx: Path, folder: Path, threads: int = 2) -> None:
+def write_bodies(data: Path, onnx: Path, folder: Path) -> None:
     """Fill `folder`: cutouts/{train,kept}/*.png, and pseudo-boxes of groceries in pseudo.csv.
 
     A line of pseudo.csv is part, path, x1, y1, x2, y2. What is there already is kept.
     """
     if (folder / "pseudo.csv").exists():
         return
-    salience = Salience(onnx, threads)
+    salience = Salience(onnx, threads=2)
     lines = []
     for part in ("train", "kept"):
         (folder / "cutouts" / part).mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ STAGE_ENDS = [end - 1 for end in accumulate(blocks for *_, blocks in STAGES)]
 HEAD, DIMENSION = 1280, 512
 TINY = 1e-6  # under a root
 
+SEED = 0
 # Identities of each kind in a batch; some come in pairs that differ in one detail.
 BATCH = {"grocery": 9, "drink": 7, "label": 7, "thing": 3}
 PAIRED = 0.5  # of groceries and drinks: with another hue of themselves; labels and things always
@@ -132,9 +133,9 @@ def read_frozen(work: Path, fold: int | None) -> Frozen:
 class Sampler:
     """Endless batches; the views of an identity all come up before one comes again."""
 
-    def __init__(self, frozen: Frozen, seed: int) -> None:
+    def __init__(self, frozen: Frozen) -> None:
         self._frozen = frozen
-        self._rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(SEED)
         self._labels = {identity: place for place, identity in enumerate(sorted(frozen.views))}
         self._families: dict[str, dict[int, list[Identity]]] = {kind: {} for kind in BATCH}
         for kind, number, variant in sorted(frozen.views):
@@ -194,10 +195,10 @@ def contrastive(vectors: Tensor, labels: Tensor) -> Tensor:
     return -(likelihood.sum(1) / same.sum(1)).mean()
 
 
-def train(twin: EmbedderTwin, frozen: Frozen, steps: int, seed: int) -> dict[str, Tensor]:
+def train(twin: EmbedderTwin, frozen: Frozen, steps: int) -> dict[str, Tensor]:
     """The running average of the network's tensors after `steps`; prints the log, CSV."""
-    torch.manual_seed(seed)
-    sampler = Sampler(frozen, seed)
+    torch.manual_seed(SEED)
+    sampler = Sampler(frozen)
     parameters = twin.trained()
     proxies = nn.Parameter(torch.randn(sampler.classes, DIMENSION) * 0.05)
     optimiser = torch.optim.AdamW(
@@ -246,11 +247,9 @@ def main() -> None:
     parser.add_argument("trained", type=Path, help=".npz to write")
     parser.add_argument("--fold", type=int, help="whose products are left out")
     parser.add_argument("--steps", type=int, required=True)
-    # Where others use the cores too, threads wait for one another: one alone was twice as fast.
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    # Where others use the cores too, threads wait for one another: one alone was twice as fast.
+    torch.set_num_threads(1)
     twin = EmbedderTwin()
     with np.load(options.start) as start:
         tensors = {name: torch.from_numpy(start[name]) for name in start}
@@ -258,7 +257,7 @@ def main() -> None:
     state = {torch_name(name): tensor for name, tensor in tensors.items()}
     state["fc.weight"] = state["fc.weight"].T / twin.scales
     twin.load_state_dict(state, strict=False)
-    average = train(twin, read_frozen(options.work, options.fold), options.steps, options.seed)
+    average = train(twin, read_frozen(options.work, options.fold), options.steps)
     twin.load_state_dict(average)
     with torch.no_grad():
         answer = twin.pooled(torch.from_numpy(embedder_probe()))

@@ -25,6 +25,7 @@ from models.training.recipes.names import PROBE, probe
 from models.training.recipes.pools import Pools, draw, load_drinks, load_pools
 from models.training.recipes.twin import FROZEN, Twin, cells, decode
 
+SEED = 0
 BATCH = 16
 # Side of the input in pixels until this share of the time; the served one last, for it takes long.
 SIDES = ((0.6, 256), (1.0, 288))
@@ -247,12 +248,10 @@ def main() -> None:
     parser.add_argument("--debian", type=Path, default=Path("/"))
     parser.add_argument("--start", type=Path, help="a pack's detector, start.npz, to train on")
     parser.add_argument("--minutes", type=float, default=45)
-    # Where others use the cores too, threads wait for one another: one alone was twice as fast.
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
+    torch.manual_seed(SEED)
+    # Where others use the cores too, threads wait for one another: one alone was twice as fast.
+    torch.set_num_threads(1)
     pools = load_pools(options.data, options.work, options.debian, "train")
     print("#", {name: len(getattr(pools, name)) for name in Pools.__slots__}, flush=True)
     unseen = load_drinks(options.data, "kept")
@@ -260,12 +259,12 @@ def main() -> None:
     twin, share = Twin(), 1.0
     load_imagenet(twin, options.imagenet)
     if options.start:
-        load_shipped(twin, options.start, rows_of(pools, SIDES[-1][1], options.seed + 1))
+        load_shipped(twin, options.start, rows_of(pools, SIDES[-1][1], SEED + 1))
         share = AGAIN
     training = Training(twin, share, unseen, options.work, options.minutes)
     training.report(SIDES[-1][1])
     for until, side in SIDES:
-        training.run(rows_of(pools, side, options.seed), side, until)
+        training.run(rows_of(pools, side, SEED), side, until)
     training.report(SIDES[-1][1])
     # Last: it tells that training came to its end.
     (options.work / UNFINISHED).rename(options.work / "trained.npz")

@@ -101,8 +101,8 @@ def _save(path: Path, rendered: Rendered, quality: int) -> None:
     cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
-def write(folder: Path, samples: int, only: str | None = None) -> None:
-    """Renders everything into the folder; only limits it to "references" or "scenes"."""
+def write(folder: Path, samples: int) -> None:
+    """Renders everything into the folder."""
     specs = shelf()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "products.csv").open("w", newline="", encoding="utf-8") as file:
@@ -112,30 +112,28 @@ def write(folder: Path, samples: int, only: str | None = None) -> None:
             design = spec.design
             metadata = {"brand": design.brand, "category": design.category, "size": design.size}
             table.writerow([spec.id, title(spec), json.dumps(metadata)])
-    if only != "scenes":
-        views = [(s, n, v) for s in specs for n, v in enumerate(reference_scenes(s), start=1)]
-        for spec, number, scene in track(views, "references"):
-            target = folder / "references" / spec.id / f"{number:02d}.jpg"
-            _save(target, render(scene, *_REFERENCE, samples=samples), 84)
-    if only != "references":
-        images = []
-        known = {spec.id for spec in specs}
-        for number, scene in enumerate(track(list(query_scenes()), "scenes"), start=1):
-            rendered = render(scene, *_SCENE, samples=samples)
-            _save(folder / "scenes" / f"scene-{number}.jpg", rendered, 86)
-            objects = [
-                {
-                    "product_id": seen.product_id,
-                    "in_gallery": seen.product_id in known,
-                    "box": list(seen.box),
-                    "visible_fraction": round(seen.visible_fraction, 3),
-                }
-                for seen in rendered.objects
-            ]
-            size = {"width": _SCENE[0], "height": _SCENE[1]}
-            images.append({"file": f"scene-{number}.jpg", **size, "objects": objects})
-        truth = json.dumps({"images": images}, indent=1) + "\n"
-        (folder / "scenes" / "annotations.json").write_text(truth, encoding="utf-8")
+    views = [(s, n, v) for s in specs for n, v in enumerate(reference_scenes(s), start=1)]
+    for spec, number, scene in track(views, "references"):
+        target = folder / "references" / spec.id / f"{number:02d}.jpg"
+        _save(target, render(scene, *_REFERENCE, samples=samples), 84)
+    images = []
+    known = {spec.id for spec in specs}
+    for number, scene in enumerate(track(list(query_scenes()), "scenes"), start=1):
+        rendered = render(scene, *_SCENE, samples=samples)
+        _save(folder / "scenes" / f"scene-{number}.jpg", rendered, 86)
+        objects = [
+            {
+                "product_id": seen.product_id,
+                "in_gallery": seen.product_id in known,
+                "box": list(seen.box),
+                "visible_fraction": round(seen.visible_fraction, 3),
+            }
+            for seen in rendered.objects
+        ]
+        size = {"width": _SCENE[0], "height": _SCENE[1]}
+        images.append({"file": f"scene-{number}.jpg", **size, "objects": objects})
+    truth = json.dumps({"images": images}, indent=1) + "\n"
+    (folder / "scenes" / "annotations.json").write_text(truth, encoding="utf-8")
 
 
 def main() -> None:
@@ -143,9 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--samples", type=int, default=4, help="light paths a pixel")
-    parser.add_argument("--only", choices=["references", "scenes"], help="make only a part")
     arguments = parser.parse_args()
-    write(arguments.out, arguments.samples, arguments.only)
+    write(arguments.out, arguments.samples)
 
 
 if __name__ == "__main__":

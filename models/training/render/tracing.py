@@ -1,11 +1,9 @@
 """The passes over a Scene, by Mitsuba 3 (Jakob et al. 2022): light, colour, normals, identity.
 
-The variant is `scalar_rgb`, which runs everywhere. TILLSIGHT_MITSUBA_VARIANT=llvm_ad_rgb is
-faster where LLVM 17 or newer is installed; older ones abort the process, so it is never chosen
-unasked.
+The variant is `scalar_rgb`, which runs everywhere: `llvm_ad_rgb` is faster, but an LLVM older than
+17 aborts the process.
 """
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -31,7 +29,7 @@ def mitsuba() -> Any:
     """Mitsuba with its variant set; imported late, since most of the project runs without it."""
     import mitsuba as mi
 
-    mi.set_variant(os.environ.get("TILLSIGHT_MITSUBA_VARIANT", "scalar_rgb"))
+    mi.set_variant("scalar_rgb")
     return mi
 
 
