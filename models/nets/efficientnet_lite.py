@@ -14,6 +14,8 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F  # noqa: N812
 
+from models.nets.pp_lcnet import scaled_channels
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -41,13 +43,6 @@ STAGES = (
 
 # Width and depth multipliers, by the number in the network's name.
 SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))
-
-
-def scaled_channels(channels: int, width: float) -> int:
-    """The nearest multiple of 8 to the scaled width, but never more than 10 % below it."""
-    exact = channels * width
-    rounded = max(8, int(exact + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * exact else rounded
 
 
 class ConvNorm(nn.Layer):

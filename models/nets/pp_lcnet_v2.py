@@ -169,6 +169,11 @@ class PPLCNetV2Classifier(nn.Layer):
         return self.fc(self.dropout(hidden).flatten(1))
 
 
+def frozen_bias() -> paddle.ParamAttr:
+    """A bias that stays zero: by its learning rate, or Paddle gives the scale no gradient."""
+    return paddle.ParamAttr(initializer=nn.initializer.Constant(0.0), learning_rate=0.0)
+
+
 class PPLCNetV2ShiTu(nn.Layer):
     """PP-ShiTuV2's feature extractor: float32 [N, 3, H, W] → [N, 512], not normalised.
 
@@ -184,9 +189,7 @@ class PPLCNetV2ShiTu(nn.Layer):
         self.pool = nn.AdaptiveAvgPool2D(1)
         self.embedding = nn.Conv2D(self.trunk.channels, EMBEDDING_CHANNELS, 1)
         self.dropout = nn.Dropout(DROPOUT, mode="downscale_in_infer")
-        # By its learning rate: without a gradient for the bias, Paddle gives the scale none either.
-        frozen = paddle.ParamAttr(initializer=nn.initializer.Constant(0.0), learning_rate=0.0)
-        self.neck = nn.BatchNorm1D(EMBEDDING_CHANNELS, bias_attr=frozen)
+        self.neck = nn.BatchNorm1D(EMBEDDING_CHANNELS, bias_attr=frozen_bias())
 
     def forward(self, x: Tensor) -> Tensor:
         embedding = self.embedding(self.pool(self.trunk(x)))

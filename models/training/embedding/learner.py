@@ -3,7 +3,7 @@
 import paddle
 from paddle import Tensor, nn
 
-from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu
+from models.nets.pp_lcnet_v2 import PPLCNetV2ShiTu, frozen_bias
 from models.training.embedding.losses import identity_head
 from models.training.embedding.weights import Embedder, dimension_of
 
@@ -44,8 +44,3 @@ def spread(embedder: Embedder, images: Tensor) -> None:
     factor = dimension_of(embedder) ** 0.5 / length
     embedder.fc.weight.set_value(embedder.fc.weight * factor)
     embedder.fc.bias.set_value(embedder.fc.bias * factor)
-
-
-def frozen_bias() -> paddle.ParamAttr:
-    """A bias that stays zero: by its learning rate, or Paddle gives the scale no gradient."""
-    return paddle.ParamAttr(initializer=nn.initializer.Constant(0.0), learning_rate=0.0)

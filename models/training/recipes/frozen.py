@@ -12,6 +12,7 @@ from rich.progress import track
 from models.nets.efficientnet_lite import StagesLinear, statistics
 from models.session import Session
 from models.training.export import export
+from models.training.normalisation import EFFICIENTNET_LITE
 from models.training.recipes.identities import Key, Pictures
 from models.training.recipes.names import LOWER_STAGES
 from models.training.recipes.split import folds
@@ -64,8 +65,7 @@ def write_frozen(pictures: Pictures, network: StagesLinear, folder: Path) -> Non
         session = Session(Path(lower) / "lower.json", Path(lower) / "lower.pdiparams", threads=1)
         for first in track(range(0, len(keys), BATCH), "frozen features"):
             views = [pictures.view(keys[at], SIDE, rng) for at in order[first : first + BATCH]]
-            pixels = np.stack(views).transpose(0, 3, 1, 2).astype(np.float32)
-            pixels = (pixels - np.float32(127)) / np.float32(128)
+            pixels = EFFICIENTNET_LITE.apply(np.stack(views))
             map_, below = session.run({"x": pixels})
             rows[first : first + len(views)] = map_
             shallow.append(below.copy())

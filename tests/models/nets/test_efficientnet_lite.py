@@ -7,7 +7,6 @@ from models.nets.efficientnet_lite import (
     EfficientNetLite,
     PooledLinear,
     StagesLinear,
-    scaled_channels,
 )
 
 
@@ -55,10 +54,3 @@ def test_the_stages_are_described_by_their_means_and_root_mean_squares():
     expected = np.concatenate([*means, *squares], axis=1)
     assert network.widths[0] == means[0].shape[1] == HEAD_CHANNELS
     np.testing.assert_allclose(features, expected, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("channels", "width", "expected"), [(32, 1.0, 32), (40, 1.1, 48), (80, 1.4, 112), (8, 0.5, 8)]
-)
-def test_widths_are_multiples_of_eight_and_never_much_narrower(channels, width, expected):
-    assert scaled_channels(channels, width) == expected
