@@ -74,9 +74,18 @@ def surroundings(drinks: Sequence[Sample]) -> Iterator[Image]:
         left, top = (max(0, int(edge)) for edge in first)
         right, bottom = (int(np.ceil(edge)) for edge in last)
         image = sample.image
-        for window in (image[:, :left], image[:, right:], image[:top], image[bottom:]):
-            if min(window.shape[:2]) >= SURROUNDING * side:
-                yield window
+        for beside in (image[:, :left], image[:, right:], image[:top], image[bottom:]):
+            if min(beside.shape[:2]) >= SURROUNDING * side:
+                yield beside
+
+
+def window(ground: Image, least: float, side: int, rng: np.random.Generator) -> Image:
+    """A square part [side, side, 3]: of the ground's shorter side that share at least."""
+    height, width = ground.shape[:2]
+    seen = int(min(height, width) * rng.uniform(least, 1))
+    top, left = int(rng.integers(height - seen + 1)), int(rng.integers(width - seen + 1))
+    part = ground[top : top + seen, left : left + seen]
+    return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _ground_sized(picture: Image) -> Image:

@@ -15,7 +15,14 @@ from models.training.detection.augmentation import crop, distort_colours, flip, 
 from models.training.detection.coco import Sample
 from models.training.open_data import beverage
 from models.training.recipes.composed import block, compose
-from models.training.recipes.grounds import Part, landscapes, surfaces, surroundings, wallpapers
+from models.training.recipes.grounds import (
+    Part,
+    landscapes,
+    surfaces,
+    surroundings,
+    wallpapers,
+    window,
+)
 from models.training.recipes.pictures import Cutout, Image, read, read_cutout, stamps
 from models.training.recipes.rooms import LITTERED, littered, room
 from models.training.recipes.split import kept_out
@@ -24,6 +31,7 @@ Item = TypeVar("Item")
 
 PHOTO_SIDE = 400  # pixels, square; of photographs in memory
 BLOCKS = 300
+WINDOW = 0.35  # of a ground's shorter side, at least
 # How many of a hundred samples are of which kind; the rest is composed.
 DRINKS, GROCERIES, RENDERED, ROOMS = 0.26, 0.08, 0.06, 0.34
 EMPTY = 0.2  # of the composed ones and of the rooms
@@ -111,7 +119,7 @@ def draw_room(pools: Pools, side: int, rng: np.random.Generator) -> Sample:
     grounds = (pools.landscapes, pools.surroundings, pools.grounds)[kind]
     ground = _ground(grounds, side, rng)
     if rng.random() < LITTERED:
-        ground = littered(ground, _window(one_of(pools.grounds, rng), side, rng), rng)
+        ground = littered(ground, window(one_of(pools.grounds, rng), WINDOW, side, rng), rng)
     many = int(rng.integers(2, CROWD + 1)) if rng.random() < 0.6 else 1
     count = 0 if rng.random() < EMPTY else many
     bodies = [
@@ -161,19 +169,11 @@ def _photograph(samples: Sequence[Sample], side: int, rng: np.random.Generator) 
 
 def _ground(grounds: Sequence[Image], side: int, rng: np.random.Generator) -> Image:
     """A window of a ground; at times a table before a wall."""
-    ground = _window(one_of(grounds, rng), side, rng)
+    ground = window(one_of(grounds, rng), WINDOW, side, rng)
     if rng.random() < 0.3:
         edge = int(side * rng.uniform(0.15, 0.75))
-        ground[edge:] = _window(one_of(grounds, rng), side, rng)[edge:]
+        ground[edge:] = window(one_of(grounds, rng), WINDOW, side, rng)[edge:]
     return ground
-
-
-def _window(picture: Image, side: int, rng: np.random.Generator) -> Image:
-    height, width = picture.shape[:2]
-    seen = int(min(height, width) * rng.uniform(0.35, 1))
-    top, left = int(rng.integers(height - seen + 1)), int(rng.integers(width - seen + 1))
-    window = picture[top : top + seen, left : left + seen]
-    return np.asarray(cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.open_data import Corners
+from models.training.recipes.grounds import window
 
 Image = NDArray[np.uint8]  # RGB [H, W, 3]
 Cutout = NDArray[np.uint8]  # RGBA [H, W, 4]
@@ -19,6 +20,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 # RGB to luminance and two chroma axes (YIQ), on which hues turn by an angle.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 BORDERS = (cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)
+WINDOW = 0.3  # of a ground's shorter side, at least
 LOOSE = (0.55, 1.05)  # a pasted body's longer side, in sides of the view
 TILT = 12.0  # degrees: how far a product that stands leans
 CLOSER = 1.2  # a picture is first reduced to this much more than the view needs
@@ -85,7 +87,7 @@ def pasted(
     The body's longer side is between `shares` of the view's. As often as not its proportions are
     lost, as in a detector's crop that is squeezed to a square.
     """
-    window = _window(ground, side, rng)
+    behind = window(ground, WINDOW, side, rng)
     height, width = body.shape[:2]
     share = side * rng.uniform(*shares)
     turn = _rotation(rng.uniform(-TILT, TILT) if upright else _angle(rng))
@@ -103,7 +105,7 @@ def pasted(
     placed = cv2.warpPerspective(body, warp, (side, side), flags=cv2.INTER_LINEAR)
     opacity = placed[..., 3:].astype(np.float32) / 255
     light = 1 - _shadow(opacity[..., 0], rng) if rng.random() < 0.5 else np.ones((side, side, 1))
-    return (placed[..., :3] * opacity + window * light * (1 - opacity)).astype(np.uint8)
+    return (placed[..., :3] * opacity + behind * light * (1 - opacity)).astype(np.uint8)
 
 
 def disturbed(
@@ -184,14 +186,6 @@ def _reduced(image: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8],
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8), factor
-
-
-def _window(ground: Image, side: int, rng: np.random.Generator) -> Image:
-    height, width = ground.shape[:2]
-    seen = int(min(height, width) * rng.uniform(0.3, 1))
-    top, left = int(rng.integers(height - seen + 1)), int(rng.integers(width - seen + 1))
-    window = ground[top : top + seen, left : left + seen]
-    return np.asarray(cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _shadow(opacity: Matrix, rng: np.random.Generator) -> NDArray[np.float32]:
