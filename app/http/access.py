@@ -14,12 +14,19 @@ from app.http.problems import RequestProblem, describe, responses, to_response
 from app.http.rates import Rates
 from gallery import Author, authored
 
-# The first that is the path, or a folder it lies in, decides. What is not listed needs a key of
-# any scope, so that a route that is forgotten here is not open.
-# A method before a path makes the entry one for that call alone.
-ACCESS: dict[str, keys.Scope | Literal["open"]] = {
-    "POST /feedback": keys.Scope.RECOGNIZE,
-    "/feedback": keys.Scope.GALLERY,
+Access = Literal["open"] | tuple[keys.Scope, ...]
+_TILLS = (keys.Scope.RECOGNIZE,)
+_OFFICE = (keys.Scope.GALLERY,)
+_OPERATORS = (keys.Scope.ADMIN,)
+
+# Of which scopes a call needs one. The first entry that is the path, or a folder it lies in,
+# decides; one that ends in a slash is for what lies in the folder only, one with a method for
+# calls by it. What is not listed needs a key of any scope, so that a route that is forgotten here
+# is not open.
+ACCESS: dict[str, Access] = {
+    "/feedback/": _OFFICE,
+    "POST /feedback": _TILLS,
+    "/feedback": _OFFICE,
     "/": "open",
     "/page": "open",
     "/healthz": "open",
@@ -27,28 +34,31 @@ ACCESS: dict[str, keys.Scope | Literal["open"]] = {
     "/docs": "open",
     "/openapi.json": "open",
     "/static-offline-docs": "open",
-    "/detect": keys.Scope.RECOGNIZE,
-    "/embed": keys.Scope.RECOGNIZE,
-    "/recognize": keys.Scope.RECOGNIZE,
-    "/verify": keys.Scope.RECOGNIZE,
-    "/explain": keys.Scope.RECOGNIZE,
-    "/gallery/rebuild": keys.Scope.ADMIN,
-    "/metrics": keys.Scope.ADMIN,
-    "/gallery": keys.Scope.GALLERY,
-    "/jobs": keys.Scope.GALLERY,
+    "/detect": _TILLS,
+    "/embed": _TILLS,
+    "/recognize": _TILLS,
+    "/verify": _TILLS,
+    "/explain": _TILLS,
+    "/gallery/rebuild": _OPERATORS,
+    "/metrics": _OPERATORS,
+    # What a till shows of candidates.
+    "GET /gallery/products/": _TILLS + _OFFICE,
+    "GET /gallery/images/": _TILLS + _OFFICE,
+    "/gallery": _OFFICE,
+    "/jobs": _OFFICE,
 }
 
 # No registrar has names in these (RFC 6761, 6762, 8375, and ICANN's for `internal`).
 _PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 
 
-def access_to(method: str, path: str) -> keys.Scope | Literal["open"] | None:
-    """The scope that a call needs; None where any key does."""
-    if access := ACCESS.get(f"{method} {path}"):
-        return access
-    for prefix, access in ACCESS.items():
+def access_to(method: str, path: str) -> Access | None:
+    """The scopes of which a call needs one; None where any key does."""
+    for entry, access in ACCESS.items():
+        verb, _, prefix = entry.rpartition(" ")
         # Below "/" alone there is nothing: "//gallery" is no open path.
-        if path == prefix or (prefix != "/" and path.startswith(f"{prefix}/")):
+        below = prefix != "/" and path.startswith(f"{prefix.rstrip('/')}/")
+        if verb in ("", method) and (path == prefix or below):
             return access
     return None
 
@@ -85,15 +95,16 @@ class Authenticate:
         else:
             await self._app(scope, receive, send)
 
-    def _check_key(self, access: keys.Scope | None, headers: Headers) -> None:
+    def _check_key(self, access: tuple[keys.Scope, ...] | None, headers: Headers) -> None:
         key = self._presented(headers.get("authorization"))
         current_request().key = key.label
-        if access is not None and access not in key.scopes:
+        if access is not None and not {*access} & {*key.scopes}:
             raise RequestProblem(
                 403,
                 "missing-scope",
-                f"The key {key.name!r} is for {', '.join(key.scopes)}; this call needs {access}.",
-                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{access}"'},
+                f"The key {key.name!r} is for {', '.join(key.scopes)}; this call needs "
+                f"{' or '.join(access)}.",
+                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{access[0]}"'},
             )
         wait = self._rates.take(key)
         if wait is not None:
@@ -166,7 +177,7 @@ def document(schema: dict[str, Any]) -> None:
             if access == "open":
                 operation["security"] = []
                 continue
-            operation["security"] = [{"key": [access] if access else []}]
+            operation["security"] = [{"key": [scope]} for scope in access or ()] or [{"key": []}]
             operation["responses"] |= refusals
 
 

@@ -93,7 +93,6 @@ def create_app(service: Service) -> FastAPI:
     problems.document(app.openapi())
     problems.install(app)
     # The last added is the first that a request meets.
-    app.add_middleware(AnswerHead)
     app.add_middleware(AnswerFaults)
     # Photographs are far smaller than the largest request; one such alone is always let in.
     app.add_middleware(LimitBody, most_held=4 * settings.max_request_bytes)
@@ -102,6 +101,7 @@ def create_app(service: Service) -> FastAPI:
         ring=service.keys,
         origins=settings.origins,
     )
+    app.add_middleware(AnswerHead)
     app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(SecurityHeaders)
     if (provider := traces.provider()) is not None:
