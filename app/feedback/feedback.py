@@ -33,16 +33,21 @@ MOST_WAITING = 1000
 UNDOABLE = 1000
 MOST_NEGATIVES = 1000
 
-_SCHEMA = """
+_SETTINGS = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA secure_delete = ON;
 PRAGMA temp_store = MEMORY;
+PRAGMA legacy_alter_table = ON;
+"""
+# `photograph`: its SHA-256, for clients may use an id again; empty where that was not noted yet.
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL, result INTEGER NOT NULL,
     created_at TEXT NOT NULL, seen TEXT NOT NULL, product_id TEXT, verdict TEXT NOT NULL,
     state TEXT NOT NULL, kept_as TEXT, image_id TEXT, decided_at TEXT,
-    vectors BLOB, fingerprint TEXT, picture BLOB, UNIQUE (request_id, result)
+    vectors BLOB, fingerprint TEXT, picture BLOB, photograph TEXT NOT NULL,
+    UNIQUE (request_id, result, photograph)
 ) STRICT;
 CREATE VIEW IF NOT EXISTS listed AS SELECT
     id, request_id, result, created_at, seen, product_id, verdict, state, kept_as, image_id,
@@ -54,6 +59,19 @@ CREATE TABLE IF NOT EXISTS trail (
     at TEXT NOT NULL, by TEXT, action TEXT NOT NULL, detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS trail_by_item ON trail (item);
+"""
+# Of a file in which an id was one photograph's for good. The trail's reference stays as it is named
+# (legacy_alter_table).
+_SET_ASIDE = """
+BEGIN;
+DROP VIEW listed;
+DROP INDEX items_by_state;
+ALTER TABLE items RENAME TO items_before;
+"""
+_TAKE_OVER = """
+INSERT INTO items SELECT *, '' FROM items_before;
+DROP TABLE items_before;
+COMMIT;
 """
 _DETAIL = TypeAdapter(dict[str, JsonValue])
 
@@ -114,7 +132,10 @@ class Feedback:
         self._path = path
         with self._failing_clearly():
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SETTINGS)
+            columns = [name for _, name, *_ in self._rows("PRAGMA table_info (items)")]
+            old = columns and "photograph" not in columns
+            self._db.executescript(_SET_ASIDE + _SCHEMA + _TAKE_OVER if old else _SCHEMA)
 
     def close(self) -> None:
         with self._lock:
@@ -134,18 +155,28 @@ class Feedback:
                 raise
 
     def say(
-        self, request_id: str, result: int, seen: Seen, product_id: str | None, picture: bytes
+        self,
+        request_id: str,
+        result: int,
+        seen: Seen,
+        product_id: str | None,
+        picture: bytes,
+        photograph: str,
     ) -> tuple[Item, bool]:
         """Add feedback, or change what waits; True when it is new.
 
-        Two photographs may bear one request's id: what is said is said of the newer one.
+        `picture`: of the body; `photograph`: the SHA-256 of what it was cut out of. Another
+        photograph with the same request's id has feedback of its own.
 
         Raises:
             FeedbackDecided: what was said of this result before has been decided upon.
             QueueFull: MOST_WAITING wait already.
         """
         known = self._rows(
-            "SELECT id, state FROM items WHERE (request_id, result) = (?, ?)", request_id, result
+            "SELECT id, state FROM items WHERE (request_id, result, photograph) = (?, ?, ?)",
+            request_id,
+            result,
+            photograph,
         )
         if known and known[0][1] != "waiting":
             raise FeedbackDecided(
@@ -166,7 +197,7 @@ class Feedback:
             raise QueueFull(f"{MOST_WAITING} wait for review already. Review some of them first.")
         number = self._write(
             "INSERT INTO items (request_id, result, created_at, seen, product_id, verdict, state,"
-            " picture) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
+            " picture, photograph) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
             request_id,
             result,
             _now(),
@@ -174,6 +205,7 @@ class Feedback:
             product_id,
             _verdict(seen, product_id),
             picture,
+            photograph,
         )
         return self.get(number), True
 

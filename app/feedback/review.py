@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from threading import Lock
 
 import numpy as np
@@ -104,7 +105,9 @@ class Review:
         proceed()
         picture = self._cut_out(data, seen)
         with self._lock, self._feedback.change():
-            item, new = self._feedback.say(request_id, result, seen, product_id, picture)
+            item, new = self._feedback.say(
+                request_id, result, seen, product_id, picture, sha256(data).hexdigest()
+            )
             self._feedback.note(item.id, "said", {"product_id": product_id})
         return item, new
 

@@ -188,17 +188,26 @@ def test_of_two_photographs_with_one_id_the_newer_is_what_is_said(client: TestCl
     enrol(client, "crisps", CRISPS[0])
     enrol(client, "coffee", COFFEE[0])
     bears = {"X-Request-ID": "till-7-receipt-12"}
-    seen = []
+    seen, items = [], []
     for photograph, product in ((CRISPS[1], "crisps"), (COFFEE[1], "coffee")):
         files = {"image": photograph}
         answer = client.post("/recognize?detect=false", files=files, headers=bears).json()
         said = {"request_id": answer["request_id"], "product_id": product}
         item = client.post("/feedback", json=said).json()
         seen.append(item["seen"]["product_id"])
+        items.append(item["id"])
         pictures = client.get(f"/feedback/{item['id']}/image").content
         assert item["verdict"] == "right"
         assert outcome(client, pictures) == ("match", product)
     assert seen == ["crisps", "coffee"]
+    # A till that counts from 1 every morning spoils none of yesterday's, decided or not.
+    client.post(f"/feedback/{items[1]}/reject")
+    photographs = [client.get(f"/feedback/{number}/image").content for number in items]
+    assert [outcome(client, one)[1] for one in photographs] == ["crisps", "coffee"]
+    answer = client.post("/recognize?detect=false", files={"image": CRISPS[2]}, headers=bears)
+    third = say(client, answer.json(), "crisps")
+    assert third["id"] not in items
+    assert third["request_id"] == bears["X-Request-ID"]
 
 
 def test_undone_it_is_again_what_was_said(client: TestClient) -> None:
@@ -268,23 +277,60 @@ def test_what_an_approval_that_was_cut_off_left_is_taken_out_by_the_next_decisio
     assert counts() == [1, 1]
 
 
+SEEN = Seen(
+    x1=0,
+    y1=0,
+    x2=9,
+    y2=9,
+    box_source="detector",
+    outcome="unknown",
+    product_id=None,
+    score=None,
+)
+
+
+def test_what_was_said_before_ids_could_be_used_again_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.sqlite3"
+    with closing(Feedback(path)) as feedback:
+        item, _ = feedback.say("request", 0, SEEN, "crisps", b"picture", "")
+        feedback.note(item.id, "said", {"product_id": "crisps"})
+        feedback.approve(item.id, "crisps", "a" * 32)
+        # As it was made then.
+        feedback._db.executescript(
+            "ALTER TABLE items RENAME TO newer; DROP VIEW listed; DROP INDEX items_by_state;"
+            "CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL,"
+            " result INTEGER NOT NULL, created_at TEXT NOT NULL, seen TEXT NOT NULL,"
+            " product_id TEXT, verdict TEXT NOT NULL, state TEXT NOT NULL, kept_as TEXT,"
+            " image_id TEXT, decided_at TEXT, vectors BLOB, fingerprint TEXT, picture BLOB,"
+            " UNIQUE (request_id, result)) STRICT;"
+            "INSERT INTO items SELECT id, request_id, result, created_at, seen, product_id,"
+            " verdict, state, kept_as, image_id, decided_at, vectors, fingerprint, picture"
+            " FROM newer; DROP TABLE newer;"
+            "CREATE VIEW listed AS SELECT id, request_id, result, created_at, seen, product_id,"
+            " verdict, state, kept_as, image_id, decided_at, picture IS NOT NULL FROM items;"
+            "CREATE INDEX items_by_state ON items (state, id);"
+        )
+    for _ in range(2):
+        with closing(Feedback(path)) as feedback:
+            kept = feedback.get(item.id)
+            assert (kept.request_id, kept.image_id) == ("request", "a" * 32)
+            assert (kept.seen, kept.undoable) == (SEEN, True)
+            assert feedback.picture(item.id) == b"picture"
+            assert [entry.action for entry in feedback.trail(item.id)] == ["said"]
+            (trail,) = feedback._rows("SELECT sql FROM sqlite_master WHERE name = 'trail'")
+            assert "REFERENCES items (id)" in trail[0]
+    with closing(Feedback(path)) as feedback:
+        again, new = feedback.say("request", 0, SEEN, "crisps", b"another", "0a")
+        assert (again.id, new) == (item.id + 1, True)
+
+
 def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
     path = tmp_path / "feedback.sqlite3"
     with closing(Feedback(path)) as feedback:
         (pages,) = feedback._db.execute("PRAGMA page_count").fetchone()
         feedback._db.execute(f"PRAGMA max_page_count = {pages}")
-        seen = Seen(
-            x1=0,
-            y1=0,
-            x2=9,
-            y2=9,
-            box_source="detector",
-            outcome="unknown",
-            product_id=None,
-            score=None,
-        )
         with pytest.raises(StorageFailed, match="full"), feedback.change():
-            feedback.say("request", 0, seen, None, bytes(100_000))
+            feedback.say("request", 0, SEEN, None, bytes(100_000), "")
         assert feedback.counts()["waiting"] == 0
 
 
