@@ -25,8 +25,13 @@ def put_product(
     metadata: str,
     expected_version: int | None,
 ) -> tuple[tuple[Product, bool], View]:
-    """Create or replace; `metadata` is JSON text. Raises UnknownProduct or VersionConflict."""
+    """Create or replace what differs; `metadata` is JSON text.
+
+    Raises UnknownProduct or VersionConflict.
+    """
     check_version(product_id, expected_version, product_store.version_of(db, product_id))
+    if product_store.named(db, product_id) == (name, metadata):
+        return (product_store.get_product(db, product_id), False), view
     sequence = store.advance(db)
     before = product_store.described(db, product_id)
     answer = product_store.put_product(db, product_id, name, metadata, sequence)

@@ -104,6 +104,8 @@ class GalleryProtocol(SearchesContents, Protocol):
     ) -> tuple[Product, bool]:
         """Create the product, or replace its name and metadata and keep its images.
 
+        What is the same already is no change: no revision, no version, nothing in the history.
+
         `expected_version`: only if the product is at this version; 0 is one that doesn't exist,
         ANY_VERSION one that does. True when created. Raises InvalidValue, UnknownProduct or
         VersionConflict.

@@ -181,7 +181,10 @@ def put_product(
     expected: ExpectedVersion,
     response: Response,
 ) -> ProductAnswer:
-    """An existing product keeps its images; name and metadata become those sent."""
+    """An existing product keeps its images; name and metadata become those sent.
+
+    What is the same already is no change: its version stays, and the history says nothing.
+    """
     product, created = service.gallery.put_product(
         product_id, body.name, body.metadata, expected_version=expected
     )

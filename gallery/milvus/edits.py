@@ -23,9 +23,14 @@ from gallery.validation import check_version
 def put_product(
     draft: Draft, product_id: str, name: str, metadata: str, expected_version: int | None
 ) -> tuple[Product, bool]:
-    """Create or replace; `metadata` is JSON text. Raises UnknownProduct or VersionConflict."""
+    """Create or replace what differs; `metadata` is JSON text.
+
+    Raises UnknownProduct or VersionConflict.
+    """
     current = product_rows.find(draft.connection, [product_id]).get(product_id)
     check_version(product_id, expected_version, current.version if current else 0)
+    if current is not None and (current.name, current.metadata) == (name, metadata):
+        return current.product(), False
     return draft.put(current, product_id, name, metadata).product(), current is None
 
 

@@ -240,6 +240,19 @@ class GalleryContract:
         assert found("40 jar") == found("a\nb") == []
         assert len(found("")) == 11
 
+    def test_what_is_the_same_already_is_no_change(self, gallery: GalleryProtocol) -> None:
+        first, _ = gallery.put_product("p", "P", {"price": 1.5})
+        before = gallery.stats().revision
+        assert gallery.put_product("p", "P", {"price": 1.5}) == (first, False)
+        again = gallery.put_product("p", "P", {"price": 1.5}, expected_version=first.version)
+        assert again == (first, False)
+        with pytest.raises(VersionConflict):
+            gallery.put_product("p", "P", {"price": 1.5}, expected_version=0)
+        assert gallery.stats().revision == before
+        assert len(gallery.history(None, 9)[0]) == len(gallery.changes(0, 9)) == 1
+        changed, _ = gallery.put_product("p", "P", {"price": 1.6})
+        assert (changed.version, changed.metadata) == (before + 1, {"price": 1.6})
+
     def test_versions_and_history(self, gallery: GalleryProtocol) -> None:
         with pytest.raises(UnknownProduct):
             gallery.put_product("p", "P", {}, expected_version=ANY_VERSION)

@@ -76,11 +76,14 @@ class GalleryMachine(RuleBasedStateMachine):
 
     @rule(product=products, name=st.text("xyz", min_size=1, max_size=2))
     def put(self, product: str, name: str) -> None:
+        revision = self.gallery.stats().revision
+        same = self.metadata.get(product) == name  # put_at_a_version leaves none
         stored, created = self.gallery.put_product(product, name, {"name": name})
         assert created == self.reference.put(product, name)
         self.metadata[product] = name
         assert stored.image_count == len(self.reference.images[product])
-        assert stored.version == self.gallery.stats().revision
+        assert self.gallery.stats().revision == (revision if same else revision + 1)
+        assert same or stored.version == revision + 1
 
     @rule(product=products, behind=st.integers(0, 1))
     def put_at_a_version(self, product: str, behind: int) -> None:

@@ -110,8 +110,8 @@ def test_who_follows_what_is_restored_starts_anew(
     for folder in (tmp_path / "g", tmp_path / "new"):
         restore(tmp_path / "backup", folder)
         with opened(folder) as gallery:
-            for _ in range(12):
-                kept, _ = gallery.put_product("p", "kept", {})
+            for n in range(12):
+                kept, _ = gallery.put_product("p", f"kept {n}", {})
             for revision in (0, 1, 5, lost.version):
                 with pytest.raises(HistoryForgotten):
                     gallery.changes(revision, 100)

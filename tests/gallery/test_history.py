@@ -47,7 +47,7 @@ def test_a_product_has_the_version_of_its_last_change(gallery: Gallery) -> None:
     assert gallery.get_product("p").version == 3
     gallery.delete_image(added[0].id)
     assert gallery.get_product("p").version == 4
-    assert gallery.put_product("p", "P", {})[0].version == 5
+    assert gallery.put_product("p", "P", {"shelf": 1})[0].version == 5
     assert gallery.get_product("q").version == 2
 
 
