@@ -111,7 +111,8 @@ class Photographs:
         raise UnknownRecognition(
             f"No photograph of a request {request_id[:80]!r} is kept. Those of /recognize are, for "
             f"{self._bounds.seconds / 3600:g} hours and {self._bounds.most} at most "
-            "(TILLSIGHT_KEEP_PHOTOGRAPHS…), unless the disk was full."
+            "(TILLSIGHT_KEEP_PHOTOGRAPHS…), unless the disk was full. A till's own X-Request-ID "
+            "counts where it is 1 to 64 of A-Z a-z 0-9 _ . : / + -; the answer's request_id tells."
         )
 
     def close(self) -> None:

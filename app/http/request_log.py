@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 QUIET = ("/healthz", "/readyz", "/metrics")
 # The client has gone before there was an answer (nginx's number for it).
 CLIENT_GONE = 499
-_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_ID = re.compile(r"[\w.:/+-]{1,64}", re.ASCII)
 
 
 class LogRequests:

@@ -33,18 +33,29 @@ def test_one_line_tells_of_a_request(client: TestClient, caplog: pytest.LogCaptu
     assert len(json.dumps(line)) < 1000
 
 
-def test_an_id_of_the_client_is_kept(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("own", ["till-7.2026-11-23_18", "till/1:2026-11-28T12:30:00+01:00"])
+def test_an_id_of_the_client_is_kept(
+    client: TestClient, caplog: pytest.LogCaptureFixture, own: str
+) -> None:
     caplog.set_level(logging.INFO)
-    given = {"X-Request-ID": "till-7.2026-11-23_18"}
+    given = {"X-Request-ID": own}
     answer = client.post("/recognize", headers=given, files={"image": pictures.jpeg(1)})
     assert answer.json()["request_id"] == answer.headers["x-request-id"] == given["X-Request-ID"]
     assert lines(caplog)[0]["request_id"] == given["X-Request-ID"]
+    said = client.post("/feedback", json={"request_id": own, "product_id": None})
+    assert said.status_code == 201
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\tb", "ü", "<script>"])
 def test_an_id_that_could_do_harm_is_not(client: TestClient, given: str) -> None:
     answer = client.get("/healthz", headers={"X-Request-ID": given.encode("latin-1")})
     assert len(answer.headers["x-request-id"]) == 32
+
+
+def test_feedback_by_an_id_that_was_not_kept_says_which_are(client: TestClient) -> None:
+    body = {"request_id": "till 1", "product_id": None}
+    problem = assert_problem(client.post("/feedback", json=body), 404, "unknown-recognition")
+    assert "1 to 64 of A-Z a-z 0-9 _ . : / + -" in problem["detail"]
 
 
 def test_an_error_is_told_by_its_code(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
