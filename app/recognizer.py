@@ -54,7 +54,13 @@ class Reranks(Protocol):
     """What the recogniser needs of a reranker (app.reranker)."""
 
     def rerank(
-        self, body: Pyramid, candidates: Sequence[Candidate], threshold: float, revision: int
+        self,
+        body: Pyramid,
+        candidates: Sequence[Candidate],
+        threshold: float,
+        revision: int,
+        *,
+        rated: bool,
     ) -> list[Candidate]: ...
 
 
@@ -134,7 +140,7 @@ class Recognizer:
             top_k: most candidates (products) per result.
             threshold: inner product from which a product is named; by default the embedder's
                 for as many products as are searched.
-            false_accept_rate: that the embedder's threshold is for.
+            false_accept_rate: that the threshold is for, the one given or the embedder's.
             where: only products with such metadata are candidates.
             proceed: called before each network; what it raises ends the work.
         """
@@ -149,6 +155,7 @@ class Recognizer:
         most = max(top_k, 2 if self._reranker is None else MOST_PRODUCTS)
         found = self._gallery.search(vectors, most, where, scenes_among(regions))
         search_ms = (perf_counter() - start) * 1000
+        rated = false_accept_rate is not None
         if threshold is None:
             threshold = self._threshold.among(
                 found.size.products, found.size.images, false_accept_rate
@@ -157,7 +164,7 @@ class Recognizer:
         ranked = found.candidates
         if self._reranker is not None:
             ranked = [
-                self._reranker.rerank(body, candidates, threshold, found.revision)
+                self._reranker.rerank(body, candidates, threshold, found.revision, rated=rated)
                 for body, candidates in zip(bodies, ranked, strict=True)
             ]
         rerank_ms = (perf_counter() - start) * 1000

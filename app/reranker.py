@@ -62,14 +62,21 @@ class Reranker:
         self._images = lru_cache(_KNOWN_PRODUCTS)(self._listed)
 
     def rerank(
-        self, body: Pyramid, candidates: Sequence[Candidate], threshold: float, revision: int
+        self,
+        body: Pyramid,
+        candidates: Sequence[Candidate],
+        threshold: float,
+        revision: int,
+        *,
+        rated: bool = False,
     ) -> list[Candidate]:
         """The candidates of a body, best first, by their scores and their local features.
 
         As they are where that is not likely to change what is named. `revision`: the gallery's
-        that was searched.
+        that was searched. `rated`: the threshold is for a rate of false accepts, which is one of
+        scores by vectors, so no product is lifted above it.
         """
-        near = _near(candidates, threshold)
+        near = _near(candidates, threshold, rated=rated)
         if not near:
             return list(candidates)
         pixels = body.reduced(_BODY_SIDE, _BODY_SIDE)
@@ -122,13 +129,14 @@ def _gained(looked: Sequence[Candidate]) -> list[Candidate]:
     return gained
 
 
-def _near(candidates: Sequence[Candidate], threshold: float) -> Sequence[Candidate]:
+def _near(candidates: Sequence[Candidate], threshold: float, *, rated: bool) -> Sequence[Candidate]:
     """Those that a closer look could make the best, or name."""
-    if not candidates or candidates[0].score < threshold - BELOW:
+    if not candidates or candidates[0].score < threshold - (0 if rated else BELOW):
         return ()
     best = candidates[0].score
-    count = sum(best - candidate.score < REACH for candidate in candidates[:MOST_PRODUCTS])
-    return () if count == 1 and best >= threshold else candidates[:count]
+    lowest = max(best - REACH, threshold) if rated else best - REACH
+    looked = [candidate for candidate in candidates[:MOST_PRODUCTS] if candidate.score >= lowest]
+    return () if len(looked) == 1 and best >= threshold else looked
 
 
 def _features_of(jpeg: bytes) -> LocalFeatures:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,8 +164,30 @@ class ColourGallery:
         return SearchResult(candidates, revision=7, size=self.size)
 
 
+class Backwards:
+    """Finds the last candidate's print, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, int, bool]] = []
+
+    def rerank(
+        self,
+        body: Pyramid,
+        candidates: Sequence[Candidate],
+        threshold: float,
+        revision: int,
+        *,
+        rated: bool,
+    ) -> list[Candidate]:
+        self.told.append((threshold, revision, rated))
+        return [replace(candidates[-1], score=0.99, inliers=40), *candidates[:-1]]
+
+
 def recognizer(
-    boxes: Sequence[Box], embedder: MeanColourEmbedder, gallery: ColourGallery
+    boxes: Sequence[Box],
+    embedder: MeanColourEmbedder,
+    gallery: ColourGallery,
+    reranker: Backwards | None = None,
 ) -> Recognizer:
     return Recognizer(
         FixedDetector(boxes),
@@ -172,7 +195,24 @@ def recognizer(
         gallery,
         threshold=MatchThreshold(0.9),
         ambiguous_margin=0.1,
+        reranker=reranker,
     )
+
+
+def test_what_is_printed_decides_after_vectors() -> None:
+    reranker = Backwards()
+    red = np.zeros((100, 100, 3), np.uint8)
+    red[..., 0] = 200
+    asked = recognizer([], MeanColourEmbedder(), ColourGallery(), reranker)
+    plain = recognizer([], MeanColourEmbedder(), ColourGallery()).recognize(red).results[0]
+    (found,) = asked.recognize(red, top_k=2).results
+    assert plain.candidates[0].product_id == "red"
+    assert found.product is not None
+    assert (found.product.inliers, found.score) == (40, 0.99)
+    assert found.product.product_id == plain.candidates[-1].product_id
+    assert [one.product_id for one in found.candidates[1:]] == ["red"]
+    asked.recognize(red, threshold=0.5, false_accept_rate=0.05)
+    assert reranker.told == [(0.9, 7, False), (0.5, 7, True)]
 
 
 def photograph() -> np.ndarray:

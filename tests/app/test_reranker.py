@@ -101,6 +101,18 @@ def test_a_label_lifts_a_product_above_the_threshold() -> None:
     assert other.score < THRESHOLD
 
 
+def test_a_rate_stays_one_of_vectors() -> None:
+    pictures = Pictures({"cola": [1], "tea": [2]})
+    reranks = reranker(pictures)
+    below = candidates(cola=THRESHOLD - 0.01, tea=THRESHOLD - 0.02)
+    assert reranks.rerank(body(2), below, THRESHOLD, 1, rated=True) == below
+    across = candidates(cola=THRESHOLD + 0.01, tea=THRESHOLD - 0.01)
+    assert reranks.rerank(body(2), across, THRESHOLD, 1, rated=True) == across
+    assert pictures.asked == []
+    above = candidates(cola=THRESHOLD + 0.02, tea=THRESHOLD + 0.01)
+    assert order(reranks.rerank(body(2), above, THRESHOLD, 1, rated=True)) == ["tea", "cola"]
+
+
 def test_pictures_are_read_once_and_new_ones_with_the_next_revision() -> None:
     products = {"cola": [1], "tea": [2]}
     pictures = Pictures(products)
