@@ -15,7 +15,7 @@ from app.calibration.calibration import SAME_PICTURE, Calibration
 from app.calibration.impostors import Impostors, Scores
 from app.calibration.reliability import Reliability, fit_reliability
 from app.references import References, reference_scores
-from gallery import Candidate, Searches
+from gallery import Candidate, Filter, Searches
 from gallery.scenes import best_scores
 from models.thresholds import MatchThreshold
 
@@ -79,10 +79,11 @@ def claimed(
     references: References,
     regions: NDArray[np.float32],
     scenes: NDArray[np.bool_],
+    where: Filter | None = None,
 ) -> Claim | None:
     """How the regions' vectors [R, D] match a product by its references; None where it has none.
 
-    `scenes` [R]: gallery.scenes.
+    `scenes` [R]: gallery.scenes. `where`: only products with such metadata are rivals.
     """
     if not references:
         return None
@@ -90,7 +91,7 @@ def claimed(
     table = np.stack(list(scores.values()))
     image, region = (int(place) for place in np.unravel_index(table.argmax(), table.shape))
     asked = slice(region, region + 1)
-    found = gallery.search(regions[asked], 2, scenes=scenes[asked]).candidates[0]
+    found = gallery.search(regions[asked], 2, where, scenes[asked]).candidates[0]
     rival = next((other for other in found if other.product_id != product_id), None)
     return Claim(region, float(table[image, region]), list(scores)[image], rival)
 

@@ -117,13 +117,18 @@ def verify(
     detect: bool = True,
     threshold: float | None = None,
     false_accept_rate: float | None = None,
+    where: Filter | None = None,
 ) -> Call[Verification]:
-    """Whether a photograph shows this product, whose code was scanned."""
+    """Whether a photograph shows this product, whose code was scanned.
+
+    `where`: only products with certain metadata are its rivals.
+    """
     query = _given(
         product_id=product_id,
         detect=detect,
         threshold=threshold,
         false_accept_rate=false_accept_rate,
+        where=_text(where),
     )
     return Call("POST", "/verify", {"params": query, "files": _files([image])})
 

@@ -21,6 +21,7 @@ Rate = Annotated[
         help="Instead: share of unknown products that may be named.",
     ),
 ]
+Where = Annotated[str | None, typer.Option(help="""Only such products, as '{"store": "north"}'.""")]
 
 
 def recognize(
@@ -33,9 +34,7 @@ def recognize(
         float | None, typer.Option(min=-1, max=1, help="Score from which a product is named.")
     ] = None,
     false_accept_rate: Rate = None,
-    where: Annotated[
-        str | None, typer.Option(help="""Only such products, as '{"store": "north"}'.""")
-    ] = None,
+    where: Where = None,
     explain: Annotated[
         Path | None,
         typer.Option(help="Write a JPEG here: the bodies beside the references that they match."),
@@ -75,13 +74,14 @@ def verify(
             min=FINEST_RATE, max=COARSEST_RATE, help="Instead: share of wrong claims that may pass."
         ),
     ] = None,
+    where: Where = None,
     url: ServiceUrl = None,
 ) -> None:
     """Say whether a photograph shows a certain product. The exit status is 1 unless it does."""
     data = file.read_bytes()
     with connect(Settings(), url) as client:
         answer = client.verify(
-            data, product, threshold=threshold, false_accept_rate=false_accept_rate
+            data, product, threshold=threshold, false_accept_rate=false_accept_rate, where=where
         )
     if as_json:
         print_json(answer)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.http.admission import ENTER, TurnDep
 from app.http.answers import milliseconds_since, product_ref, timing_of, written
-from app.http.calibration import Rate, calibration_of
+from app.http.calibration import FilterDep, Rate, calibration_of
 from app.http.current import current_request
 from app.http.metrics import MetricsDep
 from app.http.problems import RequestProblem, responses
@@ -94,6 +94,7 @@ Judge = Callable[[str, References], Limits | None]
 
 async def judge(
     service: ServiceDep,
+    where: FilterDep,
     threshold: Annotated[
         float | None,
         Query(
@@ -122,7 +123,7 @@ async def judge(
         given = Limits(threshold, threshold, None)
         return lambda *_: given
     rate = _RATE if false_accept_rate is None else false_accept_rate
-    found = await calibration_of(service, None)
+    found = await calibration_of(service, where)
     if found is None:
         usual = usual_limits(service.pack.embedder.threshold, rate)
         return lambda *_: usual
@@ -137,6 +138,7 @@ async def judge(
 )
 def verify(
     upload: OneImage,
+    where: FilterDep,
     product_id: Annotated[ProductId, Query()],
     judge: Annotated[Judge, Depends(judge)],
     turn: TurnDep,
@@ -148,7 +150,8 @@ def verify(
 ) -> Response:
     """One photograph against one product, whose references tell what its score means.
 
-    The region that matches this product best counts: others may lie beside it.
+    The region that matches this product best counts: others may lie beside it. `where` keeps
+    products that are not sold now from being its rivals.
     """
     start = perf_counter()
     product = service.gallery.get_product(product_id)
@@ -160,7 +163,7 @@ def verify(
     vectors, embed_times = service.embedder.embed([crop(photograph, r.box) for r in regions])
     start = perf_counter()
     references = references_of(service.gallery, product_id)
-    claim = claimed(service.gallery, product_id, references, vectors, scenes_among(regions))
+    claim = claimed(service.gallery, product_id, references, vectors, scenes_among(regions), where)
     found = None if claim is None else judge(product_id, references)
     timing = timing_of(
         turn,

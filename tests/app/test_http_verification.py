@@ -48,6 +48,29 @@ def test_a_claim_is_right_or_wrong(shop: TestClient, service: Service) -> None:
     assert wrong["probability"] < right["probability"]
 
 
+def test_a_product_that_is_not_sold_now_is_no_rival(client: TestClient, service: Service) -> None:
+    """The old package is what the photograph shows; its successor was scanned."""
+    for name, seed, sold in (("old", 1, False), ("new", 2, True)):
+        service.gallery.put_product(name, name, {"sold": sold})
+        service.gallery.add_images(name, [service.enroller.prepare(pictures.jpeg(seed))])
+    query = {"product_id": "new", "threshold": -1}
+    outcomes = []
+    for asked in (query, query | {"where": '{"sold": true}'}):
+        answer = client.post("/verify", params=asked, files={"image": pictures.jpeg(1)}).json()
+        outcomes.append((answer["outcome"], (answer["rival"] or {}).get("product_id")))
+    assert outcomes == [("uncertain", "old"), ("match", None)]
+
+
+def test_the_rate_is_that_of_the_products_that_are_asked_for(shop: TestClient) -> None:
+    query = {"product_id": "shown", "false_accept_rate": 0.2}
+    among_all, among_few = (
+        shop.post("/verify", params=query | more, files={"image": pictures.jpeg(1)}).json()
+        for more in ({}, {"where": '{"shelf": "low"}'})
+    )
+    assert among_few["threshold"] != among_all["threshold"]
+    assert among_few["rival"]["metadata"] == {"shelf": "low"}
+
+
 def test_with_a_threshold_nothing_is_calibrated(client: TestClient, service: Service) -> None:
     service.gallery.put_product("shown", "Shown", {})
     service.gallery.add_images("shown", [service.enroller.prepare(pictures.jpeg(1))])
