@@ -2,12 +2,15 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from starlette.testclient import TestClient
+
 from app.http.access import ACCESS
 from app.http.problems import DOMAIN_PROBLEMS, HTTP_CODES
 from app.jobs import ItemCode
 from app.settings import Settings
+from tests.app.documents import ROOT, read
+from tests.app.test_openapi import OPERATIONS
 
-ROOT = Path(__file__).parents[2]
 # What `/` and `/docs` load.
 OF_PAGES = ("/page", "/static-offline-docs")
 
@@ -40,6 +43,20 @@ def test_every_problem_is_documented_with_its_status() -> None:
         ):
             used[code] = int(status)
     assert documented == used
+
+
+def test_the_calls_that_take_an_idempotency_key_are_named(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    taking = {
+        f"`{method} {path.replace('product_id', 'id')}`"
+        for method, path in OPERATIONS
+        for parameter in paths[path][method.lower()].get("parameters", [])
+        if parameter["name"] == "idempotency-key"
+    }
+    assert len(taking) == 3
+    for name in ("README.md", "docs/errors.md"):
+        (line,) = (line for line in read(name).splitlines() if "take an `Idempotency-Key`" in line)
+        assert set(re.findall(r"`POST [^`]+`", line)) == taking
 
 
 def test_codes_of_items_are_documented() -> None:
