@@ -134,7 +134,7 @@ def _unpacked(exported: Path, folder: Path) -> Path:
         writer.writerow(("path", "product", "category"))
         for number, item in enumerate(archive.items()):
             if isinstance(item, ProductRow):
-                categories[item.id] = str(item.metadata.get("category") or "")
+                categories[item.id] = str((item.metadata or {}).get("category") or "")
             elif isinstance(item, Picture):
                 # Our own names: what an archive calls its entries is none of the disk's business.
                 name = f"{number:08d}.jpg"

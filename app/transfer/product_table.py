@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ SEPARATORS = (",", ";", "\t")
 COLUMNS = ("id", "name", "metadata")
 # A row costs as many cells as there are columns, however short it is.
 MOST_COLUMNS = 1000
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?", re.ASCII)
 _SAVE = "in Excel, save the table as CSV UTF-8"
 
 
@@ -23,14 +25,14 @@ _SAVE = "in Excel, save the table as CSV UTF-8"
 class ProductRow:
     """What a table says of a product; what it says nothing of stays as it is.
 
-    `metadata`: all of it where `whole`, else keys to set; `emptied`: keys to take away; `place`:
-    where the row stands.
+    `metadata`: all of it but for `columns`, the texts of more keys; None: what there is stays, but
+    for the keys `emptied`. `place`: where the row stands.
     """
 
     id: str
     name: str | None = None
-    metadata: dict[str, JSON] = field(default_factory=dict)
-    whole: bool = False
+    metadata: dict[str, JSON] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
     emptied: frozenset[str] = frozenset()
     place: str = ""
 
@@ -40,11 +42,13 @@ class ProductRow:
         Raises:
             ValueError: with what stays it is more metadata than is kept.
         """
-        kept: dict[str, JSON] = {}
-        if product is not None and not self.whole:
-            kept = {k: v for k, v in product.metadata.items() if k not in self.emptied}
+        before = {} if product is None else product.metadata
+        kept = self.metadata
+        if kept is None:
+            kept = {k: v for k, v in before.items() if k not in self.emptied}
+        cells = {k: _like(before.get(k), text) for k, text in self.columns.items()}
         name = self.name or (product.name if product is not None else self.id)
-        return name, check_metadata({**kept, **self.metadata})
+        return name, check_metadata({**kept, **cells})
 
 
 def open_table(data: bytes) -> "csv.DictReader[str]":
@@ -84,20 +88,31 @@ def read_row(row: dict[str | None, Any], place: str, check_id: Callable[[str], s
     if not product_id:
         raise ValueError("the row has no id")
     try:
-        whole = json.loads(given or "{}")
+        whole = json.loads(given) if given else None
     except RecursionError:
         raise ValueError("metadata is nested too deeply") from None
-    if not isinstance(whole, dict):
+    if given and not isinstance(whole, dict):
         raise ValueError("metadata is not a JSON object")
     filled = {key: value for key, value in cells.items() if value}
+    columns = {key: value for key, value in filled.items() if key not in (whole or ())}
+    check_metadata({**columns, **(whole or {})})
     return ProductRow(
         _checked("id", check_id, product_id),
         _checked("name", check_name, name) if name else None,
-        check_metadata({**filled, **whole}),
-        whole=bool(given),
+        whole,
+        columns,
         emptied=frozenset(cells.keys() - filled.keys()),
         place=place,
     )
+
+
+def _like(before: JSON, cell: str) -> JSON:
+    """A cell as the kind of value that its key has: filters tell 7 from "7"."""
+    if isinstance(before, bool):
+        return {"true": True, "false": False}.get(cell.lower(), cell)
+    if isinstance(before, int | float) and _NUMBER.fullmatch(cell):
+        return float(cell) if "." in cell else int(cell)
+    return cell
 
 
 def _checked(column: str, check: Callable[[str], str], value: str) -> str:

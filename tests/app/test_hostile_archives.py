@@ -225,7 +225,7 @@ def test_a_table_is_read_as_spreadsheets_write_it(file: Path, header: bytes) -> 
     row = separator.join((b"1", '"Müsli, fein; 1 kg"'.encode(), b"3"))
     (found,) = items(file, zipped(("products.csv", header + b"\r\n" + row + b"\r\n")))
     assert isinstance(found, ProductRow)
-    assert (found.id, found.name, found.metadata) == ("1", "Müsli, fein; 1 kg", {"aisle": "3"})
+    assert (found.id, found.name, found.columns) == ("1", "Müsli, fein; 1 kg", {"aisle": "3"})
 
 
 @pytest.mark.parametrize(

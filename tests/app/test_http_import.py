@@ -145,7 +145,7 @@ LEMONADE = {"name": "Orange lemonade", "metadata": {"aisle": 3, "brand": "Sunhil
         ("id\n100\n", "Orange lemonade", {"aisle": 3, "brand": "Sunhill"}),
         ("id,name\n100,Lemonade\n", "Lemonade", {"aisle": 3, "brand": "Sunhill"}),
         ("id,name,metadata\n100,,\n", "Orange lemonade", {"aisle": 3, "brand": "Sunhill"}),
-        ("id,aisle\n100,4\n", "Orange lemonade", {"aisle": "4", "brand": "Sunhill"}),
+        ("id,aisle\n100,4\n", "Orange lemonade", {"aisle": 4, "brand": "Sunhill"}),
         ("id,aisle,shelf\n100,,2\n", "Orange lemonade", {"brand": "Sunhill", "shelf": "2"}),
         ("id,shelf,aisle\n100,2\n", "Orange lemonade", LEMONADE["metadata"] | {"shelf": "2"}),
         ('id,metadata\n100,"{""aisle"": 4}"\n', "Orange lemonade", {"aisle": 4}),
@@ -172,6 +172,25 @@ def test_a_table_changes_what_it_speaks_of(
     product = client.get("/gallery/products/100").json()
     assert (product["name"], product["metadata"]) == (name, metadata)
     assert client.get("/gallery/products/200").json()["name"] == "200"
+
+
+def test_a_column_keeps_the_kind_of_value_that_its_key_has(client: TestClient) -> None:
+    before = {"shelf": 7, "price": 1.5, "sold": True, "code": "07", "until": 3}
+    client.put("/gallery/products/100", json={"name": "Juice", "metadata": before})
+    table = b"id,shelf,price,sold,code,until,new\n100,8,2.25,FALSE,08,soon,9\n"
+    assert run(client, archive({"products.csv": table}))["changed"] == 1
+    after = client.get("/gallery/products/100").json()["metadata"]
+    assert after == {
+        "shelf": 8,
+        "price": 2.25,
+        "sold": False,
+        "code": "08",
+        "until": "soon",
+        "new": "9",
+    }
+    found = client.get("/gallery/products", params={"where": '{"shelf": 8}'}).json()["products"]
+    assert [product["id"] for product in found] == ["100"]
+    assert run(client, archive({"products.csv": table}))["changed"] == 0
 
 
 def test_a_change_made_meanwhile_is_not_undone(
