@@ -155,7 +155,11 @@ def list_samples(service: ServiceDep) -> SamplesAnswer:
 
 
 @router.delete(
-    "/samples", summary="Remove the sample products", status_code=204, dependencies=[CHANGE]
+    "/samples",
+    summary="Remove the sample products",
+    status_code=204,
+    response_class=Response,
+    dependencies=[CHANGE],
 )
 def delete_samples(service: ServiceDep) -> None:
     """With all their images; they don't come back."""
@@ -216,6 +220,7 @@ def get_product(product_id: ProductPath, service: ServiceDep, response: Response
     "/products/{product_id}",
     summary="Remove a product",
     status_code=204,
+    response_class=Response,
     responses=responses(404, 412),
     dependencies=[CHANGE],
 )
@@ -252,7 +257,7 @@ def add_images(
     answer is the problem itself.
     """
     return once(
-        " ".join(f"{upload.filename!r} {sha256(upload.data).hexdigest()}" for upload in uploads),
+        " ".join(sha256(upload.data).hexdigest() for upload in uploads),
         lambda: (
             200 if dry_run else 201,
             _enrol(product_id, uploads, service, turn, dry_run=dry_run),
@@ -322,6 +327,7 @@ def get_thumbnail(image_id: ImagePath, service: ServiceDep) -> Response:
     "/images/{image_id}",
     summary="Remove a reference image",
     status_code=204,
+    response_class=Response,
     responses=responses(404),
     dependencies=[CHANGE],
 )

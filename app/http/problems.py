@@ -214,6 +214,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         detail = HTTP_DETAILS.get(error.status_code, str(error.detail))
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            detail = "The body is not JSON in UTF-8. Send it so, and not compressed."
         code = HTTP_CODES.get(error.status_code, "http-error")
         headers = dict(error.headers or {})
         if error.status_code == 405:

@@ -1,5 +1,6 @@
 """Every error of every route is one shape, whatever goes wrong."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_broken_json_is_told_by_where_it_breaks(client: TestClient) -> None:
     answer = client.put("/gallery/products/p", content=b'{"name": x}', headers=JSON)
     problem = assert_problem(answer, 400, "malformed-request")
     assert problem["detail"] == "The body is not JSON: Expecting value at character 9."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(b'{"name": "x"}'), '{"name": "Müsli"}'.encode("latin-1")],
+    ids=["compressed", "Latin-1"],
+)
+def test_json_that_is_compressed_or_no_utf_8_is_told_so(client: TestClient, body: bytes) -> None:
+    answer = client.put("/gallery/products/p", content=body, headers=JSON)
+    problem = assert_problem(answer, 400, "malformed-request")
+    assert "UTF-8" in problem["detail"]
+    assert "not compressed" in problem["detail"]
 
 
 def test_what_our_checks_say_is_told_as_it_is(client: TestClient) -> None:

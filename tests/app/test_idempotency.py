@@ -21,8 +21,8 @@ from tests.gallery.samples import opened
 DONE = Answer(201, "application/json", b"{}")
 
 
-def add(client: TestClient, key: str, *seeds: int, product: str = "sku-1"):
-    parts = [("images", (f"{seed}.jpg", pictures.jpeg(seed), "image/jpeg")) for seed in seeds]
+def add(client: TestClient, key: str, *seeds: int, product: str = "sku-1", name: str = "{}.jpg"):
+    parts = [("images", (name.format(seed), pictures.jpeg(seed), "image/jpeg")) for seed in seeds]
     return client.post(
         f"/gallery/products/{product}/images", files=parts, headers={"Idempotency-Key": key}
     )
@@ -38,8 +38,9 @@ def test_the_same_request_is_answered_as_before(client: TestClient) -> None:
     first = add(client, "first", 1, 2)
     assert first.status_code == 201
     revision = client.get("/gallery").json()["revision"]
-    # In another form, with another boundary, and with the key in quotes as the draft has it.
-    second = add(client, '"first"', 1, 2)
+    # In another form, with another boundary, the files under other names as a queue on a disk has
+    # them, and with the key in quotes as the draft has it.
+    second = add(client, '"first"', 1, 2, name="upload-{}.tmp")
     assert (second.status_code, second.content) == (201, first.content)
     assert second.headers["content-type"] == first.headers["content-type"]
     assert client.get("/gallery").json()["revision"] == revision
