@@ -51,7 +51,7 @@ def test_from_folders_to_a_till_that_recognises(running: RunningService) -> None
     assert "recall" in step("gallery audit", running).lower()
     (calibrated,) = json_documents(step("gallery/calibration", running))
     assert {"threshold", "expected_miss_rate", "interval"} <= calibrated.keys()
-    (answer,) = json_documents(step("photograph.jpg", running))
+    (answer,) = json_documents(step("X-Request-ID", running))
     assert answer["request_id"] == "till-1-000042"
     assert answer["results"][0]["product"]["id"] == "4006381333931"
     image_id = answer["results"][0]["candidates"][0]["image_id"]
@@ -66,3 +66,19 @@ def test_the_other_way_in_calls_a_product_by_its_id(running: RunningService) -> 
     command = f"{Path(sys.executable).parent}/tillsight gallery add more/"
     assert "4 images added" in run(command, running, running.log.parent)
     assert running.client.get("/gallery/products/4006381333962").json()["name"] == "4006381333962"
+
+
+def test_only_what_is_on_the_menu_is_looked_for(running: RunningService) -> None:
+    assert "2 changed" in step("menu.zip", running)
+    (answer,) = json_documents(step("--url-query", running))
+    (result,) = answer["results"]
+    assert result["product"]["metadata"]["menu"] == "2026-12-01"
+    offered = {candidate["product_id"] for candidate in result["candidates"]}
+    assert offered == {"4006381333931", "4006381333955"}
+
+
+def test_a_product_gets_another_id(running: RunningService) -> None:
+    assert "4 images added" in step("renamed.zip", running)
+    renamed = running.client.get("/gallery/products/4006381333979").json()
+    assert (renamed["name"], renamed["image_count"]) == ("Blueberry muesli 500 g", 4)
+    assert running.client.get("/gallery/products/4006381333948").status_code == 404
