@@ -48,6 +48,7 @@ REQUEST_CODES = (
     "idempotency-key-reused",
     "not-ready",
     "internal-error",
+    "out-of-memory",
 )
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
