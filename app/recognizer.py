@@ -87,7 +87,8 @@ class Recognition:
 class Recognized:
     """What was found in a photograph, best first, and what it holds for.
 
-    `threshold`: the score from which products were named. `revision`: the gallery's.
+    `threshold`: the score from which products were named. `revision`: the gallery's. `bodies`: how
+    many were detected.
     """
 
     results: list[Recognition]
@@ -97,6 +98,7 @@ class Recognized:
     embed_times: StageTimes
     search_ms: float
     rerank_ms: float
+    bodies: int
 
 
 class Recognizer:
@@ -180,6 +182,7 @@ class Recognizer:
             embed_times,
             search_ms,
             rerank_ms,
+            len(regions) - 1,
         )
 
     def regions(

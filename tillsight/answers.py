@@ -77,6 +77,7 @@ class Recognition(TypedDict):
     request_id: str
     image: Size
     results: list[Result]
+    may_show_more: bool
     threshold: float
     gallery_revision: int
     timing_ms: dict[str, float]

@@ -27,6 +27,7 @@ class Answered:
 
     photograph: Pyramid
     results: list[Recognition]
+    may_show_more: bool
     threshold: float
     gallery_revision: Revision
     calibration: Calibration | None
@@ -74,8 +75,15 @@ class Question:
             rerank=found.rerank_ms,
         )
         calibration = self.chosen.calibration or service.calibrator.at_hand(self.where)
+        most = self.max_results or service.pack.detector.max_results
         return Answered(
-            photograph, found.results, found.threshold, found.revision, calibration, timing
+            photograph,
+            found.results,
+            found.bodies >= most,
+            found.threshold,
+            found.revision,
+            calibration,
+            timing,
         )
 
 

@@ -142,6 +142,7 @@ def recognized(found: Answered, service: Service) -> RecognizeAnswer:
         request_id=current_request().id,
         image=ImageSize(width=photograph.width, height=photograph.height),
         results=[_recognition(result, found.calibration) for result in found.results],
+        may_show_more=found.may_show_more,
         threshold=found.threshold,
         gallery_revision=found.gallery_revision,
         timing_ms=found.timing,

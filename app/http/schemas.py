@@ -166,6 +166,10 @@ class RecognizeAnswer(Document):
     request_id: str
     image: ImageSize
     results: list[RecognitionItem] = Field(description="Best first; one for each body.")
+    may_show_more: bool = Field(
+        description="As many bodies were found as were looked for, so there may be more: ask with "
+        "a higher `max_results`."
+    )
     threshold: Score = Field(
         description="Score from which a product is named: as asked for, by the rate asked for, or "
         "by default the pack's for as many products as were searched.",

@@ -350,4 +350,7 @@ def test_a_tray_of_many_is_asked_for_all_of_them(client: TestClient) -> None:
     few = client.post("/recognize", files={"image": tray}).json()
     many = client.post("/recognize?max_results=20", files={"image": tray}).json()
     assert len(few["results"]) <= 5 < len(many["results"])
+    assert (few["may_show_more"], many["may_show_more"]) == (True, False)
+    whole = client.post("/recognize?detect=false&max_results=1", files={"image": tray}).json()
+    assert whole["may_show_more"] is False
     assert_problem(client.post("/recognize?max_results=21", files={"image": tray}), 422)
