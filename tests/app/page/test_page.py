@@ -197,7 +197,8 @@ def test_a_change_by_somebody_else_is_not_overwritten(
     page = unlocked.open("product/faminix-mint-tea")
     expect(page.get_by_role("button", name="Save")).to_be_visible()
     product = running.client.get("/gallery/products/faminix-mint-tea").json()
-    body = {"name": product["name"], "metadata": product["metadata"]}
+    changed = product["metadata"] | {"seen": product["version"]}
+    body = {"name": product["name"], "metadata": changed}
     assert running.client.put("/gallery/products/faminix-mint-tea", json=body).is_success
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".problem code")).to_have_text("version-conflict")
