@@ -11,7 +11,7 @@ run: install  ## Install what is missing and start the service on 127.0.0.1:8000
 install: .venv/.serve
 
 test: .venv/.dev debian  ## The whole suite, two files at a time: much of it waits for processes that it starts.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.dev  ## Style, types, import directions, Dockerfile, compose file, Kubernetes manifests.
 	$(BIN)/ruff check .

@@ -6,17 +6,6 @@ from bench.milvus_server import MilvusServer
 from bench.object_server import ObjectServer
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where files run side by side, all that asks Milvus runs in one process: one server is enough.
-
-    Two of them beside each other lost their leases when the machine was busy, and ended.
-    """
-    for item in items:
-        of_milvus = "milvus" in getattr(item, "fixturenames", ())
-        group = "milvus" if of_milvus else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
     """A real Milvus, started once a run. Where it can't start, whoever asks for it fails.

@@ -134,9 +134,8 @@ def test_a_dry_run_tells_the_effect_and_adds_nothing(client: TestClient) -> None
     missed = {(m["product_id"], m["other_product_id"]) for m in wrong["effect"]["newly_missed"]}
     assert ("coffee", "crisps") in missed
     assert client.get("/gallery/products/coffee").json()["image_count"] == 2
-    # Putting the names again made the only changes.
-    assert client.get("/gallery").json()["images"] == 4
-    assert client.get("/gallery").json()["revision"] == revision + 2
+    gallery = client.get("/gallery").json()
+    assert (gallery["images"], gallery["revision"]) == (4, revision)
 
 
 def test_an_unknown_doubt_is_refused_at_the_start() -> None:
