@@ -47,6 +47,7 @@ class Index:
         self._saved: Base | None = self.view.base if saved else None
         self._closed = False
         self._stop = threading.Event()
+        self._rebuild_waits = threading.Event()
         self._folding = Folding(graph_from, compact_at)
         # Taken in this order: one new base at a time, then one change at a time.
         self._replacing = threading.Lock()
@@ -84,9 +85,12 @@ class Index:
         """Build the base again from the database and write a snapshot. Raises StorageFailed.
 
         It is exact. A graph, if one is due, comes behind it as after a start: it may take minutes,
-        for which nobody waits who wants to stop.
+        for which nobody waits who wants to stop. One that is being made gives way, and is begun
+        again.
         """
+        self._rebuild_waits.set()
         with self._replacing_base("rebuilding"):
+            self._rebuild_waits.clear()
             with self._database.read() as db:
                 base = recovery.built(db)
             with self.writing, self._database.read() as db:
@@ -155,7 +159,8 @@ class Index:
             return
 
         def stop() -> bool:
-            return self._stop.is_set() or self._folding.flooded(self.view)
+            given_up = self._stop.is_set() or self._rebuild_waits.is_set()
+            return given_up or self._folding.flooded(self.view)
 
         try:
             self._fold(graph=graph, stop=stop)

@@ -132,12 +132,35 @@ def test_a_rebuild_does_not_wait_for_a_graph(
         assert begun.wait(10)
         rebuilding.join(5)
         assert not rebuilding.is_alive()
-        assert (gallery.stats().index_kind, gallery.stats().index_state) == (FLAT, "compacting")
+        until(lambda: gallery.stats().index_state == "compacting")
+        assert gallery.stats().index_kind == FLAT
         gallery.close()
     with opened(tmp_path) as gallery:
         until(lambda: gallery.stats().index_kind == GRAPH)
         gallery.rebuild()
         until(lambda: gallery.stats().index_kind == GRAPH)
+        check(gallery, reference(range(40)))
+
+
+def test_a_graph_that_is_being_made_gives_way_to_a_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "QUIET_SECONDS", 0.0)
+    begun = threading.Event()
+
+    def endless(_: Folding, __: View, stop: Callable[[], bool]) -> Base:
+        begun.set()
+        until(stop)
+        raise BuildStopped
+
+    with monkeypatch.context() as patched, opened(tmp_path, graph_from=200) as gallery:
+        patched.setattr(Folding, "_fresh_graph", endless)
+        fill(gallery, range(40))
+        assert begun.wait(10)
+        rebuilding = threading.Thread(target=gallery.rebuild)
+        rebuilding.start()
+        rebuilding.join(10)
+        assert not rebuilding.is_alive()
         check(gallery, reference(range(40)))
 
 
