@@ -6,20 +6,17 @@ The first photograph that comes near a product would wait for its pictures, abou
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from threading import Event, Thread
 
 from app.kept_features import MOST_KEPT
+from app.patience import give_way
 from app.reranker import Reranker
 from gallery import GalleryError, GalleryProtocol
 
 LOOK_SECONDS = 5.0
 PAGE = 100
-# Customers go first.
-PATIENCE_SECONDS = 1.0
-_BUSY_SECONDS = 0.02
 logger = logging.getLogger(__name__)
 
 
@@ -63,7 +60,7 @@ class FeaturesAhead:
             if self._stopping.is_set():
                 return
             if not self._reranker.knows(image_id):
-                self._give_way()
+                give_way(self._busy)
                 self._reranker.features(image_id)
 
     def _images(self) -> Iterator[str]:
@@ -74,8 +71,3 @@ class FeaturesAhead:
                 yield from (image.id for image in self._gallery.list_images(product.id))
             if cursor is None:
                 return
-
-    def _give_way(self) -> None:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while self._busy() and time.monotonic() < until:
-            self._stopping.wait(_BUSY_SECONDS)

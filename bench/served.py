@@ -49,14 +49,16 @@ class Served:
 
     def recognizer(self, searched: Searches, pictures: HoldsPictures | None = None) -> Recognizer:
         """What recognises in it; by its `pictures` also, where they are given."""
-        reranker = pictures and Reranker(pictures, KeptFeatures(Path(":memory:")))
+        reranker = None
+        if pictures is not None:
+            reranker = Reranker(pictures, KeptFeatures(Path(":memory:")))
         return Recognizer(
             self._detector,
             self._embedder,
             searched,
             threshold=self.pack.embedder.threshold,
             ambiguous_margin=0,
-            reranker=reranker or None,
+            reranker=reranker,
         )
 
 

@@ -1,7 +1,6 @@
 """Import a shop: the work of an import job."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, islice
@@ -11,6 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 from app.enrolment.enroller import Enroller, Photograph
 from app.images import ImageError, ImageLimits, RGBImage, UnsupportedImage, decode
 from app.jobs import Job
+from app.patience import give_way
 from app.transfer.archive import Archive, Item, Picture, Refused
 from app.transfer.product_table import ProductRow
 from gallery import (
@@ -32,9 +32,6 @@ Kind: TypeAlias = Literal["row", "reference", "photograph"]
 # Photographs are held decoded: four of the largest are 600 MB.
 AT_ONCE: dict[Kind, int] = {"row": 64, "reference": 64, "photograph": 4}
 COUNTED_AT_ONCE = 1000
-# Customers go first, but the import must end some day.
-PATIENCE_SECONDS = 1.0
-LOOK_SECONDS = 0.005
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -135,7 +132,7 @@ class Importer:
     def _embedded(
         self, job: Job, archive: Archive, pictures: Sequence[Picture]
     ) -> list[NewImage | Exception]:
-        self._give_way()
+        give_way(self._busy)
         read = [self._photograph(job, archive, picture) for picture in pictures]
         photographs = [item for item in read if isinstance(item, Photograph)]
         made = iter(_together(self._enroller.enrolled, photographs, ModelError))
@@ -161,11 +158,6 @@ class Importer:
         if not data.startswith(b"\xff\xd8"):
             raise UnsupportedImage("The picture of an export is a JPEG; this is none.")
         return decode(data, limits)
-
-    def _give_way(self) -> None:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while self._busy() and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
 
     def _add(
         self,

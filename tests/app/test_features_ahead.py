@@ -53,7 +53,7 @@ def test_references_are_described_and_new_ones_too(gallery: Gallery) -> None:
 
 
 def test_customers_go_first(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.features_ahead.PATIENCE_SECONDS", 60)
+    monkeypatch.setattr("app.patience.PATIENCE_SECONDS", 60)
     image_id = add(gallery, "p", 1)
     kept = KeptFeatures(Path(":memory:"))
     busy = [True]
